@@ -1,0 +1,73 @@
+"""spine-workbench: load a FHIR resource, edit it, PUT it with ``If-Match``, and see what became of it.
+
+>>> import workbench as wb
+>>> spine = wb.Endpoint.in_process(clock="2018-05-25T16:10:00Z", seed=1)
+>>> alice = spine.client("alice")
+>>> draft = alice.read("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a").resource
+>>> draft["title"] = "Reasonable adjustments, reviewed"
+>>> alice.update(draft).verdict
+Verdict.UPDATED
+
+Every name loads its module when it is first used, so importing this costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.client import LAST_READ as LAST_READ
+    from workbench.client import Client as Client
+    from workbench.connection import Connection as Connection
+    from workbench.exceptions import BadInput as BadInput
+    from workbench.exceptions import EndpointError as EndpointError
+    from workbench.exceptions import MalformedETag as MalformedETag
+    from workbench.exceptions import MalformedJSON as MalformedJSON
+    from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
+    from workbench.exceptions import WorkbenchError as WorkbenchError
+    from workbench.exceptions import WriteNotAllowed as WriteNotAllowed
+    from workbench.journal import Journal as Journal
+    from workbench.rules.contract import PROMISES as PROMISES
+    from workbench.rules.etag import ETag as ETag
+    from workbench.rules.exchange import Exchange as Exchange
+    from workbench.rules.verdict import Verdict as Verdict
+    from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.editor import JsonEditor as JsonEditor
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "BadInput": "exceptions",
+    "Client": "client",
+    "Connection": "connection",
+    "ETag": "rules.etag",
+    "Endpoint": "spine",
+    "EndpointError": "exceptions",
+    "Exchange": "rules.exchange",
+    "Journal": "journal",
+    "JsonEditor": "ui.editor",
+    "LAST_READ": "client",
+    "MalformedETag": "exceptions",
+    "MalformedJSON": "exceptions",
+    "PROMISES": "rules.contract",
+    "UnwantedVerdict": "exceptions",
+    "Verdict": "rules.verdict",
+    "Workbench": "ui.workbench",
+    "WorkbenchError": "exceptions",
+    "WriteNotAllowed": "exceptions",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,332 @@
+"""One client of an endpoint: sends a request, records the exchange, gives it back.
+
+A status never raises: 409 is an answer. What cannot be sent at all because of what it was given raises
+``BadInput`` (or ``WriteNotAllowed``) before anything leaves. Nothing is retried, no redirect is followed,
+and a failure on the way is an exchange too: FAILED if the request surely was not sent, UNKNOWN otherwise.
+
+A client belongs to one thread (it holds one ``requests.Session``); give each thread its own.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+from urllib.parse import quote, urlencode
+
+import requests
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import RequestException
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
+from urllib3.exceptions import SSLError as TLSError
+
+from workbench.clock import Clock, wall_clock
+from workbench.connection import Connection, check_base_url, is_loopback
+from workbench.exceptions import BadInput
+from workbench.journal import Journal
+from workbench.rules import json
+from workbench.rules.etag import ETag
+from workbench.rules.exchange import Exchange
+from workbench.rules.message import Request, Response
+from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
+from workbench.rules.verdict import Verdict
+
+Prefer = Literal["minimal", "representation", "OperationOutcome"]
+
+FHIR_JSON: Final = "application/fhir+json"
+
+
+class _LastRead(enum.Enum):
+    LAST_READ = "the version this client last saw"
+
+
+LAST_READ: Final = _LastRead.LAST_READ
+"""The default of ``if_match``: the version at which this client last read or wrote the resource."""
+
+IfMatch = str | ETag | None | Literal[_LastRead.LAST_READ]
+
+
+class Client:
+    """Somebody who talks to an endpoint, by name.
+
+    ``clock`` says when an exchange took place. ``timed=False`` leaves out how long it took, for lessons
+    whose output is compared to the letter.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        name: str = "client",
+        journal: Journal | None = None,
+        connection: Connection | None = None,
+        clock: Clock = wall_clock,
+        timed: bool = True,
+    ) -> None:
+        self.base_url = check_base_url(base_url)
+        self.name = name
+        self.journal = journal if journal is not None else Journal()
+        self.connection = connection or Connection()
+        self._clock = clock
+        self._timed = timed
+        self._session = self.connection.session()
+        self._versions: dict[tuple[str, str], str] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the endpoint is on this machine, so that writing needs no further yes."""
+        return is_loopback(self.base_url)
+
+    def url(self, resource_type: str, logical_id: str = "") -> str:
+        """The URL of a type or of a resource; raises ``BadInput`` for what cannot stand in one."""
+        if not RESOURCE_TYPE.fullmatch(resource_type):
+            raise BadInput(f"{resource_type!r} is not a resource type; one is written like List or Flag.")
+        if logical_id and not LOGICAL_ID.fullmatch(logical_id):
+            raise BadInput(f"{logical_id!r} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
+        return f"{self.base_url}/{resource_type}" + (f"/{logical_id}" if logical_id else "")
+
+    def last_seen(self, resource_type: str, logical_id: str) -> str | None:
+        """The ETag at which this client last read or wrote the resource; ``None`` if it never did."""
+        return self._versions.get((resource_type, logical_id))
+
+    def read(
+        self,
+        resource_type: str,
+        logical_id: str,
+        *,
+        if_none_match: str | ETag | None = None,
+        if_modified_since: str | None = None,
+    ) -> Exchange:
+        """``GET base/Type/id`` (RD-1); with ``if_none_match`` or ``if_modified_since`` 304 is possible (RD-2, RD-3)."""
+        headers = _given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
+        return self._exchange(
+            "read", "GET", _named(self.url, resource_type, logical_id), headers, b"", resource_type, logical_id
+        )
+
+    def update(
+        self,
+        resource: Mapping[str, Any] | str | bytes,
+        *,
+        if_match: IfMatch = LAST_READ,
+        prefer: Prefer | str | None = None,
+        keep_meta: bool = False,
+    ) -> Exchange:
+        """``PUT base/Type/id``, the version-aware update (UPD-1 and following).
+
+        ``resource`` is a resource as plain JSON, or JSON text. Without ``if_match`` the version this client
+        last saw is sent; ``None`` sends none, on purpose; any string is sent as it is. ``meta.versionId``
+        and ``meta.lastUpdated`` are left out, being the server's to write, unless ``keep_meta``.
+
+        Raises ``BadInput`` for a resource without type or id, or a version never seen.
+        """
+        whole = _whole(resource)
+        resource_type, logical_id = identity(whole)
+        tag = self._if_match(if_match, resource_type, logical_id)
+        headers = _given({"If-Match": tag, "Prefer": _preference(prefer)})
+        body = json.dumps(whole if keep_meta else without_version(whole)).encode()
+        return self._exchange(
+            "update", "PUT", self.url(resource_type, logical_id), headers, body, resource_type, logical_id
+        )
+
+    def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
+        """``POST base/Type`` (CR-1): the endpoint assigns the id, so the resource must not have one (CR-2)."""
+        whole = _whole(resource)
+        resource_type = whole.get("resourceType")
+        url = self.url(resource_type if isinstance(resource_type, str) else "")
+        headers = _given({"Prefer": _preference(prefer)})
+        return self._exchange("create", "POST", url, headers, json.dumps(whole).encode(), str(resource_type))
+
+    def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
+        """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
+        url = _named(self.url, resource_type, logical_id)
+        headers = _given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
+        return self._exchange("delete", "DELETE", url, headers, b"", resource_type, logical_id)
+
+    def search(self, resource_type: str, **parameters: str | int) -> Exchange:
+        """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""
+        query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
+        return self._exchange("search-type", "GET", self.url(resource_type) + query, {}, b"", resource_type)
+
+    def capabilities(self) -> Exchange:
+        """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
+        return self._exchange("capabilities", "GET", f"{self.base_url}/metadata", {}, b"")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | str = b"",
+        interaction: str = "",
+    ) -> Exchange:
+        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends."""
+        steps = path.partition("?")[0].strip("/").split("/")
+        about = (steps[0], steps[1] if len(steps) == 2 else "") if steps[0] != "metadata" else ("", "")
+        kind = interaction or _INTERACTIONS.get((method, len(steps)), method.lower())
+        content = body.encode() if isinstance(body, str) else body
+        return self._exchange(kind, method, f"{self.base_url}/{path.lstrip('/')}", headers or {}, content, *about)
+
+    def close(self) -> None:
+        """Close the connection; the journal stays."""
+        self._session.close()
+
+    def _if_match(self, if_match: IfMatch, resource_type: str, logical_id: str) -> str | None:
+        if if_match is not LAST_READ:
+            return None if if_match is None else str(if_match)
+        version = self.last_seen(resource_type, logical_id)
+        if version is None:
+            name = f"{resource_type}/{logical_id}"
+            raise BadInput(
+                f"{self.name} has not read {name}, so there is no version to send; read it first or give if_match=."
+            )
+        return version
+
+    def _exchange(
+        self,
+        interaction: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        resource_type: str = "",
+        logical_id: str = "",
+    ) -> Exchange:
+        self.connection.guard(method, self.base_url)
+        prepared = self._prepare(method, url, headers, body)
+        sent_at, started = self._clock(), time.perf_counter()
+        response, failure, sent = self._send(prepared)
+        elapsed = time.perf_counter() - started if self._timed else None
+        fields = [(name, str(value)) for name, value in prepared.headers.items()]
+        if interaction == "create" and response and response.status == 201:
+            logical_id = _created_id(response)
+        request = Request(method, url, self.connection.recorded(fields), body)
+        exchange = Exchange(
+            self.name, interaction, resource_type, logical_id, request, response, sent_at, elapsed, failure, sent
+        )
+        self._remember(exchange)
+        self.journal.append(exchange)
+        return exchange
+
+    def _prepare(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
+        fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if body else {}), **headers}
+        try:
+            return self._session.prepare_request(requests.Request(method, url, headers=fields, data=body or None))
+        except (RequestException, UnicodeError, ValueError) as error:
+            raise BadInput(f"This request cannot be sent: {error}.") from None
+
+    def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
+        """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
+        connection = self.connection
+        try:
+            answer = self._session.send(
+                prepared,
+                timeout=connection.timeout,
+                verify=connection.verify,
+                cert=connection.cert,
+                allow_redirects=False,
+                stream=True,  # so that an answer whose body breaks off still counts as an answer
+            )
+        except RequestException as error:
+            return None, _sentence(error, self.base_url), not _surely_not_sent(error)
+        fields = connection.recorded(_raw_fields(answer))
+        try:
+            return Response(answer.status_code, fields, answer.content), "", True
+        except RequestException:
+            return Response(answer.status_code, fields), "The answer's body broke off.", True
+        finally:
+            answer.close()
+
+    def _remember(self, exchange: Exchange) -> None:
+        """Keep the version that this client has now seen; its own accepted update counts as seen."""
+        about = (exchange.resource_type, exchange.logical_id)
+        verdict = exchange.verdict
+        if verdict is Verdict.DELETED:
+            self._versions.pop(about, None)
+        elif verdict in (Verdict.READ, Verdict.UPDATED, Verdict.CREATED) and exchange.logical_id:
+            seen = exchange.response.headers.get("ETag") if exchange.response else None
+            if seen is None and (version_id := version_of(exchange.resource)):
+                seen = str(ETag(version_id))
+            if seen is not None:
+                self._versions[about] = seen
+
+    def __repr__(self) -> str:
+        return f"<Client {self.name}>"
+
+
+_INTERACTIONS: Final = {
+    ("GET", 1): "search-type",
+    ("POST", 1): "create",
+    ("GET", 2): "read",
+    ("PUT", 2): "update",
+    ("DELETE", 2): "delete",
+}
+
+
+def _named(url: Callable[[str, str], str], resource_type: str, logical_id: str) -> str:
+    if not logical_id:
+        raise BadInput(f"Which {resource_type}? Give its id.")
+    return url(resource_type, logical_id)
+
+
+def _created_id(response: Response) -> str:
+    """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
+    location = response.headers.get("Location") or ""
+    return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
+
+
+def _whole(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+    whole = json.parse(resource) if isinstance(resource, str | bytes) else resource
+    if not isinstance(whole, Mapping):
+        raise BadInput("A resource is a JSON object, with a resourceType and an id.")
+    return dict(whole)
+
+
+def _given(headers: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in headers.items() if value is not None}
+
+
+def _preference(prefer: str | None) -> str | None:
+    """``representation`` stands for ``return=representation``; anything with an equals sign is sent as it is."""
+    return prefer if prefer is None or "=" in prefer else f"return={prefer}"
+
+
+def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:
+    """The header fields one by one: ``requests`` itself joins those of one name."""
+    return [(name, value) for name, value in answer.raw.headers.items()]
+
+
+def _surely_not_sent(error: RequestException) -> bool:
+    """Whether the failure came before any of the request left: no address, no connection, no TLS."""
+    cause: object = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    if isinstance(reason, ProxyError):
+        reason = reason.original_error
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError | TLSError)
+
+
+def _sentence(error: RequestException, base_url: str) -> str:
+    """What went wrong on the way, in words that hold no header, no credential and no address of memory."""
+    host = base_url.split("/")[2]
+    text = str(error)
+    for sign, words in _FAILURES:
+        if sign in text or sign == type(error).__name__:
+            return words.format(host=host)
+    if isinstance(error, NoConnection):
+        return f"The connection to {host} broke off before an answer came."
+    return f"The exchange with {host} failed ({type(error).__name__})."
+
+
+_FAILURES: Final = (
+    ("NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
+    ("Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),
+    ("ConnectTimeout", "{host} did not take the connection in time; check the address and the network."),
+    ("ReadTimeout", "{host} took the request but did not answer in time."),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "The certificate of {host} is not trusted; give Connection(verify=…) the CA that signed it.",
+    ),
+    ("SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
+    ("NewConnectionError", "There is no way to {host}; check the address and the network."),
+)

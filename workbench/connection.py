@@ -1,0 +1,117 @@
+"""Where an endpoint is and how it is spoken to: address, credentials, limits, and what may be written.
+
+Owns: the write guard (a write to anything but loopback needs ``allow_writes``), redaction (what a
+connection adds to a request is never recorded), TLS verification and timeouts. Nothing is taken from the
+environment: no proxy, no ``.netrc``, no certificate path that the user did not name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from workbench.exceptions import BadInput, WriteNotAllowed
+from workbench.rules.message import SAFE_METHODS, Headers
+
+REDACTED: Final = "***"
+
+_CREDENTIALS: Final = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "apikey", "www-authenticate"}
+)
+"""Header fields whose values are never recorded, whoever sent them."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Connection:
+    """How to speak to an endpoint.
+
+    ``headers`` are sent with every request and their values are treated as credentials: they are never
+    recorded or shown. ``timeout`` is (seconds to connect, seconds to wait for each part of the answer).
+    ``verify`` is ``True`` or the path of a CA bundle; ``cert`` a client certificate, as ``requests`` takes it.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    allow_writes: bool = False
+    timeout: tuple[float, float] = (5.0, 30.0)
+    verify: bool | str = True
+    cert: str | tuple[str, str] | None = None
+    adapter: BaseAdapter | None = None
+
+    def __post_init__(self) -> None:
+        if self.verify is False:
+            raise BadInput(
+                "TLS is always verified; give verify= the path of the CA bundle that signed the endpoint's certificate."
+            )
+        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+
+    def session(self) -> requests.Session:
+        """A new session with all of this, and nothing of the environment's."""
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = self.verify
+        session.cert = self.cert
+        session.headers.update(self.headers)
+        if self.adapter is not None:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, self.adapter)
+        else:
+            # One connection a client, and never a silent second try.
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+        return session
+
+    def guard(self, method: str, base_url: str) -> None:
+        """Raise ``WriteNotAllowed`` for a write to a host that is not loopback, unless writes are allowed."""
+        if method in SAFE_METHODS or self.allow_writes or is_loopback(base_url):
+            return
+        host = urlsplit(base_url).hostname
+        raise WriteNotAllowed(
+            f"{host} is not this machine, so nothing was sent; "
+            "to write there, connect with Connection(allow_writes=True)."
+        )
+
+    def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
+        """Header fields as an exchange may hold them: the values of credentials replaced."""
+        secret = _CREDENTIALS | {name.lower() for name in self.headers}
+        return Headers((name, REDACTED if name.lower() in secret else value) for name, value in fields)
+
+    def __repr__(self) -> str:
+        shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
+        return f"Connection({shown})"
+
+
+def check_base_url(base_url: str) -> str:
+    """The base URL without a slash at its end; raises ``BadInput`` for one that cannot be used."""
+    try:
+        split = urlsplit(base_url)
+        port = split.port
+    except ValueError:
+        raise BadInput(f"{base_url!r} is not a URL; a base URL looks like http://127.0.0.1:8080/STU3.") from None
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise BadInput(f"{base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
+    if split.username is not None or split.password is not None:
+        raise BadInput(
+            "The base URL holds a user name or a password; leave them out and give them as Connection(headers=…)."
+        )
+    if split.query or split.fragment:
+        raise BadInput(f"The base URL of {split.hostname} must end before its question mark.")
+    del port
+    return base_url.rstrip("/")
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the URL's host is this machine and nothing else: ``localhost``, 127.0.0.0/8 or ::1."""
+    host = urlsplit(base_url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,284 @@
+"""The endpoint itself: a request in, an answer out, and nothing of the transport in between.
+
+Decides with ``rules.update``, changes what is stored with one compare-and-swap. Holds no state of its
+own, so any number of threads and processes may share a database. The clock and the ids of created
+resources are handed in.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from workbench.clock import Clock
+from workbench.endpoint.capability import TYPES, statement
+from workbench.endpoint.store import Store, Stored
+from workbench.endpoint.validation import validate
+from workbench.endpoint.versions import SHAPE
+from workbench.rules import json, outcome, search, update
+from workbench.rules.message import Headers, Request, Response
+from workbench.rules.outcome import Issue
+from workbench.rules.preference import WRITTEN, Return, preferred_return, unacceptable
+from workbench.rules.resource import instant, stamped
+from workbench.rules.update import Policy, Refusal
+
+_log = logging.getLogger(__name__)
+
+BASE_PATH: Final = "/STU3"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request, taken apart: what it is about, and the one moment at which it is answered."""
+
+    request: Request
+    steps: tuple[str, ...]
+    parameters: Sequence[tuple[str, str]]
+    now: datetime
+
+    def header(self, name: str) -> str | None:
+        return self.request.headers.get(name)
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.request.method == "HEAD" else self.request.method
+
+    @property
+    def resource_type(self) -> str:
+        return self.steps[0]
+
+    @property
+    def logical_id(self) -> str:
+        return self.steps[1]
+
+    @property
+    def name(self) -> str:
+        """What the request is about, relative to the base: ``List`` or ``List/744e…``."""
+        return "/".join(self.steps)
+
+
+class Application:
+    """One endpoint: where it is, what it stores, by which policy."""
+
+    def __init__(self, store: Store, *, base_url: str, policy: Policy, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._store = store
+        self._base_url = base_url.rstrip("/")
+        self._policy = policy
+        self._clock = clock
+        self._new_id = new_id
+
+    def answer(self, request: Request) -> Response:
+        """The answer to any request whatever; never raises, never shows its insides (ERR-4)."""
+        now = self._clock()
+        try:
+            answer = self._route(request, now)
+        except Exception:  # noqa: BLE001  # whatever it is, the client gets an OperationOutcome
+            _log.exception("unforeseen error on %s", request.method)
+            words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
+            answer = Refusal.because(500, "processing", "INTERNAL_SERVER_ERROR", words)
+        return refused(answer, now) if isinstance(answer, Refusal) else answer
+
+    def _route(self, request: Request, now: datetime) -> Response | Refusal:
+        url = urlsplit(request.url)
+        if url.path != BASE_PATH and not url.path.startswith(f"{BASE_PATH}/"):
+            return update.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
+        steps = url.path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]
+        parameters = parse_qsl(url.query, keep_blank_values=True)
+        call = _Call(request, tuple(map(unquote, steps)), parameters, now)
+        if (call.method, call.steps) in (("GET", ("metadata",)), ("OPTIONS", ())):
+            return _not_acceptable(call) or self._capabilities(call)
+        interaction = _INTERACTIONS.get((call.method, len(steps)))
+        if interaction is None or call.resource_type not in TYPES:
+            return update.not_implemented(f"{request.method} {url.path[:200]} is not in the CapabilityStatement.")
+        return _not_understood(call) or interaction(self, call)
+
+    def _capabilities(self, call: _Call) -> Response:
+        return _respond(200, call.now, body=_written(statement(self._base_url, self._policy)))
+
+    def _read(self, call: _Call) -> Response | Refusal:
+        stored = self._store.read(call.resource_type, call.logical_id)
+        if stored is None:
+            return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
+        if stored.body is None:
+            return update.deleted(call.resource_type, call.logical_id)
+        if _not_modified(call, stored):
+            return _respond(304, call.now, stored)
+        return _respond(200, call.now, stored, body=stored.body)
+
+    def _search(self, call: _Call) -> Response | Refusal:
+        query = search.read_query(call.parameters)
+        if isinstance(query, Refusal):
+            return query
+        total, found = self._store.search(call.resource_type, query)
+        base = f"{self._base_url}/{call.resource_type}"
+        link = base + (f"?{urlencode(call.parameters)}" if call.parameters else "")
+        return _respond(200, call.now, body=_searchset(base, link, total, found))
+
+    def _create(self, call: _Call) -> Response | Refusal:
+        checked = update.check_create(
+            call.resource_type, call.header("Content-Type"), call.request.body, validate=validate
+        )
+        if isinstance(checked, Refusal):
+            return checked
+        while True:
+            logical_id = self._new_id()
+            version_id = self._store.versions.first(f"{call.resource_type}/{logical_id}")
+            new = _stored(checked.resource, logical_id, version_id, call.now)
+            if self._store.insert(call.resource_type, logical_id, new):
+                return self._accepted(201, call, f"{call.resource_type}/{logical_id}", new)
+
+    def _update(self, call: _Call) -> Response | Refusal:
+        checked = update.check_update(
+            call.resource_type,
+            call.logical_id,
+            if_match=call.header("If-Match"),
+            content_type=call.header("Content-Type"),
+            body=call.request.body,
+            policy=self._policy,
+            validate=validate,
+        )
+        if isinstance(checked, Refusal):
+            return checked
+        resource = checked.resource
+        new = self._swap(call, checked.expected, lambda version: _stored(resource, call.logical_id, version, call.now))
+        if new is None:
+            return update.may_not_assign(
+                f"{call.logical_id} is not the id of a {call.resource_type} here, and clients may not assign ids; "
+                "create it with POST."
+            )
+        return new if isinstance(new, Refusal) else self._accepted(200, call, call.name, new)
+
+    def _delete(self, call: _Call) -> Response | Refusal:
+        lock = update.check_lock(call.header("If-Match"), self._policy)
+        if isinstance(lock, Refusal):
+            return lock
+        gone = self._swap(call, lock, lambda version: Stored(version, instant(call.now), None))
+        if gone is None:
+            return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
+        return gone if isinstance(gone, Refusal) else _respond(204, call.now)
+
+    def _swap(self, call: _Call, expected: str | None, made: Callable[[str], Stored]) -> Stored | Refusal | None:
+        """Replace version ``expected`` by what ``made`` makes of the next version id; ``None``: never assigned.
+
+        Without a lock (``expected`` is ``None``) the current version is looked up and replaced whatever
+        it is, and if somebody is quicker, again: what they wrote is overwritten, and that is the point.
+        """
+        target = (call.resource_type, call.logical_id)
+        locked = expected is not None
+        while True:
+            if expected is not None and SHAPE.fullmatch(expected):
+                new = made(self._store.versions.after(call.name, expected))
+                if self._store.swap(*target, expected, new):
+                    return new
+            found = self._store.read(*target)
+            if found is None:
+                return None
+            if found.body is None:
+                return update.deleted(*target)
+            if locked and expected is not None and (refusal := update.stale(self._policy, expected, found.version_id)):
+                return refusal
+            expected = found.version_id
+
+    def _accepted(self, status: int, call: _Call, name: str, new: Stored) -> Response:
+        """The answer to an accepted write, as ``Prefer`` would have it (PRF-1 to PRF-4)."""
+        wanted = preferred_return(call.header("Prefer"))
+        body = new.body or b"" if wanted is Return.REPRESENTATION else b""
+        if wanted is Return.OPERATION_OUTCOME:
+            code = "RESOURCE_CREATED" if status == 201 else "RESOURCE_UPDATED"
+            done = f"{name} is now at version {new.version_id}."
+            body = _written(outcome.build([Issue("information", "informational", code, "", done)]))
+        return _respond(status, call.now, new, body=body, location=f"{self._base_url}/{name}")
+
+
+_INTERACTIONS: Final[Mapping[tuple[str, int], Callable[[Application, _Call], Response | Refusal]]] = {
+    ("GET", 1): Application._search,
+    ("POST", 1): Application._create,
+    ("GET", 2): Application._read,
+    ("PUT", 2): Application._update,
+    ("DELETE", 2): Application._delete,
+}
+"""The interactions of the CapabilityStatement: method and number of steps below the base, to what serves them."""
+
+
+def refused(refusal: Refusal, now: datetime) -> Response:
+    """A refusal as an answer: its status and its OperationOutcome (ERR-1)."""
+    return _respond(refusal.status, now, body=_written(outcome.build(refusal.issues)))
+
+
+def _not_understood(call: _Call) -> Refusal | None:
+    """What every interaction refuses: an id that is none, a format, a parameter or a condition not offered."""
+    if call.header("If-None-Exist") is not None:
+        return update.not_implemented("If-None-Exist asks for a conditional create, which is not offered.")
+    searching = call.method == "GET" and len(call.steps) == 1
+    stray = [name for name, _ in call.parameters if name != "_format" and not searching]
+    return (
+        (update.check_id(call.logical_id) if len(call.steps) == 2 else None)
+        or _not_acceptable(call)
+        or (update.bad_request(f"the parameter {stray[0][:80]!r} means nothing here.") if stray else None)
+    )
+
+
+def _not_acceptable(call: _Call) -> Refusal | None:
+    # What a body is written in is judged with the body (415); here only what may come back.
+    content_type = None if call.method in ("PUT", "POST") else call.header("Content-Type")
+    asked = unacceptable(dict(call.parameters).get("_format"), call.header("Accept"), content_type)
+    return update.unsupported(406, f"{asked} was asked for; this endpoint writes FHIR JSON.") if asked else None
+
+
+def _not_modified(call: _Call, stored: Stored) -> bool:
+    """Whether the client holds this version: ``If-None-Match`` wins over ``If-Modified-Since`` (RD-2, RD-3)."""
+    tags = call.header("If-None-Match")
+    if tags is not None:
+        return tags.strip() == "*" or stored.version_id in re.findall(r'"([^"]*)"', tags)
+    since = call.header("If-Modified-Since")
+    try:
+        held = parsedate_to_datetime(since) if since else None
+    except ValueError:
+        return False
+    last = datetime.fromisoformat(stored.last_updated).replace(microsecond=0)
+    return held is not None and held.tzinfo is not None and last <= held
+
+
+def _respond(
+    status: int, now: datetime, stored: Stored | None = None, *, body: bytes = b"", location: str = ""
+) -> Response:
+    fields = [("Date", _http_date(now))]
+    if stored:
+        fields.append(("Last-Modified", _http_date(datetime.fromisoformat(stored.last_updated))))
+        fields.append(("ETag", f'W/"{stored.version_id}"'))
+    if location:
+        fields.append(("Location", location))
+    if body:
+        fields.append(("Content-Type", WRITTEN))
+    return Response(status, Headers(fields), body)
+
+
+def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:
+    return Stored(version_id, instant(now), _written(stamped(resource, version_id, now, logical_id=logical_id)))
+
+
+def _searchset(base: str, link: str, total: int, found: Sequence[tuple[str, Stored]]) -> bytes:
+    """A searchset Bundle (SR-1); the resources go in as the bytes they are stored in, so nothing can change."""
+    head = {"resourceType": "Bundle", "type": "searchset", "total": total}
+    head["link"] = [{"relation": "self", "url": link}]
+    entries = [
+        f'{{"fullUrl":{json.dumps(f"{base}/{logical_id}")},"resource":'.encode()
+        + (stored.body or b"null")
+        + b',"search":{"mode":"match"}}'
+        for logical_id, stored in found
+    ]
+    return _written(head)[:-1] + (b',"entry":[' + b",".join(entries) + b"]" if entries else b"") + b"}"
+
+
+def _written(resource: dict[str, Any]) -> bytes:
+    return json.dumps(resource).encode()
+
+
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC), usegmt=True)

@@ -1,0 +1,20 @@
+"""The stories' resources: what a new endpoint holds, exactly as the files beside this one say.
+
+The List and the Subscription have the ids, version id and date of the guide's own examples. The patient
+is a test patient: NHS numbers that start with 999 are never given to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+from workbench.rules import json
+
+
+def stories() -> Iterator[dict[str, Any]]:
+    """Each example as plain JSON, by file name."""
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".json"):
+            yield json.parse(file.read_bytes())

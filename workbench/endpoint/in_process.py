@@ -1,0 +1,89 @@
+"""The same application without a socket: an adapter that a ``requests`` session is given.
+
+The request a session prepared goes to the application as it is, and its answer comes back as any other
+would: header fields, content coding and all.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPHeaderDict, HTTPResponse
+
+from workbench.endpoint.app import BASE_PATH, Application
+from workbench.endpoint.asgi import compressed
+from workbench.rules.message import Headers, Request
+from workbench.rules.wire import reason
+
+BASE_URL: Final = f"http://127.0.0.1:0{BASE_PATH}"
+"""Nobody can listen on port 0, so a session without the adapter can never reach a stranger by this URL."""
+
+
+class InProcessAdapter(BaseAdapter):
+    """Answers what a session sends, from an application in this process."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__()
+        self._application = application
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        *_transport: object,
+        **_options: object,
+    ) -> requests.Response:
+        """Answer one prepared request; the transport's options (timeout, TLS, proxies) mean nothing here."""
+        url = urlsplit(request.url or "")
+        fields = Headers((name, _as_text(value)) for name, value in request.headers.items())
+        path = url.path + (f"?{url.query}" if url.query else "")
+        asked = Request(request.method or "GET", path, fields, _as_bytes(request.body))
+        answer = compressed(self._application.answer(asked), fields)
+        body = b"" if request.method == "HEAD" else answer.body
+        headers = HTTPHeaderDict(answer.headers.items())
+        if answer.status not in (204, 304):
+            headers["Content-Length"] = str(len(answer.body))
+        raw = HTTPResponse(
+            io.BytesIO(body),
+            headers=headers,
+            status=answer.status,
+            reason=reason(answer.status),
+            preload_content=False,
+            request_method=request.method,
+        )
+        return _response(request, raw)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _response(request: requests.PreparedRequest, raw: HTTPResponse) -> requests.Response:
+    response = requests.Response()
+    response.status_code = raw.status
+    response.headers.update(raw.headers)
+    response.reason = raw.reason or ""
+    response.raw = raw
+    response.url = request.url or ""
+    response.request = request
+    return response
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _as_bytes(body: Any) -> bytes:
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes):
+        return body
+    if hasattr(body, "read"):
+        return _as_bytes(body.read())
+    assert isinstance(body, Iterable)
+    return b"".join(_as_bytes(part) for part in body)

@@ -1,0 +1,164 @@
+"""Whether a body is a valid STU3 resource (VAL-1): ``fhir.resources``, and what it leaves to its user.
+
+``fhir.resources`` checks required elements, unknown ones, cardinality and formats against the STU3
+definitions. It is lenient where Python is: it takes ``"true"`` for a boolean and ``"5"`` for an integer,
+ignores null and empty arrays, knows its own field names besides FHIR's, and lists the codes of a required
+binding without enforcing them. ``_strictly`` closes those gaps by walking the same definitions.
+"""
+
+from __future__ import annotations
+
+import decimal
+import functools
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from fhir.resources.STU3 import get_fhir_model_class
+from fhir_core.fhirabstractmodel import FHIRAbstractModel
+from pydantic import ValidationError
+
+from workbench.rules.outcome import Issue
+
+MOST_ISSUES = 10
+"""An answer names at most so many; the rest follow once these are mended."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "positiveInt": (int,),
+    "unsignedInt": (int,),
+    "decimal": (int, decimal.Decimal),
+}
+_ABSTRACT = frozenset({"Resource", "DomainResource"})
+_NAMES = {bool: "true or false", int: "a whole number", decimal.Decimal: "a number", str: "a string"}
+
+
+class _Element(typing.NamedTuple):
+    """One element of a FHIR type, as the walk needs it: ``model`` for a complex one, else ``kinds``."""
+
+    repeats: bool
+    model: type[FHIRAbstractModel] | None
+    kinds: tuple[type, ...]
+    codes: frozenset[str]
+    any_resource: bool = False
+    may_skip: bool = False
+    """In a repeating primitive, null keeps the place of an item that has only an extension, and the other way round."""
+
+
+def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    """The issues of a resource, each with the element it is about; none where it is valid."""
+    found = list(_strictly(_model(resource_type), resource, resource_type))
+    if not found:
+        found = list(_by_library(resource_type, resource))
+    return tuple(_issue(path, problem) for path, problem in found[:MOST_ISSUES])
+
+
+def _issue(path: str, problem: str) -> Issue:
+    return Issue("error", "invalid", "INVALID_RESOURCE", "", f"{path}: {problem}", (path,))
+
+
+def _by_library(resource_type: str, resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    try:
+        _model(resource_type).model_validate(resource)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            yield _path(resource_type, problem["loc"]), _sentence(problem["msg"])
+
+
+def _path(resource_type: str, location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location if step != "root")
+    return resource_type + "".join(steps)
+
+
+def _sentence(message: str) -> str:
+    text = " ".join(message.removeprefix("Value error, ").split()).rstrip(".")
+    if text.startswith("Any of one field value is expected from this list"):
+        return "only one of the choices may be given."
+    return f"{text[:1].lower()}{text[1:]}."
+
+
+def _strictly(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict):
+        yield path, "must be an object."
+        return
+    if not value:
+        yield path, "must not be empty."
+    elements = _elements(model)
+    for name, content in value.items():
+        if name == "resourceType" and issubclass(model, _model("Resource")):
+            continue
+        if name not in elements:
+            yield f"{path}.{name}", f"is not an element of {model.get_resource_type()}."
+        else:
+            yield from _element(elements[name], content, f"{path}.{name}")
+
+
+def _element(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
+    if not element.repeats:
+        yield from _single(element, content, path)
+    elif not isinstance(content, list):
+        yield path, "must be an array."
+    elif not content:
+        yield path, "must not be an empty array."
+    else:
+        for index, item in enumerate(content):
+            if item is not None or not element.may_skip:
+                yield from _single(element, item, f"{path}[{index}]")
+
+
+def _single(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
+    if element.any_resource:
+        yield from _contained(content, path)
+    elif element.model is not None:
+        yield from _strictly(element.model, content, path)
+    elif content is None:
+        yield path, "must not be null."
+    elif not isinstance(content, element.kinds) or (isinstance(content, bool) and bool not in element.kinds):
+        yield path, f"must be {_NAMES[element.kinds[-1]]}."
+    elif element.codes and content not in element.codes:
+        yield path, f"must be one of {', '.join(sorted(element.codes))}."
+
+
+def _contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
+    kind = content.get("resourceType") if isinstance(content, dict) else None
+    try:
+        model = _model(kind) if isinstance(kind, str) else None
+    except ValueError:
+        model = None
+    if model is None or not issubclass(model, _model("Resource")) or kind in _ABSTRACT:
+        yield f"{path}.resourceType", "must name a FHIR resource type."
+    else:
+        yield from _strictly(model, content, path)
+
+
+@functools.cache
+def _model(resource_type: str) -> type[FHIRAbstractModel]:
+    model: type[FHIRAbstractModel] = get_fhir_model_class(resource_type)
+    return model
+
+
+@functools.cache
+def _elements(model: type[FHIRAbstractModel]) -> dict[str, _Element]:
+    return {
+        field.alias or name: _described(field.alias or name, field.annotation, field.json_schema_extra)
+        for name, field in model.model_fields.items()
+        if name != "fhir_comments"
+    }
+
+
+def _described(name: str, annotation: Any, extra: Any) -> _Element:
+    """What an annotation such as ``Optional[List[ListEntryType]]`` or ``Optional[Annotated[str, Code()]]`` says."""
+    repeats = False
+    while typing.get_origin(annotation) in (typing.Union, types.UnionType, list):
+        repeats = repeats or typing.get_origin(annotation) is list
+        annotation = next(part for part in typing.get_args(annotation) if part is not types.NoneType)
+    if hasattr(annotation, "get_model_klass"):
+        model = annotation.get_model_klass()
+        any_resource = model.get_resource_type() == "Resource"
+        return _Element(repeats, model, (), frozenset(), any_resource, may_skip=name.startswith("_"))
+    written = [getattr(part, "__visit_name__", "") for part in getattr(annotation, "__metadata__", ())]
+    kind = written[0] if written else "boolean" if annotation is bool else "string"
+    codes = extra.get("enum_values", ()) if kind == "code" else ()
+    return _Element(repeats, None, _KINDS.get(kind, (str,)), frozenset(codes), may_skip=True)

@@ -1,0 +1,225 @@
+"""What happened, in order: every exchange of every client that shares a journal.
+
+Owns: the record, append-only and safe from any thread, and its tables. Must not know how anything is
+sent. Credentials have been replaced before an exchange arrives here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from workbench.exceptions import BadInput
+from workbench.rules import json
+from workbench.rules.exchange import Exchange
+from workbench.rules.message import Headers, Request, Response
+from workbench.rules.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CURRENT: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
+_UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
+
+
+class Transition(NamedTuple):
+    """One row of ``transitions()``: an exchange, and the resource's ETag before and after it.
+
+    Before and after are as far as this journal knows: ``None`` where it cannot know.
+    """
+
+    seq: int
+    time: datetime
+    client: str
+    interaction: str
+    resource: str
+    if_match: str | None
+    status: int | None
+    etag_before: str | None
+    etag_after: str | None
+    verdict: str
+    spine_code: str
+    diagnostics: str
+    ms: float | None
+
+
+class Journal:
+    """Exchanges in the order in which they ended; ``seq`` counts from 1."""
+
+    def __init__(self) -> None:
+        self._exchanges: list[Exchange] = []
+        self._current: dict[str, str | None] = {}
+        self._before_after: list[tuple[str | None, str | None]] = []
+        self._turn = threading.Lock()
+
+    def append(self, exchange: Exchange) -> int:
+        """Record an exchange; its ``seq``. Takes the same time however long the journal is."""
+        with self._turn:
+            self._exchanges.append(exchange)
+            self._before_after.append(self._move(exchange))
+            return len(self._exchanges)
+
+    def _move(self, exchange: Exchange) -> tuple[str | None, str | None]:
+        """The ETag before and after; and remember the one after."""
+        name, verdict = exchange.target, exchange.verdict
+        if not exchange.logical_id:
+            return None, None
+        before = self._current.get(name)
+        after: str | None = before
+        if verdict in _CURRENT:
+            after = str(exchange.etag) if exchange.etag else None
+        elif verdict is Verdict.STALE and exchange.if_match == before:
+            after = None  # what we took for current is not, and nobody said what is
+        elif verdict not in _UNCHANGED:
+            after = None
+        self._current[name] = after
+        return before, after
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(self._exchanges[: len(self)])
+
+    def __getitem__(self, index: int) -> Exchange:
+        return self._exchanges[index]
+
+    def rows(self, start: int = 0) -> list[Transition]:
+        """The transitions as plain rows, from the exchange at ``start`` (counted from 0) on."""
+        with self._turn:
+            exchanges, moves = self._exchanges[start:], self._before_after[start:]
+        numbered = enumerate(zip(exchanges, moves, strict=True), start + 1)
+        return [_row(seq, exchange, *move) for seq, (exchange, move) in numbered]
+
+    def transitions(self) -> pd.DataFrame:
+        """How each ETag moved: one row an exchange, in order.
+
+        Columns: ``seq`` (from 1), ``time`` (UTC), ``client``, ``interaction``, ``resource`` (``Type/id``),
+        ``if_match`` as sent, ``status``, ``etag_before`` and ``etag_after`` as far as this journal knows,
+        ``verdict``, ``spine_code`` and ``diagnostics`` of the OperationOutcome, ``ms``.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows(), columns=list(Transition._fields))
+        texts = ["client", "interaction", "resource", "if_match", "etag_before", "etag_after"]
+        texts += ["verdict", "spine_code", "diagnostics"]
+        kinds = {"seq": "int64", "status": "Int64", "ms": "Float64"} | dict.fromkeys(texts, "str")
+        return frame.astype(kinds).assign(time=pd.to_datetime(frame["time"], utc=True))
+
+    def conflicts(self) -> pd.DataFrame:
+        """The transitions whose version was stale: the updates that the lock stopped."""
+        frame = self.transitions()
+        return frame[frame["verdict"] == Verdict.STALE.value].reset_index(drop=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every exchange as it was: method, URL, status, verdict, sizes in bytes, and the bodies as text."""
+        import pandas as pd
+
+        return pd.DataFrame([_whole_row(seq, exchange) for seq, exchange in enumerate(self, 1)], columns=_WHOLE)
+
+    def save(self, path: str | Path) -> None:
+        """Write the journal as JSON Lines, an exchange a line; ``load`` reads it back the same."""
+        with Path(path).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(_as_json(exchange)) + "\n" for exchange in self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Journal:
+        """Read a saved journal; raises ``BadInput`` that names the line that cannot be read."""
+        journal = cls()
+        with Path(path).open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    journal.append(_from_json(json.parse(line)))
+                except (BadInput, KeyError, TypeError, ValueError):
+                    raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
+        return journal
+
+    def __repr__(self) -> str:
+        return f"<Journal of {len(self)} exchanges>"
+
+
+def _row(seq: int, exchange: Exchange, before: str | None, after: str | None) -> Transition:
+    found = None if exchange.ok else exchange.outcome
+    return Transition(
+        seq=seq,
+        time=exchange.sent_at,
+        client=exchange.client,
+        interaction=exchange.interaction,
+        resource=exchange.target if exchange.resource_type else "",
+        if_match=exchange.if_match,
+        status=exchange.status,
+        etag_before=before,
+        etag_after=after,
+        verdict=exchange.verdict.value,
+        spine_code=found.spine_code if found else "",
+        diagnostics=found.diagnostics if found else exchange.failure,
+        ms=None if exchange.elapsed is None else round(exchange.elapsed * 1000, 3),
+    )
+
+
+_WHOLE: Final = [
+    *("seq", "time", "client", "interaction", "method", "url", "status", "verdict", "ms"),
+    *("sent_bytes", "received_bytes", "sent", "received", "failure"),
+]
+
+
+def _whole_row(seq: int, exchange: Exchange) -> tuple[Any, ...]:
+    sent, received = exchange.request.body, exchange.response.body if exchange.response else b""
+    return (
+        *(seq, exchange.sent_at, exchange.client, exchange.interaction, exchange.request.method, exchange.request.url),
+        *(exchange.status, exchange.verdict.value, None if exchange.elapsed is None else exchange.elapsed * 1000),
+        *(len(sent), len(received), _text(sent), _text(received), exchange.failure),
+    )
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", errors="backslashreplace")
+
+
+def _as_json(exchange: Exchange) -> dict[str, Any]:
+    request, response = exchange.request, exchange.response
+    return {
+        "client": exchange.client,
+        "interaction": exchange.interaction,
+        "resource_type": exchange.resource_type,
+        "logical_id": exchange.logical_id,
+        "sent_at": exchange.sent_at.isoformat(),
+        "elapsed": exchange.elapsed,
+        "failure": exchange.failure,
+        "sent": exchange.sent,
+        "request": {"method": request.method, "url": request.url, **_content(request)},
+        "response": {"status": response.status, **_content(response)} if response else None,
+    }
+
+
+def _content(message: Request | Response) -> dict[str, Any]:
+    # A body that is no UTF-8 is kept byte for byte: surrogates would not survive the file.
+    headers = [list(field) for field in message.headers.items()]
+    try:
+        return {"headers": headers, "body": message.body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"headers": headers, "body_hex": message.body.hex()}
+
+
+def _from_json(line: dict[str, Any]) -> Exchange:
+    request, response = line["request"], line["response"]
+    return Exchange(
+        client=line["client"],
+        interaction=line["interaction"],
+        resource_type=line["resource_type"],
+        logical_id=line["logical_id"],
+        request=Request(request["method"], request["url"], *_read_content(request)),
+        response=Response(response["status"], *_read_content(response)) if response else None,
+        sent_at=datetime.fromisoformat(line["sent_at"]),
+        elapsed=None if line["elapsed"] is None else float(line["elapsed"]),
+        failure=line["failure"],
+        sent=line["sent"],
+    )
+
+
+def _read_content(message: dict[str, Any]) -> tuple[Headers, bytes]:
+    body = message["body"].encode() if "body" in message else bytes.fromhex(message["body_hex"])
+    return Headers((name, value) for name, value in message["headers"]), body

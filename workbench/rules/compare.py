@@ -1,0 +1,115 @@
+"""What differs between two versions of a resource, element by element.
+
+Owns: the paths people read (FHIRPath-like, ``entry[2].item.reference``), and how items of two lists
+are paired: by what they say they are (``id``, ``url``, ``system`` with ``code`` or ``value``,
+``reference``), else by being the same, and only last by standing at the same place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from workbench.rules.json import dumps, same
+
+
+class _Absent:
+    """No value at all, which in JSON is not the same as null."""
+
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One element that differs: ``before`` or ``after`` is ``ABSENT`` where it was added or removed.
+
+    The path of an added or changed item counts in the later list, that of a removed one in the earlier.
+    """
+
+    path: str
+    before: Any
+    after: Any
+
+    @property
+    def kind(self) -> str:
+        """``added``, ``removed`` or ``changed``."""
+        if self.before is ABSENT:
+            return "added"
+        return "removed" if self.after is ABSENT else "changed"
+
+
+def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+    """Every element in which two resources differ, in the order of the later one.
+
+    >>> [(c.kind, c.path) for c in changes({"a": 1, "b": [1, 2]}, {"a": 2, "b": [2]})]
+    [('changed', 'a'), ('removed', 'b[0]')]
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in [*after, *(name for name in before if name not in after)]:
+            yield from changes(before.get(name, ABSENT), after.get(name, ABSENT), f"{path}.{name}" if path else name)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _list_changes(before, after, path)
+    elif before is ABSENT or after is ABSENT or not same(before, after):
+        yield Change(path, before, after)
+
+
+def _list_changes(before: list[Any], after: list[Any], path: str) -> Iterator[Change]:
+    partner = pairs(before, after)
+    for index, item in enumerate(after):
+        earlier = partner.get(index)
+        yield from changes(ABSENT if earlier is None else before[earlier], item, f"{path}[{index}]")
+    kept = set(partner.values())
+    for index, item in enumerate(before):
+        if index not in kept:
+            yield Change(f"{path}[{index}]", item, ABSENT)
+    order = [partner[index] for index in sorted(partner)]
+    if order != sorted(order):
+        yield Change(path, before, after)
+
+
+def pairs(before: list[Any], after: list[Any]) -> dict[int, int]:
+    """Which item of ``after`` is which of ``before``: index to index. Linear in the number of items."""
+    partner: dict[int, int] = {}
+    for key in (dumps, identity):
+        _pair_by(key, before, after, partner)
+    taken = set(partner.values())
+    for index in range(min(len(before), len(after))):
+        alike = type(before[index]) is type(after[index]) and identity(before[index]) == identity(after[index])
+        if index not in partner and index not in taken and alike:
+            partner[index] = index
+    return partner
+
+
+def _pair_by(
+    key: Callable[[Any], Hashable | None], before: list[Any], after: list[Any], partner: dict[int, int]
+) -> None:
+    taken = set(partner.values())
+    free: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for index in range(len(before) - 1, -1, -1):
+        if index not in taken and (name := key(before[index])) is not None:
+            free[name].append(index)
+    for index, item in enumerate(after):
+        if index not in partner and (name := key(item)) is not None and free[name]:
+            partner[index] = free[name].pop()
+
+
+def identity(item: Any) -> Hashable | None:
+    """What an item of a list says it is, or ``None`` where it does not say.
+
+    >>> identity({"item": {"reference": "Condition/1"}, "deleted": True})
+    ('item', ('reference', 'Condition/1'))
+    """
+    if not isinstance(item, dict):
+        return None
+    for names in (("id",), ("url",), ("system", "code"), ("system", "value"), ("reference",), ("fullUrl",)):
+        if all(isinstance(item.get(name), str) for name in names):
+            return (*names, *(item[name] for name in names)) if len(names) > 1 else (names[0], item[names[0]])
+    inner = item.get("item")
+    found = identity(inner)
+    return ("item", found) if found is not None else None

@@ -1,0 +1,124 @@
+"""The promises of a Spine endpoint, as data: the ids that tests, notebooks and probes name.
+
+Sources: **S** the guide's page *Updating Resources*; **C**, **R**, **D**, **V**, **E** its sibling pages
+(*Creating*, *Reading*, *Deleting*, *Versioning of Resources*, *Error handling*); **G** the guide's page
+*HTTP Headers*; **P** the NHS Personal Demographics Service API; **F** the FHIR STU3 http page; **H** RFC 9110;
+**7240** RFC 7240; **W** this project's own choice, where every source is silent or two disagree. The guide is
+the NHS Spine Core FHIR guide, 1.1 draft of 2019.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+
+class Level(enum.Enum):
+    """How binding a promise is, in the sense of RFC 2119."""
+
+    MUST = "MUST"
+    SHOULD = "SHOULD"
+    MAY = "MAY"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One rule: its stable id, how binding it is, where it comes from, and what it says."""
+
+    id: str
+    level: Level
+    sources: tuple[str, ...]
+    text: str
+
+    @property
+    def section(self) -> str:
+        """The letters before the number: ``UPD`` for updates, ``ERR`` for errors, and so on."""
+        return self.id.partition("-")[0]
+
+
+def _must(rule: str, sources: str, text: str) -> Promise:
+    return Promise(rule, Level.MUST, tuple(sources.split()), text)
+
+
+def _should(rule: str, sources: str, text: str) -> Promise:
+    return Promise(rule, Level.SHOULD, tuple(sources.split()), text)
+
+
+PROMISES: Final = (
+    _must("UPD-1", "S", "A PUT with the current version in If-Match and a valid body answers 200."),
+    _must("UPD-2", "S", "That answer carries Date, Last-Modified, ETag (the new version) and an absolute Location."),
+    _must("UPD-3", "S V", "Every accepted update gets a version id never used before; the resource id never changes."),
+    _must(
+        "UPD-4", "S", "meta.versionId and meta.lastUpdated in the submitted body are no error: they are overwritten."
+    ),
+    _must("UPD-5", "S F", "Everything else is stored as sent: order, text, profiles, and decimals digit for digit."),
+    _must("UPD-6", "S", "An If-Match that names any version but the current one answers 409; nothing changes."),
+    _must("UPD-7", "S", "No If-Match answers 412; nothing changes."),
+    _must("UPD-8", "P", 'An If-Match that is not of the form W/"<version id>" answers 412; nothing changes.'),
+    _must(
+        "UPD-9",
+        "F",
+        "A body whose id or resourceType is missing or differs from the URL's answers 400; nothing changes.",
+    ),
+    _must("UPD-10", "F E", "An id that Spine never assigned answers 405 MSG_RESOURCE_ID_FAIL; no resource appears."),
+    _must("UPD-11", "W", "A resource that has been deleted answers 404; it stays deleted."),
+    _must(
+        "UPD-12", "S E", "A type or an interaction the CapabilityStatement does not list answers 501 NOT_IMPLEMENTED."
+    ),
+    _must("UPD-13", "S", "Of N clients that send the same If-Match at once, exactly one gets 200 and the others 409."),
+    _should(
+        "UPD-14", "W", "Identical content with the right If-Match is an update like any other: 200 and a new version."
+    ),
+    _must(
+        "VAL-1",
+        "E",
+        "JSON that is not a valid STU3 resource of its type answers 422, the element named; nothing changes.",
+    ),
+    _must("PRF-1", "S C", "No Prefer, or return=minimal: headers only, empty body."),
+    _must("PRF-2", "C", "return=representation: the stored resource with its new id, versionId and lastUpdated."),
+    _must("PRF-3", "C", "return=OperationOutcome: one informational issue, RESOURCE_UPDATED or RESOURCE_CREATED."),
+    _should("PRF-4", "W 7240", "Any other preference is ignored, as return=minimal."),
+    _must("PRF-5", "S", "An error answers with its OperationOutcome whatever was preferred."),
+    _must(
+        "ERR-1", "S E", "Every 4xx and 5xx carries an OperationOutcome of the Spine profile as application/fhir+json."
+    ),
+    _must(
+        "ERR-2", "E", "Each issue has severity error, an issue type, a Spine coding and diagnostics about this request."
+    ),
+    _must("ERR-3", "E P", "Status, issue type and Spine code go together as the error table says."),
+    _must("ERR-4", "W", "An answer never shows a stack trace, a path of the server, or SQL."),
+    _must(
+        "RD-1",
+        "R V",
+        'A read answers 200; ETag is W/"meta.versionId", Last-Modified is meta.lastUpdated to the second.',
+    ),
+    _must(
+        "RD-2",
+        "R H",
+        "If-None-Match naming the current version answers 304 without a body; it wins over If-Modified-Since.",
+    ),
+    _must("RD-3", "R H", "If-Modified-Since not older than Last-Modified answers 304."),
+    _must("RD-4", "V", "Older versions are not served: _history and vread answer 501."),
+    _must("CR-1", "C", "A POST without an id answers 201 with Location, ETag and Last-Modified; Spine assigns the id."),
+    _must("CR-2", "C E", "A POST with an id in the body answers 405 MSG_RESOURCE_ID_FAIL."),
+    _must("DL-1", "D", "A DELETE with the current If-Match answers 204; reads then answer 404."),
+    _must("DL-2", "D", "A DELETE with a stale If-Match answers 409, with none 412; nothing changes."),
+    _must(
+        "SR-1",
+        "S F",
+        "A search by _id, _lastUpdated and _count answers a searchset Bundle; unknown parameters answer 400.",
+    ),
+    _must("CAP-1", "S F", "GET metadata and OPTIONS answer a STU3 CapabilityStatement that tells the truth."),
+    _must("VER-1", "V S", "An ETag is weak; a version id is opaque: eight hex digits, a hyphen, four hex digits."),
+    _must(
+        "FMT-1",
+        "W",
+        "FHIR JSON is read under three names and written under one; XML is refused (415, or 406 for Accept).",
+    ),
+    _must("FMT-2", "G", "_format overrides Accept; with neither, the request's Content-Type decides; else JSON."),
+    _must("FMT-3", "G", "Accept-Encoding: gzip is honoured; a chunked request body is accepted."),
+)
+"""Every promise, in the contract's order."""
+
+BY_ID: Final = {promise.id: promise for promise in PROMISES}

@@ -1,0 +1,116 @@
+"""An exchange: what was sent, what came back, and what can be read off the two.
+
+Owns: the frozen record that a client gives back and a journal keeps. Must not know how anything is
+sent, or who keeps the records. Credentials have been replaced before an exchange is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from workbench.exceptions import MalformedETag, MalformedJSON, UnwantedVerdict
+from workbench.rules import json, outcome, wire
+from workbench.rules.etag import ETag
+from workbench.rules.explain import explain
+from workbench.rules.message import Request, Response
+from workbench.rules.outcome import OperationOutcome
+from workbench.rules.verdict import DONE, Verdict, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with its answer, or with the reason why there is none.
+
+    ``elapsed`` is in seconds, ``None`` where a lesson's clock stands still. ``failure`` is one sentence
+    where the answer is missing or broke off, and ``sent`` says whether the request can have arrived.
+    """
+
+    client: str
+    interaction: str
+    resource_type: str
+    logical_id: str
+    request: Request
+    response: Response | None
+    sent_at: datetime
+    elapsed: float | None = None
+    failure: str = ""
+    sent: bool = True
+
+    @property
+    def status(self) -> int | None:
+        """The status code; ``None`` where no answer came."""
+        return self.response.status if self.response else None
+
+    @property
+    def etag(self) -> ETag | None:
+        """The answer's entity tag; ``None`` where there is none that can be read as one."""
+        value = self.response.headers.get("ETag") if self.response else None
+        try:
+            return ETag.parse(value) if value is not None else None
+        except MalformedETag:
+            return None
+
+    @property
+    def if_match(self) -> str | None:
+        """The ``If-Match`` that was sent, as it was sent."""
+        return self.request.headers.get("If-Match")
+
+    @property
+    def resource(self) -> Any:
+        """The answer's body as plain JSON, decimals exact; parsed afresh each time, so yours to edit.
+
+        ``None`` where there is no body or it is not JSON.
+        """
+        if self.response is None or not self.response.body:
+            return None
+        try:
+            return json.parse(self.response.body)
+        except MalformedJSON:
+            return None
+
+    @property
+    def outcome(self) -> OperationOutcome | None:
+        """The OperationOutcome that came back, if one did."""
+        return outcome.read(self.resource)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What became of the request; see ``Verdict``."""
+        return judge(self)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request did what it asked for."""
+        return self.verdict in DONE
+
+    def explain(self) -> str:
+        """One plain paragraph: what was asked, what came of it, and what to do next."""
+        return explain(self)
+
+    def as_http(self) -> str:
+        """The request and the answer as HTTP/1.1 messages, credentials replaced."""
+        return wire.as_http(self)
+
+    def as_curl(self) -> str:
+        """A curl command line that sends the same request, credentials replaced by a placeholder."""
+        return wire.as_curl(self)
+
+    def raise_for_verdict(self, *wanted: Verdict) -> Exchange:
+        """Return this exchange if its verdict is one of ``wanted`` (by default: it did what it asked for).
+
+        Raises ``UnwantedVerdict``, whose message is ``explain()``.
+        """
+        if self.verdict in (wanted or DONE):
+            return self
+        raise UnwantedVerdict(self)
+
+    def __repr__(self) -> str:
+        answer = self.status if self.status is not None else "no answer"
+        return f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}>"
+
+    @property
+    def target(self) -> str:
+        """What it was about, as FHIR writes a relative reference: ``List/744e…``, or the type alone."""
+        return "/".join(part for part in (self.resource_type, self.logical_id) if part) or "(the endpoint)"

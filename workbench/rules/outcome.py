@@ -1,0 +1,125 @@
+"""OperationOutcome: the answer's own account of what happened; written and read.
+
+Owns: the Spine codes with their displays, and the shape of the resource (ERR-1, ERR-2, ERR-3, PRF-3).
+Writing follows the contract to the letter. Reading takes what any FHIR server sends, and never
+fails: what is not an OperationOutcome reads as ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"
+CODE_SYSTEM: Final = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"
+
+DISPLAYS: Final = {
+    "ASID_CHECK_FAILED": "The sender or receiver's ASID is not authorised for this interaction",
+    "BAD_REQUEST": "Bad request",
+    "INTERNAL_SERVER_ERROR": "Internal server error",
+    "INVALID_RESOURCE": "Invalid validation of resource",
+    "MESSAGE_NOT_WELL_FORMED": "Message not well formed",
+    "MISSING_OR_INVALID_HEADER": "There is a required header missing or invalid",
+    "MSG_RESOURCE_ID_FAIL": "Unable to allocate resource id",
+    "NOT_IMPLEMENTED": "Not implemented",
+    "NO_RECORD_FOUND": "No record found",
+    "PRECONDITION_FAILED": "Required condition was not fulfilled",
+    "RESOURCE_CREATED": "New resource created",
+    "RESOURCE_UPDATED": "Resource has been updated",
+    "RESOURCE_VERSION_MISMATCH": "Resource version mismatch",
+    "UNSUPPORTED_MEDIA_TYPE": "Unsupported media type",
+}
+"""Spine code to the display that goes with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One issue of an OperationOutcome. Absent texts are empty strings, as a table wants them."""
+
+    severity: str
+    code: str
+    spine_code: str = ""
+    display: str = ""
+    diagnostics: str = ""
+    expression: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The most telling text there is: diagnostics, else the coding's display, else the codes."""
+        return self.diagnostics or self.display or self.spine_code or self.code
+
+
+@dataclass(frozen=True, slots=True)
+class OperationOutcome:
+    """The issues of an OperationOutcome, in the order given."""
+
+    issues: tuple[Issue, ...]
+
+    @property
+    def spine_code(self) -> str:
+        """The first issue's Spine code; empty where the server gave none."""
+        return next((issue.spine_code for issue in self.issues if issue.spine_code), "")
+
+    @property
+    def diagnostics(self) -> str:
+        """What the issues say, one after another."""
+        return "; ".join(issue.text for issue in self.issues)
+
+    def has_code(self, code: str) -> bool:
+        """Whether an issue carries this FHIR issue-type code."""
+        return any(issue.code == code for issue in self.issues)
+
+
+def build(issues: Iterable[Issue]) -> dict[str, Any]:
+    """The OperationOutcome resource for these issues (ERR-1, ERR-2)."""
+    return {
+        "resourceType": "OperationOutcome",
+        "meta": {"profile": [PROFILE]},
+        "issue": [_issue(issue) for issue in issues],
+    }
+
+
+def _issue(issue: Issue) -> dict[str, Any]:
+    coding = {"system": CODE_SYSTEM, "code": issue.spine_code, "display": DISPLAYS[issue.spine_code]}
+    written: dict[str, Any] = {
+        "severity": issue.severity,
+        "code": issue.code,
+        "details": {"coding": [coding]},
+    }
+    if issue.diagnostics:
+        written["diagnostics"] = issue.diagnostics
+    if issue.expression:
+        written["expression"] = list(issue.expression)
+    return written
+
+
+def read(resource: Any) -> OperationOutcome | None:
+    """What an answer's body says, if it is an OperationOutcome of any server; ``None`` if it is not."""
+    if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
+        return None
+    return OperationOutcome(tuple(_read_issue(issue) for issue in _objects(resource.get("issue"))))
+
+
+def _read_issue(issue: dict[str, Any]) -> Issue:
+    details = issue.get("details")
+    details = details if isinstance(details, dict) else {}
+    coding = _objects(details.get("coding"))
+    chosen = next((c for c in coding if c.get("system") == CODE_SYSTEM), coding[0] if coding else {})
+    expression = issue.get("expression")
+    return Issue(
+        severity=_string(issue.get("severity")),
+        code=_string(issue.get("code")),
+        spine_code=_string(chosen.get("code")),
+        display=_string(chosen.get("display")) or _string(details.get("text")),
+        diagnostics=_string(issue.get("diagnostics")),
+        expression=tuple(map(_string, expression)) if isinstance(expression, list) else (),
+    )
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,104 @@
+"""The embedded Spine as a notebook holds it: an endpoint, its journal, and clients by name.
+
+The one module that knows both sides: it starts the endpoint and hands out clients of it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from workbench.client import Client
+from workbench.clock import LessonClock, wall_clock
+from workbench.connection import Connection
+from workbench.endpoint.server import ServerProcess, Settings, as_instant
+from workbench.exceptions import EndpointError
+from workbench.journal import Journal
+
+
+class Endpoint:
+    """A running embedded Spine. ``start`` gives one on a real port, ``in_process`` one without a socket.
+
+    ``base_url`` is where it answers; ``journal`` holds what all its clients did, in order.
+    """
+
+    def __init__(
+        self, base_url: str, settings: Settings, *, server: ServerProcess | None, connection: Connection
+    ) -> None:
+        self.base_url = base_url
+        self.journal = Journal()
+        self.policy = settings.policy
+        self._server = server
+        self._connection = connection
+        self._lesson = settings.clock is not None
+        self._clock = LessonClock(settings.clock) if settings.clock is not None else wall_clock
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        clock: datetime | str | None = None,
+        seed: int | str | None = None,
+        policy: str = "SPINE",
+        db: str = ":memory:",
+    ) -> Self:
+        """Start one in a process of its own, on a free port of loopback. It ends with this process.
+
+        ``clock`` (the instant of the first request; each further one is a second later) and ``seed`` make
+        times and version ids the same in every run, for lessons. ``policy="UNPROTECTED"`` has no lock.
+        Raises ``EndpointError`` if it cannot start.
+        """
+        settings = _settings(clock, seed, policy, db)
+        server = ServerProcess(settings)
+        return cls(server.base_url, settings, server=server, connection=Connection())
+
+    @classmethod
+    def in_process(
+        cls,
+        *,
+        clock: datetime | str | None = None,
+        seed: int | str | None = None,
+        policy: str = "SPINE",
+        db: str = ":memory:",
+    ) -> Self:
+        """The same application without a socket or a process: what its clients send never leaves Python."""
+        from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
+
+        settings = _settings(clock, seed, policy, db)
+        adapter = InProcessAdapter(settings.application(BASE_URL))
+        return cls(BASE_URL, settings, server=None, connection=Connection(adapter=adapter))
+
+    def client(self, name: str = "client") -> Client:
+        """A client of this endpoint, by that name, that writes into its journal."""
+        if self._server is not None and not self._server.running:
+            raise EndpointError("This endpoint is no longer running; start another with Endpoint.start().")
+        return Client(
+            self.base_url,
+            name=name,
+            journal=self.journal,
+            connection=self._connection,
+            clock=self._clock,
+            timed=not self._lesson,
+        )
+
+    def stop(self) -> None:
+        """End it; what it kept in memory is gone, what it kept in a file stays."""
+        if self._server is not None:
+            self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        # Without the port, which differs from run to run: lessons compare their output.
+        return f"<Endpoint: embedded Spine, policy {self.policy}>"
+
+
+def _settings(clock: datetime | str | None, seed: int | str | None, policy: str, db: str) -> Settings:
+    return Settings(policy=policy, clock=as_instant(clock), seed=None if seed is None else str(seed), db=db)

@@ -1,0 +1,1 @@
+"""The widgets: what a person in JupyterLab, Notebook or Voilà touches."""
