@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.client import LAST_READ as LAST_READ
     from workbench.client import Client as Client
+    from workbench.clock import LESSON_START as LESSON_START
     from workbench.connection import Connection as Connection
     from workbench.exceptions import BadInput as BadInput
     from workbench.exceptions import EndpointError as EndpointError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.ui.editor import JsonEditor as JsonEditor
+    from workbench.ui.workbench import Workbench as Workbench
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,7 @@ _MODULES = {
     "Journal": "journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
+    "LESSON_START": "clock",
     "MalformedETag": "exceptions",
     "MalformedJSON": "exceptions",
     "PROMISES": "rules.contract",

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
 import requests
-from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
-from urllib3.exceptions import SSLError as TLSError
 
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, is_loopback
 from workbench.exceptions import BadInput
+from workbench.failure import sentence, surely_not_sent
 from workbench.journal import Journal
 from workbench.rules import json
 from workbench.rules.etag import ETag
@@ -47,11 +46,23 @@ LAST_READ: Final = _LastRead.LAST_READ
 IfMatch = str | ETag | None | Literal[_LastRead.LAST_READ]
 
 
+class _Call(NamedTuple):
+    """A request before it is sent, and what it is about."""
+
+    interaction: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes = b""
+    resource_type: str = ""
+    logical_id: str = ""
+
+
 class Client:
     """Somebody who talks to an endpoint, by name.
 
     ``clock`` says when an exchange took place. ``timed=False`` leaves out how long it took, for lessons
-    whose output is compared to the letter.
+    whose output is compared to the letter. ``embedded`` marks the endpoint as the one this package brings.
     """
 
     def __init__(
@@ -63,11 +74,13 @@ class Client:
         connection: Connection | None = None,
         clock: Clock = wall_clock,
         timed: bool = True,
+        embedded: bool = False,
     ) -> None:
         self.base_url = check_base_url(base_url)
         self.name = name
         self.journal = journal if journal is not None else Journal()
         self.connection = connection or Connection()
+        self.embedded = embedded
         self._clock = clock
         self._timed = timed
         self._session = self.connection.session()
@@ -100,9 +113,7 @@ class Client:
     ) -> Exchange:
         """``GET base/Type/id`` (RD-1); with ``if_none_match`` or ``if_modified_since`` 304 is possible (RD-2, RD-3)."""
         headers = _given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
-        return self._exchange(
-            "read", "GET", _named(self.url, resource_type, logical_id), headers, b"", resource_type, logical_id
-        )
+        return self._exchange(self._call("read", "GET", resource_type, logical_id, headers))
 
     def update(
         self,
@@ -120,37 +131,40 @@ class Client:
 
         Raises ``BadInput`` for a resource without type or id, or a version never seen.
         """
-        whole = _whole(resource)
-        resource_type, logical_id = identity(whole)
-        tag = self._if_match(if_match, resource_type, logical_id)
-        headers = _given({"If-Match": tag, "Prefer": _preference(prefer)})
-        body = json.dumps(whole if keep_meta else without_version(whole)).encode()
-        return self._exchange(
-            "update", "PUT", self.url(resource_type, logical_id), headers, body, resource_type, logical_id
-        )
+        return self._exchange(self._update_call(resource, if_match, prefer, keep_meta=keep_meta))
+
+    def preview_update(
+        self,
+        resource: Mapping[str, Any] | str | bytes,
+        *,
+        if_match: IfMatch = LAST_READ,
+        prefer: Prefer | str | None = None,
+    ) -> Request:
+        """The request that ``update`` would send, credentials replaced; nothing is sent. Raises as ``update`` does."""
+        return self._prepare(self._update_call(resource, if_match, prefer))[1]
 
     def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
         """``POST base/Type`` (CR-1): the endpoint assigns the id, so the resource must not have one (CR-2)."""
         whole = _whole(resource)
-        resource_type = whole.get("resourceType")
-        url = self.url(resource_type if isinstance(resource_type, str) else "")
+        kind = whole.get("resourceType")
         headers = _given({"Prefer": _preference(prefer)})
-        return self._exchange("create", "POST", url, headers, json.dumps(whole).encode(), str(resource_type))
+        body = json.dumps(whole).encode()
+        return self._exchange(self._call("create", "POST", kind if isinstance(kind, str) else "", None, headers, body))
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
         """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
-        url = _named(self.url, resource_type, logical_id)
         headers = _given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
-        return self._exchange("delete", "DELETE", url, headers, b"", resource_type, logical_id)
+        return self._exchange(self._call("delete", "DELETE", resource_type, logical_id, headers))
 
     def search(self, resource_type: str, **parameters: str | int) -> Exchange:
         """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""
+        call = self._call("search-type", "GET", resource_type)
         query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-        return self._exchange("search-type", "GET", self.url(resource_type) + query, {}, b"", resource_type)
+        return self._exchange(call._replace(url=call.url + query))
 
     def capabilities(self) -> Exchange:
         """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
-        return self._exchange("capabilities", "GET", f"{self.base_url}/metadata", {}, b"")
+        return self._exchange(_Call("capabilities", "GET", f"{self.base_url}/metadata"))
 
     def send(
         self,
@@ -166,7 +180,8 @@ class Client:
         about = (steps[0], steps[1] if len(steps) == 2 else "") if steps[0] != "metadata" else ("", "")
         kind = interaction or _INTERACTIONS.get((method, len(steps)), method.lower())
         content = body.encode() if isinstance(body, str) else body
-        return self._exchange(kind, method, f"{self.base_url}/{path.lstrip('/')}", headers or {}, content, *about)
+        url = f"{self.base_url}/{path.lstrip('/')}"
+        return self._exchange(_Call(kind, method, url, headers or {}, content, *about))
 
     def close(self) -> None:
         """Close the connection; the journal stays."""
@@ -183,38 +198,60 @@ class Client:
             )
         return version
 
-    def _exchange(
+    def _call(
         self,
         interaction: str,
         method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        resource_type: str = "",
-        logical_id: str = "",
-    ) -> Exchange:
-        self.connection.guard(method, self.base_url)
-        prepared = self._prepare(method, url, headers, body)
+        resource_type: str,
+        logical_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> _Call:
+        """A request about a type, or about a resource of it if there is a ``logical_id``."""
+        if logical_id == "":
+            raise BadInput(f"Which {resource_type}? Give its id.")
+        url = self.url(resource_type, logical_id or "")
+        return _Call(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
+
+    def _update_call(
+        self,
+        resource: Mapping[str, Any] | str | bytes,
+        if_match: IfMatch,
+        prefer: str | None,
+        *,
+        keep_meta: bool = False,
+    ) -> _Call:
+        whole = _whole(resource)
+        about = identity(whole)
+        headers = _given({"If-Match": self._if_match(if_match, *about), "Prefer": _preference(prefer)})
+        body = json.dumps(whole if keep_meta else without_version(whole)).encode()
+        return self._call("update", "PUT", *about, headers, body)
+
+    def _exchange(self, call: _Call) -> Exchange:
+        self.connection.guard(call.method, self.base_url)
+        prepared, request = self._prepare(call)
         sent_at, started = self._clock(), time.perf_counter()
         response, failure, sent = self._send(prepared)
         elapsed = time.perf_counter() - started if self._timed else None
-        fields = [(name, str(value)) for name, value in prepared.headers.items()]
-        if interaction == "create" and response and response.status == 201:
+        logical_id = call.logical_id
+        if call.interaction == "create" and response and response.status == 201:
             logical_id = _created_id(response)
-        request = Request(method, url, self.connection.recorded(fields), body)
-        exchange = Exchange(
-            self.name, interaction, resource_type, logical_id, request, response, sent_at, elapsed, failure, sent
-        )
+        about = (self.name, call.interaction, call.resource_type, logical_id)
+        exchange = Exchange(*about, request, response, sent_at, elapsed, failure, sent)
         self._remember(exchange)
         self.journal.append(exchange)
         return exchange
 
-    def _prepare(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> requests.PreparedRequest:
-        fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if body else {}), **headers}
+    def _prepare(self, call: _Call) -> tuple[requests.PreparedRequest, Request]:
+        """The request as it will go out, and as an exchange may hold it."""
+        fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {}), **call.headers}
+        asked = requests.Request(call.method, call.url, headers=fields, data=call.body or None)
         try:
-            return self._session.prepare_request(requests.Request(method, url, headers=fields, data=body or None))
+            prepared = self._session.prepare_request(asked)
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {error}.") from None
+        headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
+        return prepared, Request(call.method, prepared.url or call.url, headers, call.body)
 
     def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
         """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
@@ -229,7 +266,7 @@ class Client:
                 stream=True,  # so that an answer whose body breaks off still counts as an answer
             )
         except RequestException as error:
-            return None, _sentence(error, self.base_url), not _surely_not_sent(error)
+            return None, sentence(error, self.base_url), not surely_not_sent(error)
         fields = connection.recorded(_raw_fields(answer))
         try:
             return Response(answer.status_code, fields, answer.content), "", True
@@ -264,12 +301,6 @@ _INTERACTIONS: Final = {
 }
 
 
-def _named(url: Callable[[str, str], str], resource_type: str, logical_id: str) -> str:
-    if not logical_id:
-        raise BadInput(f"Which {resource_type}? Give its id.")
-    return url(resource_type, logical_id)
-
-
 def _created_id(response: Response) -> str:
     """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
     location = response.headers.get("Location") or ""
@@ -295,38 +326,3 @@ def _preference(prefer: str | None) -> str | None:
 def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:
     """The header fields one by one: ``requests`` itself joins those of one name."""
     return [(name, value) for name, value in answer.raw.headers.items()]
-
-
-def _surely_not_sent(error: RequestException) -> bool:
-    """Whether the failure came before any of the request left: no address, no connection, no TLS."""
-    cause: object = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, ProxyError):
-        reason = reason.original_error
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError | TLSError)
-
-
-def _sentence(error: RequestException, base_url: str) -> str:
-    """What went wrong on the way, in words that hold no header, no credential and no address of memory."""
-    host = base_url.split("/")[2]
-    text = str(error)
-    for sign, words in _FAILURES:
-        if sign in text or sign == type(error).__name__:
-            return words.format(host=host)
-    if isinstance(error, NoConnection):
-        return f"The connection to {host} broke off before an answer came."
-    return f"The exchange with {host} failed ({type(error).__name__})."
-
-
-_FAILURES: Final = (
-    ("NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
-    ("Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),
-    ("ConnectTimeout", "{host} did not take the connection in time; check the address and the network."),
-    ("ReadTimeout", "{host} took the request but did not answer in time."),
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "The certificate of {host} is not trusted; give Connection(verify=…) the CA that signed it.",
-    ),
-    ("SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
-    ("NewConnectionError", "There is no way to {host}; check the address and the network."),
-)

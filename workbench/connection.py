@@ -21,6 +21,7 @@ from workbench.exceptions import BadInput, WriteNotAllowed
 from workbench.rules.message import SAFE_METHODS, Headers
 
 REDACTED: Final = "***"
+USER_AGENT: Final = "spine-workbench"
 
 _CREDENTIALS: Final = frozenset(
     {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "apikey", "www-authenticate"}
@@ -55,6 +56,7 @@ class Connection:
         """A new session with all of this, and nothing of the environment's."""
         session = requests.Session()
         session.trust_env = False
+        session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
         session.verify = self.verify
         session.cert = self.cert
         session.headers.update(self.headers)

@@ -7,7 +7,7 @@ sent. Credentials have been replaced before an exchange arrives here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -53,6 +53,7 @@ class Journal:
         self._exchanges: list[Exchange] = []
         self._current: dict[str, str | None] = {}
         self._before_after: list[tuple[str | None, str | None]] = []
+        self._watchers: list[Callable[[], object]] = []
         self._turn = threading.Lock()
 
     def append(self, exchange: Exchange) -> int:
@@ -60,7 +61,15 @@ class Journal:
         with self._turn:
             self._exchanges.append(exchange)
             self._before_after.append(self._move(exchange))
-            return len(self._exchanges)
+            seq = len(self._exchanges)
+        for told in tuple(self._watchers):
+            told()
+        return seq
+
+    def watch(self, told: Callable[[], object]) -> Callable[[], None]:
+        """Call ``told()`` after each append, in the thread that appends; give back what ends that."""
+        self._watchers.append(told)
+        return lambda: self._watchers.remove(told) if told in self._watchers else None
 
     def _move(self, exchange: Exchange) -> tuple[str | None, str | None]:
         """The ETag before and after; and remember the one after."""

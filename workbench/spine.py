@@ -80,6 +80,7 @@ class Endpoint:
             connection=self._connection,
             clock=self._clock,
             timed=not self._lesson,
+            embedded=True,
         )
 
     def stop(self) -> None:

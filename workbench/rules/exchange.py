@@ -89,9 +89,12 @@ class Exchange:
         """One plain paragraph: what was asked, what came of it, and what to do next."""
         return explain(self)
 
-    def as_http(self) -> str:
-        """The request and the answer as HTTP/1.1 messages, credentials replaced."""
-        return wire.as_http(self)
+    def as_http(self, *, base: str = "", indent: int | None = None) -> str:
+        """The request and the answer as HTTP/1.1 messages, credentials replaced.
+
+        For reading: ``base`` is written ``[base]`` wherever it stands, ``indent`` lays out JSON bodies.
+        """
+        return wire.as_http(self, base=base, indent=indent)
 
     def as_curl(self) -> str:
         """A curl command line that sends the same request, credentials replaced by a placeholder."""

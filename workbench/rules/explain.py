@@ -46,9 +46,13 @@ _SENTENCES = {
 _INTERACTION_WORDS = {"search-type": "search", "capabilities": "read of the capabilities"}
 
 
-def explain(exchange: Exchange) -> str:
-    """The paragraph for this exchange, with the endpoint's own diagnostics where it gave some."""
-    verdict = exchange.verdict
+def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
+    """The paragraph for this exchange, with the endpoint's own ``diagnostics`` at its end where it gave some."""
+    text = _paragraph(exchange, exchange.verdict) + (_diagnostics(exchange) if diagnostics else "")
+    return text[:1].upper() + text[1:]
+
+
+def _paragraph(exchange: Exchange, verdict: Verdict) -> str:
     if verdict is Verdict.UNKNOWN:
         return _unknown(exchange)
     if verdict is Verdict.FAILED:
@@ -57,7 +61,7 @@ def explain(exchange: Exchange) -> str:
         return f"{exchange.client}'s {_word(exchange)} was answered {exchange.status}."
     if verdict is Verdict.REFUSED and 300 <= (exchange.status or 0) < 400:
         return _redirected(exchange)
-    return _SENTENCES[verdict].format(**_words(exchange)) + _diagnostics(exchange)
+    return _SENTENCES[verdict].format(**_words(exchange))
 
 
 def _words(exchange: Exchange) -> dict[str, object]:
@@ -104,7 +108,7 @@ def _failed(exchange: Exchange) -> str:
         return f"{exchange.client}'s {_word(exchange)} of {exchange.target} was never sent: {exchange.failure}"
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."
     what = f"the {_word(exchange)} of {exchange.target} ({exchange.status})"
-    return f"The endpoint could not carry out {what}.{caution}{_diagnostics(exchange)}"
+    return f"The endpoint could not carry out {what}.{caution}"
 
 
 def _redirected(exchange: Exchange) -> str:

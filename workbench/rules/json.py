@@ -217,6 +217,8 @@ def _reworded(source: str, error: simplejson.JSONDecodeError) -> str:
             return f"{constant} is not a JSON number."
     if "control character" in error.msg:
         return "a control character (a tab, a line break) must be escaped inside a string."
+    if error.msg == "Extra data":
+        return "there is more text after the end of the JSON."
     problem = str(error.msg).removesuffix(" starting at").removesuffix(" at")
     return f"{problem[:1].lower()}{problem[1:]}."
 

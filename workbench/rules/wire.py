@@ -10,6 +10,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from workbench.exceptions import MalformedJSON
+from workbench.rules import json
+
 if TYPE_CHECKING:
     from workbench.rules.exchange import Exchange
     from workbench.rules.message import Headers, Request, Response
@@ -17,25 +20,34 @@ if TYPE_CHECKING:
 _CURL_ADDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
 
 
-def as_http(exchange: Exchange) -> str:
-    """Request and answer as HTTP/1.1 writes them (RFC 9112); the reason in words where no answer came."""
-    answer = response_text(exchange.response) if exchange.response else f"(no answer: {exchange.failure})"
-    return f"{request_text(exchange.request)}\n\n{answer}"
+def as_http(exchange: Exchange, *, base: str = "", indent: int | None = None) -> str:
+    """Request and answer as HTTP/1.1 writes them (RFC 9112); the reason in words where no answer came.
+
+    With ``base`` the endpoint's base URL is written ``[base]`` wherever it stands, as FHIR's own pages do,
+    and with ``indent`` JSON bodies are laid out for reading; without either it is the message itself.
+    """
+    asked = request_text(exchange.request, base=base, indent=indent)
+    if exchange.response is None:
+        return f"{asked}\n\n(no answer: {exchange.failure})"
+    return f"{asked}\n\n{response_text(exchange.response, base=base, indent=indent)}"
 
 
-def request_text(request: Request) -> str:
+def request_text(request: Request, *, base: str = "", indent: int | None = None) -> str:
     """The request message: request line, header fields, body."""
     split = urlsplit(request.url)
-    target = (split.path or "/") + (f"?{split.query}" if split.query else "")
-    host = "" if "Host" in request.headers else f"Host: {split.netloc}\n"
-    return _message(f"{request.method} {target} HTTP/1.1\n{host}", request.headers, request.body)
+    if base:
+        start = f"{request.method} {request.url} HTTP/1.1\n"
+    else:
+        target = (split.path or "/") + (f"?{split.query}" if split.query else "")
+        host = "" if "Host" in request.headers else f"Host: {split.netloc}\n"
+        start = f"{request.method} {target} HTTP/1.1\n{host}"
+    return _message(start, request.headers, _body(request.body, indent), base)
 
 
-def response_text(response: Response) -> str:
+def response_text(response: Response, *, base: str = "", indent: int | None = None) -> str:
     """The answer: status line, header fields, body."""
-    return _message(
-        f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip() + "\n", response.headers, response.body
-    )
+    start = f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip()
+    return _message(f"{start}\n", response.headers, _body(response.body, indent), base)
 
 
 def reason(status: int) -> str:
@@ -58,9 +70,25 @@ def as_curl(exchange: Exchange) -> str:
     return " \\\n  ".join(words)
 
 
-def _message(start: str, headers: Headers, body: bytes) -> str:
-    fields = "".join(f"{name}: {value}\n" for name, value in headers.items())
-    return f"{start}{fields}\n{_text(body)}".rstrip("\n")
+def _message(start: str, headers: Headers, body: str, base: str) -> str:
+    fields = "".join(f"{_spelt(name)}: {value}\n" for name, value in headers.items())
+    text = f"{start}{fields}\n{body}".rstrip("\n")
+    return text.replace(base, "[base]") if base else text
+
+
+def _spelt(name: str) -> str:
+    """A field name as the registry spells it; servers differ, and the name is the same in any case (RFC 9110, 5.1)."""
+    return _SPELLINGS.get(name.lower(), "-".join(part[:1].upper() + part[1:] for part in name.split("-")))
+
+
+_SPELLINGS = {"etag": "ETag", "traceid": "TraceID", "www-authenticate": "WWW-Authenticate"}
+
+
+def _body(body: bytes, indent: int | None) -> str:
+    try:
+        return json.dumps(json.parse(body), indent=indent) if indent is not None and body else _text(body)
+    except MalformedJSON:
+        return _text(body)
 
 
 def _text(body: bytes) -> str:

@@ -1,0 +1,37 @@
+# Two commands: `make lab` opens the workbench, `make test` runs every check. Both set everything up first.
+# The environment is .venv, or the virtual environment that is active.
+
+PYTHON ?= python3
+VENV := $(if $(VIRTUAL_ENV),$(VIRTUAL_ENV),.venv)
+BIN := $(VENV)/bin
+READY := $(VENV)/.spine-workbench-ready
+FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
+NOTEBOOK ?= notebooks/00-start-here.ipynb
+
+.PHONY: lab test check setup bench clean
+
+lab: $(READY)
+	$(BIN)/spine-workbench lab $(NOTEBOOK)
+
+test: check
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+setup: $(READY)
+
+# Again only when what is installed has changed; the code itself is used where it lies.
+$(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv dist workbench/ui/static frontend/node_modules

@@ -1,0 +1,139 @@
+"""The little HTML there is: made here and nowhere else, so that every text in it is escaped.
+
+Each function takes plain values and gives back a fragment; whatever came from a resource, a header or a
+user goes through ``_text``.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, Final
+
+from workbench.rules.compare import ABSENT, Change
+from workbench.rules.exchange import Exchange
+from workbench.rules.explain import explain
+from workbench.rules.json import dumps
+from workbench.rules.verdict import Verdict
+from workbench.rules.wire import reason
+
+TONES: Final = {
+    Verdict.READ: "neutral",
+    Verdict.NOT_MODIFIED: "neutral",
+    Verdict.CREATED: "good",
+    Verdict.UPDATED: "good",
+    Verdict.DELETED: "good",
+    Verdict.STALE: "bad",
+    Verdict.UNGUARDED: "warn",
+    Verdict.NOT_FOUND: "warn",
+    Verdict.REFUSED: "warn",
+    Verdict.UNSUPPORTED: "warn",
+    Verdict.FAILED: "bad",
+    Verdict.UNKNOWN: "bad",
+}
+"""Verdict to the tone it is shown in; never the only sign of it."""
+
+_MOST_CHANGES: Final = 40
+_LONGEST_VALUE: Final = 300
+_LONGEST_BODY: Final = 20_000
+
+
+def style() -> str:
+    """The style sheet, as a fragment."""
+    sheet = resources.files("workbench.ui").joinpath("workbench.css").read_text(encoding="utf-8")
+    return f"<style>{sheet}</style>"
+
+
+def heading(text: str) -> str:
+    """A card's heading."""
+    return f'<h3 class="swb-heading">{_text(text)}</h3>'
+
+
+def badge(*, local: bool, embedded: bool, host: str) -> str:
+    """Which endpoint this is; a live one cannot be overlooked."""
+    if not local:
+        return f'<span class="swb-badge swb-live">LIVE <b>{_text(host)}</b></span>'
+    return f'<span class="swb-badge">{"EMBEDDED" if embedded else f"LOCAL {_text(host)}"}</span>'
+
+
+def version_chip(name: str, etag: str | None, last_modified: str | None, *, stale: bool) -> str:
+    """The version held, as a chip."""
+    if not name:
+        return '<span class="swb-muted">Nothing loaded yet</span>'
+    tone = "bad" if stale else "neutral"
+    word = " <b>stale</b>" if stale else ""
+    since = f' <span class="swb-muted">last modified {_text(last_modified)}</span>' if last_modified else ""
+    return f'<span class="swb-chip swb-{tone}">holding <code>{_text(etag or "no ETag")}</code>{word}</span>{since}'
+
+
+def notice(text: str, tone: str = "warn") -> str:
+    """One sentence to the user; nothing at all for an empty one."""
+    return f'<div class="swb-notice swb-{tone}" role="status">{_text(text)}</div>' if text else ""
+
+
+def changes(found: Sequence[Change]) -> str:
+    """What changed since loading, element by element."""
+    if not found:
+        return '<div class="swb-muted">Nothing has been changed since loading.</div>'
+    rows = "".join(_change_row(change) for change in found[:_MOST_CHANGES])
+    more = len(found) - _MOST_CHANGES
+    rest = f'<div class="swb-muted">… and {more} more</div>' if more > 0 else ""
+    head = "<tr><th>element</th><th></th><th>before</th><th>now</th></tr>"
+    return f'<table class="swb-changes"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
+
+
+def _change_row(change: Change) -> str:
+    cells = (f"<code>{_text(change.path)}</code>", change.kind, _value(change.before), _value(change.after))
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _value(value: Any) -> str:
+    return "" if value is ABSENT else f"<code>{_text(_shortened(dumps(value), _LONGEST_VALUE))}</code>"
+
+
+def message(text: str) -> str:
+    """An HTTP message, or any other text in which every space counts."""
+    return f'<div class="swb-message" tabindex="0">{_text(_shortened(text, _LONGEST_BODY))}</div>'
+
+
+def answer(exchange: Exchange, before: str | None, after: str | None) -> str:
+    """The answer: status, verdict, how the ETag moved, what the OperationOutcome says, and what to do next."""
+    verdict = exchange.verdict
+    status = "no answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
+    head = (
+        f'<div class="swb-answer-head"><b>{_text(status)}</b> '
+        f'<span class="swb-chip swb-{TONES[verdict]}">{verdict.value}</span> {_movement(before, after)}</div>'
+    )
+    explained = f'<p class="swb-explanation">{_text(explain(exchange, diagnostics=False))}</p>'
+    return f'<div class="swb-answer swb-{TONES[verdict]}" role="status">{head}{_outcome(exchange)}{explained}</div>'
+
+
+def _movement(before: str | None, after: str | None) -> str:
+    if before == after:
+        return f"<code>{_text(before)}</code> unchanged" if before else ""
+    return f"<code>{_text(before or 'unknown')}</code> → <code>{_text(after or 'unknown')}</code>"
+
+
+def _outcome(exchange: Exchange) -> str:
+    found = exchange.outcome
+    if found is None:
+        return ""
+    rows = [
+        f"<tr><td>{_text(issue.severity)}</td><td><code>{_text(issue.code)}</code></td>"
+        f"<td><code>{_text(issue.spine_code)}</code></td><td>{_text(issue.text)}</td></tr>"
+        for issue in found.issues
+    ]
+    head = "<tr><th>severity</th><th>issue type</th><th>Spine code</th><th>diagnostics</th></tr>"
+    caption = "<caption>OperationOutcome</caption>"
+    return (
+        f'<table class="swb-changes swb-outcome">{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text):,} characters in all)"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
