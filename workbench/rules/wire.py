@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from workbench.exceptions import MalformedJSON
 from workbench.rules import json
+from workbench.rules.message import Headers
 
 if TYPE_CHECKING:
     from workbench.rules.exchange import Exchange
-    from workbench.rules.message import Headers, Request, Response
+    from workbench.rules.message import Request, Response
 
+_CODED = frozenset({"content-encoding", "content-length", "vary"})
 _CURL_ADDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
 
 
@@ -45,9 +47,14 @@ def request_text(request: Request, *, base: str = "", indent: int | None = None)
 
 
 def response_text(response: Response, *, base: str = "", indent: int | None = None) -> str:
-    """The answer: status line, header fields, body."""
+    """The answer: status line, header fields, body.
+
+    Where a content coding was undone, the fields that describe the coded bytes are left out with them.
+    """
     start = f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip()
-    return _message(f"{start}\n", response.headers, _body(response.body, indent), base)
+    undone = _CODED if "Content-Encoding" in response.headers else frozenset()
+    fields = Headers(field for field in response.headers.items() if field[0].lower() not in undone)
+    return _message(f"{start}\n", fields, _body(response.body, indent), base)
 
 
 def reason(status: int) -> str:

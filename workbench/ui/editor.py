@@ -45,7 +45,7 @@ def _presentable(text: str) -> str:
     return lines.encode("utf-8", "replace").decode("utf-8")
 
 
-def _document_as_sent(_document: dict[str, Any], editor: "JsonEditor") -> dict[str, Any]:
+def _document_as_sent(_document: dict[str, Any], editor: JsonEditor) -> dict[str, Any]:
     """Send the text as it is now, not as Python last set it.
 
     The trait changes only when Python replaces the text, but a page that opens
@@ -104,7 +104,7 @@ class JsonEditor(anywidget.AnyWidget):
     def diagnostics(self, items: Sequence[Diagnostic]) -> None:
         self._diagnostics = {**self._name(), "items": [dict(item) for item in items]}
 
-    def on_submit(self, callback: Callable[["JsonEditor"], object]) -> None:
+    def on_submit(self, callback: Callable[[JsonEditor], object]) -> None:
         """Call `callback(editor)` on Ctrl-Enter (Cmd-Enter), with `value` up to date."""
         self._submit_callbacks.append(callback)
 
