@@ -1,0 +1,10 @@
+"""``python -m benchmarks``: every benchmark, one after another; or those named."""
+
+import sys
+from importlib import import_module
+
+NAMES = ("imports", "updates", "journal", "widget")
+
+for name in sys.argv[1:] or NAMES:
+    import_module(f"benchmarks.{name}").main()
+    print()
