@@ -119,15 +119,11 @@ def _outcome(exchange: Exchange) -> str:
     found = exchange.outcome
     if found is None:
         return ""
-    rows = [
-        f"<tr><td>{_text(issue.severity)}</td><td><code>{_text(issue.code)}</code></td>"
-        f"<td><code>{_text(issue.spine_code)}</code></td><td>{_text(issue.text)}</td></tr>"
+    return "".join(
+        '<div class="swb-issue"><div class="swb-issue-codes">OperationOutcome '
+        f"<span>{_text(issue.severity)}</span><code>{_text(issue.code)}</code><code>{_text(issue.spine_code)}</code>"
+        f"</div><div>{_text(issue.text)}</div></div>"
         for issue in found.issues
-    ]
-    head = "<tr><th>severity</th><th>issue type</th><th>Spine code</th><th>diagnostics</th></tr>"
-    caption = "<caption>OperationOutcome</caption>"
-    return (
-        f'<table class="swb-changes swb-outcome">{caption}<thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
     )
 
 
