@@ -5,7 +5,8 @@
     WorkbenchError
     ├── BadInput            what you gave cannot be used; nothing was sent
     │   ├── MalformedJSON   the text is not JSON that FHIR can carry (knows line and column)
-    │   └── MalformedETag   the text is not an entity tag
+    │   ├── MalformedETag   the text is not an entity tag
+    │   └── OpenConflict    a merge in which somebody still has to decide
     ├── WriteNotAllowed     a write to a host that is not loopback, without your explicit yes
     ├── EndpointError       the embedded endpoint could not start, or has ended
     └── UnwantedVerdict     raised only by ``Exchange.raise_for_verdict()``
@@ -16,6 +17,7 @@ raises by itself: an answer is an answer, and it comes back as an ``Exchange``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ class MalformedJSON(BadInput):
 
 class MalformedETag(BadInput):
     """The text is not an entity tag (RFC 9110, section 8.8.3)."""
+
+
+class OpenConflict(BadInput):
+    """Both sides changed the same element, and nobody has decided yet; ``paths`` says where."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        where = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        super().__init__(f"Both sides changed {where}; choose mine, theirs or a value of your own for each.")
+        self.paths = tuple(paths)
 
 
 class WriteNotAllowed(WorkbenchError):

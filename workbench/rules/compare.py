@@ -2,12 +2,12 @@
 
 Owns: the paths people read (FHIRPath-like, ``entry[2].item.reference``), and how items of two lists
 are paired: by what they say they are (``id``, ``url``, ``system`` with ``code`` or ``value``,
-``reference``), else by being the same, and only last by standing at the same place.
+``reference``), by being the same, and only last by standing between the same neighbours.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -73,17 +73,35 @@ def _list_changes(before: list[Any], after: list[Any], path: str) -> Iterator[Ch
         yield Change(path, before, after)
 
 
-def pairs(before: list[Any], after: list[Any]) -> dict[int, int]:
-    """Which item of ``after`` is which of ``before``: index to index. Linear in the number of items."""
+def pairs(before: list[Any], after: list[Any], *, gaps: bool = True) -> dict[int, int]:
+    """Which item of ``after`` is which of ``before``: index to index. Linear in the number of items.
+
+    First by being the same, then by what an item says it is. Of the rest, as many items as were there
+    before between the same two neighbours are those, changed (unless ``gaps`` is off); never by index alone.
+    """
     partner: dict[int, int] = {}
     for key in (dumps, identity):
         _pair_by(key, before, after, partner)
-    taken = set(partner.values())
-    for index in range(min(len(before), len(after))):
-        alike = type(before[index]) is type(after[index]) and identity(before[index]) == identity(after[index])
-        if index not in partner and index not in taken and alike:
-            partner[index] = index
+    if gaps:
+        _pair_within_gaps(before, after, partner)
     return partner
+
+
+def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, int]) -> None:
+    free = deque(index for index in range(len(after)) if index not in partner)
+    taken = set(partner.values())
+    while free:
+        start = end = free.popleft()
+        while free and free[0] == end + 1:
+            end = free.popleft()
+        low = partner[start - 1] + 1 if start else 0
+        high = partner[end + 1] if end + 1 < len(after) else len(before)
+        if high - low == end - start + 1 and not any(index in taken for index in range(low, high)):
+            partner |= {
+                right: left
+                for left, right in zip(range(low, high), range(start, end + 1), strict=True)
+                if type(before[left]) is type(after[right]) and identity(before[left]) == identity(after[right])
+            }
 
 
 def _pair_by(
