@@ -25,13 +25,20 @@ if TYPE_CHECKING:
     from workbench.exceptions import EndpointError as EndpointError
     from workbench.exceptions import MalformedETag as MalformedETag
     from workbench.exceptions import MalformedJSON as MalformedJSON
+    from workbench.exceptions import OpenConflict as OpenConflict
     from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
     from workbench.exceptions import WorkbenchError as WorkbenchError
     from workbench.exceptions import WriteNotAllowed as WriteNotAllowed
+    from workbench.experiments.schedule import interleavings as interleavings
+    from workbench.experiments.schedule import play as play
+    from workbench.experiments.schedule import play_all as play_all
     from workbench.journal import Journal as Journal
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
+    from workbench.rules.merge import Merge as Merge
+    from workbench.rules.merge import Side as Side
+    from workbench.rules.merge import merge as merge
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.ui.editor import JsonEditor as JsonEditor
@@ -52,6 +59,13 @@ _MODULES = {
     "LAST_READ": "client",
     "LESSON_START": "clock",
     "MalformedETag": "exceptions",
+    "Merge": "rules.merge",
+    "OpenConflict": "exceptions",
+    "Side": "rules.merge",
+    "interleavings": "experiments.schedule",
+    "merge": "rules.merge",
+    "play": "experiments.schedule",
+    "play_all": "experiments.schedule",
     "MalformedJSON": "exceptions",
     "PROMISES": "rules.contract",
     "UnwantedVerdict": "exceptions",

@@ -85,6 +85,11 @@ class Decision:
     choice: Choice | None
 
     @property
+    def is_order(self) -> bool:
+        """Whether it is about the order of a list alone, which is mine or theirs and nothing else."""
+        return self.path.endswith(_ORDER)
+
+    @property
     def result(self) -> Any:
         """What the choice comes to; ``ABSENT`` for no element, and while no choice is made."""
         if isinstance(self.choice, Edited):
@@ -109,7 +114,7 @@ class _Object:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """Items by number; the sequences say in which order each side has which. ``order`` is a decision, if there is one."""
+    """Items by number, and in which order each side has which. ``order`` is a decision, if there is one."""
 
     items: tuple[_Node, ...]
     mine: tuple[int, ...]
@@ -139,7 +144,11 @@ class Merge:
             raise BadInput(
                 f"There is nothing to decide at {unknown[0]!r}; only at {', '.join(sorted(known)) or 'no path'}."
             )
-        if any(path.endswith(_ORDER) and isinstance(choice, Edited) for path, choice in choices.items()):
+        return self.decide(choices)
+
+    def decide(self, choices: Mapping[str, Choice | None]) -> Merge:
+        """As ``choose``, but ``None`` opens a decision again and a path without one is left out."""
+        if any(isinstance(choices.get(each.path), Edited) and each.is_order for each in self.decisions):
             raise BadInput("The order of a list is mine or theirs; to change it otherwise, edit the merged text.")
         return self._with(replace(each, choice=choices.get(each.path, each.choice)) for each in self.decisions)
 

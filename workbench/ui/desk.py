@@ -14,6 +14,7 @@ from workbench.exceptions import BadInput
 from workbench.rules import json
 from workbench.rules.compare import Change, changes
 from workbench.rules.exchange import Exchange
+from workbench.rules.merge import Merge, merge
 from workbench.rules.message import Request
 from workbench.rules.resource import identity, without_version
 from workbench.rules.verdict import Verdict
@@ -115,9 +116,24 @@ class Desk:
         if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
             self._name = identity(resource)
             self._hold(exchange, without_version(resource))
-        elif exchange.verdict is Verdict.STALE and if_match == self.etag:
+        elif exchange.verdict is Verdict.STALE:
             self.stale = True
         return exchange
+
+    def compare(self, text: str) -> tuple[Exchange, Merge | None]:
+        """Read the resource again and set it beside the text: a three-way merge from the version the text began with.
+
+        What was read becomes the version held, so what is sent next names it. The merge is ``None`` where it
+        could not be read; then nothing has changed here.
+        """
+        mine = self.resource(text)
+        exchange = self.client.read(*identity(mine))
+        theirs = exchange.resource
+        if exchange.verdict is not Verdict.READ or not isinstance(theirs, dict):
+            return exchange, None
+        merged = merge(self._base or theirs, mine, theirs)
+        self._hold(exchange, without_version(theirs))
+        return exchange, merged
 
     def _hold(self, exchange: Exchange, base: dict[str, Any]) -> None:
         headers = exchange.response.headers if exchange.response else None

@@ -15,6 +15,7 @@ from workbench.rules.compare import ABSENT, Change
 from workbench.rules.exchange import Exchange
 from workbench.rules.explain import explain
 from workbench.rules.json import dumps
+from workbench.rules.merge import Decision, Kind, Merge
 from workbench.rules.verdict import Verdict
 from workbench.rules.wire import reason
 
@@ -72,6 +73,20 @@ def notice(text: str, tone: str = "warn") -> str:
     return f'<div class="swb-notice swb-{tone}" role="status">{_text(text)}</div>' if text else ""
 
 
+def stale_banner() -> str:
+    """What to do once an update was stale."""
+    text = "Somebody has changed this resource since you loaded it. Your text is still here, and nothing was lost."
+    return notice(text, "bad")
+
+
+def by_hand_banner() -> str:
+    """What a merged text means once it has been edited."""
+    text = (
+        "You have edited the merged text: what it says is what will be sent, also where both of you changed something."
+    )
+    return notice(text)
+
+
 def changes(found: Sequence[Change]) -> str:
     """What changed since loading, element by element."""
     if not found:
@@ -90,6 +105,42 @@ def _change_row(change: Change) -> str:
 
 def _value(value: Any) -> str:
     return "" if value is ABSENT else f"<code>{_text(_shortened(dumps(value), _LONGEST_VALUE))}</code>"
+
+
+def plain(value: Any) -> str:
+    """A value as JSON text; nothing where there is none."""
+    return "" if value is ABSENT else dumps(value)
+
+
+def muted(text: str) -> str:
+    """A remark in the background; nothing at all for an empty one."""
+    return f'<div class="swb-muted">{_text(text)}</div>' if text else ""
+
+
+def merge_summary(merge: Merge) -> str:
+    """How many decisions there are, and how many are still the user's to make."""
+    conflicts = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
+    waiting = len(merge.conflicts)
+    if waiting:
+        return notice(f"Both of you changed the same element in {_count(waiting, 'place')}: choose below.", "bad")
+    decided = f" You decided {_count(conflicts, 'conflict')}." if conflicts else ""
+    return notice(
+        f"{_count(len(merge.decisions), 'difference')}, none of them open.{decided} Look at the text, then send.",
+        "good",
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def decision(found: Decision) -> str:
+    """One decision: where, who changed it, and the three values."""
+    tone = "bad" if found.kind is Kind.CONFLICT else "neutral"
+    head = f'<code>{_text(found.path)}</code> <span class="swb-chip swb-{tone}">{found.kind.value}</span>'
+    values = (("base", found.base), ("mine", found.mine), ("theirs", found.theirs))
+    cells = "".join(f"<dt>{name}</dt><dd>{_value(value) or '(absent)'}</dd>" for name, value in values)
+    return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
 
 
 def message(text: str) -> str:

@@ -1,6 +1,6 @@
 """The workbench: load a resource, edit its JSON, see the request, send it, read what became of it.
 
-Owns the layout and the wiring. What is loaded and what would be sent is ``Desk``'s; HTML is ``markup``'s.
+Owns the wiring. The controls and their places are ``Panel``'s; what is loaded and what would be sent is ``Desk``'s; HTML is ``markup``'s.
 Every control is an attribute, so that a notebook or a test drives it as a person would:
 
     bench = Workbench(client)
@@ -14,39 +14,24 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import ipywidgets as widgets
-
 from workbench.client import Client
-from workbench.endpoint.capability import TYPES
 from workbench.exceptions import MalformedJSON, WorkbenchError
 from workbench.journal import Transition
+from workbench.rules import json
 from workbench.rules.exchange import Exchange
+from workbench.rules.merge import Merge
 from workbench.rules.verdict import Verdict
 from workbench.rules.wire import request_text
 from workbench.ui import markup
-from workbench.ui.desk import PREFERENCES, Desk, Guard
-from workbench.ui.editor import Diagnostic, JsonEditor, utf16_offset
-from workbench.ui.table import Column, LiveTable, Row
+from workbench.ui.desk import Desk, Guard
+from workbench.ui.editor import Diagnostic, utf16_offset
+from workbench.ui.panel import Panel
+from workbench.ui.table import Row
 
-_COLUMNS: Final[list[Column]] = [
-    {"key": "seq", "title": "seq", "align": "right", "width": 48},
-    {"key": "time", "title": "time", "width": 80},
-    {"key": "client", "title": "client", "width": 72},
-    {"key": "interaction", "title": "interaction", "width": 102},
-    {"key": "resource", "title": "resource", "width": 118, "mono": True},
-    {"key": "if_match", "title": "If-Match", "width": 150, "mono": True},
-    {"key": "status", "title": "status", "align": "right", "width": 68},
-    {"key": "etag_before", "title": "ETag before", "width": 150, "mono": True},
-    {"key": "etag_after", "title": "ETag after", "width": 150, "mono": True},
-    {"key": "verdict", "title": "verdict", "width": 96},
-    {"key": "spine_code", "title": "Spine code", "width": 225},
-    {"key": "diagnostics", "title": "diagnostics", "width": 420},
-    {"key": "ms", "title": "ms", "align": "right", "width": 75},
-]
 _TONES: Final = {verdict.value: tone for verdict, tone in markup.TONES.items()}
 
 
-class Workbench(widgets.VBox):
+class Workbench(Panel):
     """The workbench on one client. It shows what every client of the same journal does, too.
 
     ``resource_type``, ``logical_id``, ``editor``, ``guard``, ``older``, ``typed``, ``prefer`` are the
@@ -57,11 +42,11 @@ class Workbench(widgets.VBox):
         """Open a workbench; ``resource_type`` and ``logical_id`` are typed into its fields, and nothing is sent yet."""
         self.client = client
         self.desk = Desk(client)
-        self._make_controls()
+        self._merged = ""
+        super().__init__()
+        host = urlsplit(client.base_url).netloc
+        self._badge.value = markup.badge(local=client.is_local, embedded=client.embedded, host=host)
         self.resource_type.value, self.logical_id.value = resource_type, logical_id
-        self._make_output()
-        super().__init__(self._layout())
-        self.add_class("swb")
         self._wire()
         self._show_version()
         self._refresh()
@@ -81,6 +66,7 @@ class Workbench(widgets.VBox):
         self._ask_before_loading(ask=False)
         if exchange is not None:
             if exchange.verdict is Verdict.READ:
+                self.resolver.hide()
                 self.guard.value = Guard.LOADED
                 self.editor.value = self.desk.text
             self._show(exchange)
@@ -106,9 +92,31 @@ class Workbench(widgets.VBox):
             lambda: self.desk.send(self.editor.value, self._if_match(), self.prefer.value),
         )
         if exchange is not None:
+            if exchange.ok:
+                self.resolver.hide()
             self._show(exchange)
         self._refresh()
         return exchange
+
+    def compare(self) -> Merge | None:
+        """Read again and compare with what is in the editor; the merged text takes its place there.
+
+        ``None`` where that could not be done; the editor then keeps its text.
+        """
+        found: list[Merge | None] = [None]
+
+        def reload() -> Exchange:
+            exchange, found[0] = self.desk.compare(self.editor.value)
+            return exchange
+
+        exchange = self._try(reload)
+        if exchange is not None:
+            self.guard.value = Guard.LOADED
+            if found[0] is not None:
+                self.resolver.show(found[0])
+                self._show_merged(found[0])
+            self._show(exchange)
+        return found[0]
 
     def close(self) -> None:
         """Stop following the journal, and remove the widget from the page."""
@@ -118,76 +126,13 @@ class Workbench(widgets.VBox):
     def __repr__(self) -> str:
         return f"Workbench({self.client.name})"
 
-    def _make_controls(self) -> None:
-        narrow = {"description_width": "initial"}
-        self.resource_type = widgets.Combobox(
-            options=TYPES, description="Type", layout={"width": "170px"}, style=narrow
-        )
-        self.logical_id = widgets.Text(
-            description="Id", placeholder="id of the resource", layout={"width": "350px"}, style=narrow
-        )
-        self.search_button = widgets.Button(description="Search", tooltip="List the resources of this type")
-        self.load_button = widgets.Button(
-            description="Load", button_style="primary", tooltip="Read this resource into the editor"
-        )
-        self.found = widgets.Dropdown(layout={"width": "350px", "display": "none"}, style=narrow, description="Found")
-        self.editor = JsonEditor(label="JSON of the resource", height="24rem")
-        self.guard = widgets.RadioButtons(
-            options=[(guard.value, guard) for guard in Guard], description="If-Match", layout={"width": "max-content"}
-        )
-        self.older = widgets.Dropdown(description="Older", layout={"width": "300px", "display": "none"})
-        self.typed = widgets.Text(
-            description="Value", placeholder='W/"…"', layout={"width": "300px", "display": "none"}
-        )
-        self.prefer = widgets.Dropdown(options=PREFERENCES, description="Prefer", layout={"width": "300px"})
-        self.send_button = widgets.Button(
-            description="Send PUT", button_style="primary", tooltip="Send the request above (Ctrl-Enter in the editor)"
-        )
-        for button in (self.search_button, self.load_button, self.send_button):
-            button.layout.width = "auto"
-
-    def _make_output(self) -> None:
-        self._badge, self._chip, self._notice = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._changes, self._request, self._answer = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._raw = widgets.HTML(markup.message("Choose a row of the transitions to see its request and answer."))
-        self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
-        self._discard = widgets.Button(description="Load and discard my changes", button_style="warning")
-        self._keep = widgets.Button(description="Keep editing")
-        for button in (self._discard, self._keep):
-            button.layout.width = "auto"
-        self._question = widgets.HBox([self._discard, self._keep], layout={"display": "none"})
-        host = urlsplit(self.client.base_url).netloc
-        self._badge.value = markup.badge(local=self.client.is_local, embedded=self.client.embedded, host=host)
-
-    def _layout(self) -> list[widgets.Widget]:
-        where = [self._badge, self.resource_type, self.logical_id, self.load_button, self.search_button, self.found]
-        bar, chip = widgets.HBox(where), widgets.HBox([self._chip])
-        changed = widgets.HTML(markup.heading("Changed since loading"))
-        changed.add_class("swb-spaced")
-        edit = _card("Resource", self.editor, changed, self._changes)
-        choice = widgets.HBox([self.guard, widgets.VBox([self.older, self.typed, self.prefer])])
-        send = _card("Request", choice, self._request, widgets.HBox([self.send_button]), self._answer)
-        for box in (bar, chip, choice):
-            box.add_class("swb-bar")
-        self._changes.add_class("swb-scroll")
-        edit.layout.grid_area, send.layout.grid_area = "edit", "send"
-        columns = widgets.GridBox(
-            [edit, send],
-            layout={
-                "grid_template_columns": "minmax(0, 1fr) minmax(0, 1fr)",
-                "grid_template_areas": '"edit send"',
-                "grid_gap": "10px",
-            },
-        )
-        columns.add_class("swb-columns")
-        tabs = widgets.Tab([self.table, self._raw], titles=["Transitions", "HTTP"])
-        style = widgets.HTML(markup.style(), layout={"display": "none"})
-        return [style, bar, chip, self._notice, self._question, columns, tabs]
-
     def _wire(self) -> None:
         self.load_button.on_click(lambda _: self._load_if_agreed())
         self.search_button.on_click(lambda _: self.search())
         self.send_button.on_click(lambda _: self.send())
+        self.compare_button.on_click(lambda _: self.compare())
+        self.rebuild_button.on_click(lambda _: self._rebuild())
+        self.resolver.on_change(self._show_merged)
         self._discard.on_click(lambda _: self.load())
         self._keep.on_click(lambda _: self._ask_before_loading(ask=False))
         self.editor.on_submit(lambda _: None if self.send_button.disabled else self.send())
@@ -196,6 +141,16 @@ class Workbench(widgets.VBox):
             control.observe(lambda _: self._refresh(), "value")
         self.table.on_select(lambda index: self._show_raw(self.client.journal[index]))
         self._stop_watching = self.client.journal.watch(self._show_new_rows)
+
+    def _show_merged(self, merge: Merge) -> None:
+        """The merged text, live in the editor; what was there before can be had back by undoing."""
+        self._merged = json.dumps(merge.draft(), indent=2)
+        self.editor.value = self._merged
+        self._refresh()
+
+    def _rebuild(self) -> None:
+        if self.resolver.merge is not None:
+            self._show_merged(self.resolver.merge)
 
     def _try(self, action: Any) -> Exchange | None:
         """Do it; an error the user can mend becomes the notice, never a traceback."""
@@ -253,8 +208,19 @@ class Workbench(widgets.VBox):
         else:
             self._request.value = markup.message(request_text(request))
             self.send_button.disabled = False
-        if self.editor.diagnostics != found:
-            self.editor.diagnostics = found
+        self.editor.diagnostics = found  # assigned even if the same: it is stamped with the text it belongs to
+        self._refresh_merge()
+
+    def _refresh_merge(self) -> None:
+        """What is said of a conflict: that there is one, what is left to decide, or that the text went its own way."""
+        merge = self.resolver.merge
+        by_hand = merge is not None and self.editor.value != self._merged
+        self._stale.layout.display = "" if self.desk.stale else "none"
+        self._by_hand.layout.display = "" if by_hand else "none"
+        self.resolver.freeze(frozen=by_hand)
+        self.send_button.description = "Send PUT" if merge is None else "Send merged"
+        if merge is not None and merge.conflicts and not by_hand:
+            self.send_button.disabled = True
 
     def _show(self, exchange: Exchange) -> None:
         """The exchange that just took place: its answer, its messages, the version now held."""
@@ -279,12 +245,6 @@ class Workbench(widgets.VBox):
 
     def _show_new_rows(self) -> None:
         self.table.append([_row(row) for row in self.client.journal.rows(len(self.table))])
-
-
-def _card(title: str, *children: widgets.Widget) -> widgets.VBox:
-    card = widgets.VBox([widgets.HTML(markup.heading(title)), *children])
-    card.add_class("swb-card")
-    return card
 
 
 def _row(transition: Transition) -> Row:

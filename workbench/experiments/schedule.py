@@ -1,0 +1,266 @@
+"""Interleavings as data: who reads, edits and puts when, and what is lost by it.
+
+A schedule is a list of ``(client, step)``, or the same in words: ``"alice reads, bob reads, alice puts,
+bob puts"``. Played at any endpoint it gives the same result every time, because each step ends before the
+next begins: the order of the steps is all that concurrency is here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from workbench.client import Client
+from workbench.exceptions import BadInput
+from workbench.rules.compare import ABSENT
+from workbench.rules.exchange import Exchange
+from workbench.rules.json import dumps
+from workbench.rules.merge import Decision, Kind, merge
+from workbench.rules.resource import without_version
+from workbench.rules.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.spine import Endpoint
+
+STEPS: Final = ("reads", "edits", "puts")
+
+NEEDS: Final = {
+    "alice": "Needs a hearing loop",
+    "bob": "Needs information in easy read",
+    "carol": "Needs a double appointment",
+}
+"""What each practitioner of the story adds to the patient's reasonable adjustments."""
+
+Step = tuple[str, str]
+Edit = Callable[[dict[str, Any], str], dict[str, Any]]
+
+
+def read_schedule(schedule: str | Iterable[Step], clients: Sequence[str] = tuple(NEEDS)) -> tuple[Step, ...]:
+    """A schedule as steps; raises ``BadInput`` that names the first client or step that is not known.
+
+    >>> read_schedule("alice reads, alice puts")
+    (('alice', 'reads'), ('alice', 'puts'))
+    """
+    if isinstance(schedule, str):
+        schedule = [_words(part) for part in schedule.replace("\n", ",").split(",") if part.strip()]
+    steps = tuple((client, step) for client, step in schedule)
+    for number, (client, step) in enumerate(steps, 1):
+        if client not in clients:
+            raise BadInput(f"Step {number} names {client!r}; the clients are {', '.join(clients)}.")
+        if step not in STEPS:
+            raise BadInput(f"Step {number} says that {client} {step!r}; a client {', '.join(STEPS)}.")
+    return steps
+
+
+def _words(part: str) -> Step:
+    client, _, step = part.strip().partition(" ")
+    return client, step.strip()
+
+
+def adds_need(resource: dict[str, Any], client: str) -> dict[str, Any]:
+    """The story's edit: the practitioner adds an entry to the List, once."""
+    need = NEEDS.get(client, f"Added by {client}")
+    entries = resource.get("entry", [])
+    if any(entry.get("item", {}).get("display") == need for entry in entries):
+        return resource
+    return {**resource, "entry": [*entries, {"item": {"reference": f"Condition/of-{client}", "display": need}}]}
+
+
+@dataclass(slots=True)
+class Participant:
+    """One client in a schedule: what it read, what it made of it, and what became of that."""
+
+    client: Client
+    target: tuple[str, str]
+    edit: Edit = adds_need
+    read: Exchange | None = None
+    draft: dict[str, Any] | None = None
+    put: Exchange | None = None
+
+    def take(self, step: str) -> Exchange | None:
+        """Take one step; ``None`` for an edit, which sends nothing. Raises ``BadInput`` for one out of order."""
+        if step == "reads":
+            self.read, self.draft = self.client.read(*self.target), None
+            return self.read
+        if self.read is None or not isinstance(self.read.resource, dict):
+            raise BadInput(
+                f"{self.client.name} {step} before having read {'/'.join(self.target)}; let them read first."
+            )
+        if step == "edits" or self.draft is None:
+            self.draft = self.edit(without_version(self.read.resource), self.client.name)
+        if step == "edits":
+            return None
+        self.put = self.client.update(self.draft, if_match=self.read.etag)
+        return self.put
+
+    def allows(self, step: str) -> bool:
+        """Whether the step can be taken now."""
+        return step == "reads" or self.read is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Accepted and then overwritten by somebody who had not seen it: whose, and which elements."""
+
+    client: str
+    elements: tuple[Decision, ...]
+
+    def __str__(self) -> str:
+        return f"{self.client}'s {', '.join(decision.path for decision in self.elements)}"
+
+
+@dataclass(slots=True)
+class Play:
+    """A schedule as it is played: every step taken, and what is stored after it."""
+
+    endpoint: Endpoint
+    target: tuple[str, str]
+    edit: Edit = adds_need
+    participants: dict[str, Participant] = field(default_factory=dict)
+    taken: list[tuple[Step, Exchange | None]] = field(default_factory=list)
+    stored: dict[str, Any] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    _accepted: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+
+    def take(self, client: str, step: str) -> Exchange | None:
+        """Take one step more."""
+        participant = self.participants.get(client)
+        if participant is None:
+            participant = Participant(self.endpoint.client(client), self.target, self.edit)
+        exchange = participant.take(step)
+        self.participants[client] = participant
+        self.taken.append(((client, step), exchange))
+        if exchange is not None and exchange.verdict is Verdict.UPDATED:
+            self._note(participant)
+        return exchange
+
+    def _note(self, participant: Participant) -> None:
+        """An update was accepted: whatever was accepted before and is no longer there has been lost."""
+        assert participant.read is not None
+        assert participant.draft is not None
+        name, seen = participant.client.name, without_version(participant.read.resource)
+        self.stored = participant.draft
+        for other, base, draft in self._accepted:
+            unseen = {_sense(decision) for decision in _missing(base, draft, seen)}
+            gone = [decision for decision in _missing(base, draft, self.stored) if _sense(decision) in unseen]
+            if gone and other != name and not any(loss.client == other for loss in self.losses):
+                self.losses.append(Loss(other, tuple(gone)))
+        self._accepted.append((name, seen, participant.draft))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps taken."""
+        return tuple(step for step, _ in self.taken)
+
+    @property
+    def statuses(self) -> tuple[int | None, ...]:
+        """The status of each put, in order."""
+        return tuple(exchange.status for (_, step), exchange in self.taken if step == "puts" and exchange is not None)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a step: who, what, status, ETag, verdict."""
+        import pandas as pd
+
+        rows = [
+            (
+                number,
+                client,
+                step,
+                exchange and exchange.status,
+                exchange and str(exchange.etag or ""),
+                _verdict(exchange),
+            )
+            for number, ((client, step), exchange) in enumerate(self.taken, 1)
+        ]
+        frame = pd.DataFrame(rows, columns=["step", "client", "does", "status", "etag", "verdict"])
+        return frame.astype({"status": "Int64"})
+
+
+def _verdict(exchange: Exchange | None) -> str | None:
+    return exchange.verdict.value if exchange else None
+
+
+def _missing(base: dict[str, Any], draft: dict[str, Any], stored: dict[str, Any]) -> list[Decision]:
+    """The changes from ``base`` to ``draft`` that are not in ``stored``."""
+    return [each for each in merge(base, draft, stored).decisions if each.kind in (Kind.ONLY_MINE, Kind.CONFLICT)]
+
+
+def _sense(decision: Decision) -> tuple[str, str]:
+    """What a change says wherever it stands: its path without indices, and its value."""
+    value = "" if decision.mine is ABSENT else dumps(decision.mine)
+    return re.sub(r"\[\d+\]", "", decision.path), value
+
+
+def play(
+    schedule: str | Iterable[Step],
+    endpoint: Endpoint,
+    *,
+    target: tuple[str, str] | None = None,
+    edit: Edit = adds_need,
+    clients: Sequence[str] = tuple(NEEDS),
+) -> Play:
+    """Play a schedule at an endpoint, on ``target`` (type and id) or on a List made for it.
+
+    Raises ``BadInput`` for an unknown client or step, or a step out of order, before or when it comes.
+    """
+    steps = read_schedule(schedule, clients)
+    played = Play(endpoint, target or new_story(endpoint), edit)
+    for client, step in steps:
+        played.take(client, step)
+    return played
+
+
+def new_story(endpoint: Endpoint) -> tuple[str, str]:
+    """A List of reasonable adjustments of its own for one play, made at the endpoint; its type and id."""
+    made = endpoint.client("story").create(
+        {
+            "resourceType": "List",
+            "status": "current",
+            "mode": "working",
+            "title": "Reasonable adjustments",
+            "subject": {"reference": "https://demographics.spineservices.nhs.uk/STU3/Patient/9990000018"},
+            "entry": [{"item": {"reference": "Condition/of-the-patient", "display": "Uses a wheelchair"}}],
+        }
+    )
+    made.raise_for_verdict(Verdict.CREATED)
+    return made.resource_type, made.logical_id
+
+
+def interleavings(
+    clients: Sequence[str] = ("alice", "bob"), steps: Sequence[str] = ("reads", "puts")
+) -> Iterator[tuple[Step, ...]]:
+    """Every order in which the clients can take their steps: 6 for two clients, 90 for three.
+
+    >>> sum(1 for _ in interleavings(["alice", "bob"])), sum(1 for _ in interleavings(["alice", "bob", "carol"]))
+    (6, 90)
+    """
+    slots = range(len(clients) * len(steps))
+    yield from _orders(tuple(slots), tuple(clients), tuple(steps), {})
+
+
+def _orders(
+    free: tuple[int, ...], clients: tuple[str, ...], steps: tuple[str, ...], placed: dict[int, Step]
+) -> Iterator[tuple[Step, ...]]:
+    if not clients:
+        yield tuple(placed[slot] for slot in sorted(placed))
+        return
+    for chosen in itertools.combinations(free, len(steps)):
+        mine = {slot: (clients[0], step) for slot, step in zip(chosen, steps, strict=True)}
+        yield from _orders(tuple(slot for slot in free if slot not in mine), clients[1:], steps, placed | mine)
+
+
+def play_all(endpoint: Endpoint, clients: Sequence[str] = ("alice", "bob")) -> pd.DataFrame:
+    """Every interleaving of the clients, each played on a List of its own: its statuses, and who lost what."""
+    import pandas as pd
+
+    rows = []
+    for schedule in interleavings(clients):
+        played = play(schedule, endpoint, clients=clients)
+        words = ", ".join(f"{client} {step}" for client, step in schedule)
+        rows.append((words, " ".join(map(str, played.statuses)), ", ".join(loss.client for loss in played.losses)))
+    return pd.DataFrame(rows, columns=["schedule", "statuses", "lost"])
