@@ -81,9 +81,7 @@ def stale_banner() -> str:
 
 def by_hand_banner() -> str:
     """What a merged text means once it has been edited."""
-    text = (
-        "You have edited the merged text: what it says is what will be sent, also where both of you changed something."
-    )
+    text = "You have edited the merged text: what it says is what will be sent, also where you both changed something."
     return notice(text)
 
 
@@ -124,10 +122,8 @@ def merge_summary(merge: Merge) -> str:
     if waiting:
         return notice(f"Both of you changed the same element in {_count(waiting, 'place')}: choose below.", "bad")
     decided = f" You decided {_count(conflicts, 'conflict')}." if conflicts else ""
-    return notice(
-        f"{_count(len(merge.decisions), 'difference')}, none of them open.{decided} Look at the text, then send.",
-        "good",
-    )
+    found = _count(len(merge.decisions), "difference")
+    return notice(f"{found}, none of them open.{decided} Look at the text, then send.", "good")
 
 
 def _count(number: int, thing: str) -> str:

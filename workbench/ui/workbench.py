@@ -1,6 +1,7 @@
 """The workbench: load a resource, edit its JSON, see the request, send it, read what became of it.
 
-Owns the wiring. The controls and their places are ``Panel``'s; what is loaded and what would be sent is ``Desk``'s; HTML is ``markup``'s.
+Owns the wiring. The controls and their places are ``Panel``'s, what is loaded and would be sent is ``Desk``'s,
+HTML is ``markup``'s.
 Every control is an attribute, so that a notebook or a test drives it as a person would:
 
     bench = Workbench(client)
