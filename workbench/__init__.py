@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from workbench.rules.merge import merge as merge
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
     from workbench.ui.workbench import Workbench as Workbench
 
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "BadInput": "exceptions",
     "Client": "client",
+    "ConflictBench": "ui.conflict",
     "Connection": "connection",
     "ETag": "rules.etag",
     "Endpoint": "spine",

@@ -69,14 +69,14 @@ class Endpoint:
         adapter = InProcessAdapter(settings.application(BASE_URL))
         return cls(BASE_URL, settings, server=None, connection=Connection(adapter=adapter))
 
-    def client(self, name: str = "client") -> Client:
-        """A client of this endpoint, by that name, that writes into its journal."""
+    def client(self, name: str = "client", *, journal: Journal | None = None) -> Client:
+        """A client of this endpoint, by that name; it writes into this endpoint's journal, or one of its own."""
         if self._server is not None and not self._server.running:
             raise EndpointError("This endpoint is no longer running; start another with Endpoint.start().")
         return Client(
             self.base_url,
             name=name,
-            journal=self.journal,
+            journal=self.journal if journal is None else journal,
             connection=self._connection,
             clock=self._clock,
             timed=not self._lesson,

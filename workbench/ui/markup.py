@@ -7,7 +7,8 @@ user goes through ``_text``.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -137,6 +138,68 @@ def decision(found: Decision) -> str:
     values = (("base", found.base), ("mine", found.mine), ("theirs", found.theirs))
     cells = "".join(f"<dt>{name}</dt><dd>{_value(value) or '(absent)'}</dd>" for name, value in values)
     return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One practitioner on a stage: what they hold, what they have made of it, and what they were told."""
+
+    name: str
+    etag: str = ""
+    draft: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    answer: str | None = None
+    tone: str = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One side of the conflict bench. ``lost`` maps an entry that was lost to whose it was."""
+
+    title: str
+    people: tuple[Person, ...]
+    stored: tuple[str, ...]
+    etag: str
+    lost: Mapping[str, str]
+    verdict: tuple[str, str]
+
+
+def story() -> str:
+    """What the conflict bench is about."""
+    return (
+        '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add an '
+        "entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or play a schedule. "
+        "Every step is taken on both sides.</p>"
+    )
+
+
+def stage(shown: Stage) -> str:
+    """One side: both practitioners, what is stored, and what it came to."""
+    people = "".join(_person(person) for person in shown.people)
+    entries = "".join(f"<li>{_text(entry)}</li>" for entry in shown.stored)
+    lost = "".join(
+        f'<li class="swb-lost"><s>{_text(entry)}</s> <b>lost</b>: {_text(whose.capitalize())} was told 200</li>'
+        for entry, whose in shown.lost.items()
+    )
+    stored = (
+        f'<div><b>Stored now</b> <code>{_text(shown.etag)}</code><ul class="swb-entries">{entries}{lost}</ul></div>'
+    )
+    return f'{heading(shown.title)}<div class="swb-people">{people}</div>{stored}{notice(*shown.verdict)}'
+
+
+def _person(person: Person) -> str:
+    holds = f"holds <code>{_text(person.etag)}</code>" if person.etag else "has not read the List"
+    entries = "".join(
+        f"<li>{_text(entry)}</li>" if entry in person.seen else f"<li><b>+ {_text(entry)}</b></li>"
+        for entry in person.draft
+    )
+    told = ""
+    if person.answer:
+        told = f'was told <span class="swb-chip swb-{person.tone}">{_text(person.answer)}</span>'
+    return (
+        f'<div class="swb-person"><b>{_text(person.name.capitalize())}</b> <span class="swb-muted">{holds}</span>'
+        f'<ul class="swb-entries">{entries}</ul>{told}</div>'
+    )
 
 
 def message(text: str) -> str:

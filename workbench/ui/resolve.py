@@ -95,7 +95,7 @@ class Resolver(widgets.VBox):
     def hide(self) -> None:
         """Put the view away; there is nothing left to decide."""
         self.merge, self.rows = None, []
-        self.children = ()
+        self.children = []
         self.layout.display = "none"
 
     def choose(self, path: str, choice: Side | Any) -> None:
