@@ -88,9 +88,8 @@ class Participant:
             self.read, self.draft = self.client.read(*self.target), None
             return self.read
         if self.read is None or not isinstance(self.read.resource, dict):
-            raise BadInput(
-                f"{self.client.name} {step} before having read {'/'.join(self.target)}; let them read first."
-            )
+            who = self.client.name.capitalize()
+            raise BadInput(f"{who} {step} before having read {'/'.join(self.target)}; let them read first.")
         if step == "edits" or self.draft is None:
             self.draft = self.edit(without_version(self.read.resource), self.client.name)
         if step == "edits":

@@ -11,7 +11,7 @@ at ``If-Match``. What is stored stands under each, and an entry that was lost is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import ipywidgets as widgets
@@ -191,11 +191,11 @@ def _person_box(who: str, buttons: list[widgets.Button]) -> widgets.HBox:
 
 def _stage(play: Play, title: str) -> Stage:
     stored = play.endpoint.client("onlooker", journal=Journal()).read(*play.target)
-    lost = {
-        _said(element.mine): loss.client for loss in play.losses for element in loss.elements if _said(element.mine)
-    }
+    entries = _entries(stored.resource)
+    elements = [(_said(element.mine), loss.client) for loss in play.losses for element in loss.elements]
+    lost = {said: whose for said, whose in elements if said and said not in entries}
     people = tuple(_person(who, play.participants.get(who)) for who in PEOPLE)
-    return Stage(title, people, _entries(stored.resource), str(stored.etag or ""), lost, _verdict(play))
+    return Stage(title, people, entries, str(stored.etag or ""), lost, _verdict(play, lost))
 
 
 def _person(who: str, participant: Participant | None) -> Person:
@@ -218,10 +218,10 @@ def _said(entry: Any) -> str:
     return str(item.get("display", ""))
 
 
-def _verdict(play: Play) -> tuple[str, str]:
+def _verdict(play: Play, lost: Mapping[str, str]) -> tuple[str, str]:
     """What happened here, in a sentence, and its tone."""
-    if play.losses:
-        whose = " and ".join(f"{loss.client.capitalize()}'s" for loss in play.losses)
+    if lost:
+        whose = " and ".join(f"{client.capitalize()}'s" for client in dict.fromkeys(lost.values()))
         return f"{whose} entry is lost. Everybody was told 200, so nobody knows.", "bad"
     if 409 in play.statuses:
         last = play.statuses[-1]

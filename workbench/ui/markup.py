@@ -167,8 +167,8 @@ class Stage:
 def story() -> str:
     """What the conflict bench is about."""
     return (
-        '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add an '
-        "entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or play a schedule. "
+        '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add '
+        "an entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or play a schedule. "
         "Every step is taken on both sides.</p>"
     )
 
@@ -181,9 +181,8 @@ def stage(shown: Stage) -> str:
         f'<li class="swb-lost"><s>{_text(entry)}</s> <b>lost</b>: {_text(whose.capitalize())} was told 200</li>'
         for entry, whose in shown.lost.items()
     )
-    stored = (
-        f'<div><b>Stored now</b> <code>{_text(shown.etag)}</code><ul class="swb-entries">{entries}{lost}</ul></div>'
-    )
+    etag = f"<code>{_text(shown.etag)}</code>"
+    stored = f'<div><b>Stored now</b> {etag}<ul class="swb-entries">{entries}{lost}</ul></div>'
     return f'{heading(shown.title)}<div class="swb-people">{people}</div>{stored}{notice(*shown.verdict)}'
 
 
