@@ -8,10 +8,13 @@ READY := $(VENV)/.spine-workbench-ready
 FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 
-.PHONY: lab test check setup bench clean
+.PHONY: lab app test check setup bench clean
 
 lab: $(READY)
 	$(BIN)/spine-workbench lab $(NOTEBOOK)
+
+app: $(READY)
+	$(BIN)/spine-workbench app
 
 test: check
 	$(BIN)/python -m pytest $(TESTS)

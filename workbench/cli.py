@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_lab(commands)
+    _add_app(commands)
     return parser
 
 
@@ -87,3 +88,25 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _lab(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "jupyterlab", options.notebook, *options.rest]
     return subprocess.run(command, check=False).returncode
+
+
+def _add_app(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    app = commands.add_parser(
+        "app",
+        help="serve the workbench as a web page, without any code",
+        description="Serve a notebook as a web page on this machine, without its code, until Ctrl-C or SIGTERM. "
+        "The first line printed is its address.",
+        epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
+    )
+    app.add_argument("notebook", nargs="?", default="notebooks/app.ipynb", help="default: %(default)s")
+    app.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    app.add_argument("--no-browser", action="store_true", help="only print the address")
+    app.add_argument("--dark", action="store_true", help="in dark colours")
+    app.set_defaults(run=_app)
+
+
+def _app(options: argparse.Namespace) -> int:
+    from workbench.voila import serve
+
+    signal.signal(signal.SIGTERM, _leave)
+    return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)

@@ -220,7 +220,7 @@ def _not_understood(call: _Call) -> Refusal | None:
     return (
         (update.check_id(call.logical_id) if len(call.steps) == 2 else None)
         or _not_acceptable(call)
-        or (update.bad_request(f"the parameter {stray[0][:80]!r} means nothing here.") if stray else None)
+        or (update.bad_request(f"the parameter {update.quoted(stray[0])} means nothing here.") if stray else None)
     )
 
 

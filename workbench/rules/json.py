@@ -107,7 +107,7 @@ def parse(text: str | bytes) -> Any:
         raise _at(source, error.pos, _reworded(source, error)) from None
     except _Duplicate:
         position, name = _first_duplicate(source)
-        raise _at(source, position, f"the name {name} stands twice in one object.") from None
+        raise _at(source, position, f"the name {name[:80]} stands twice in one object.") from None
     except _TooLarge as error:
         number = str(error)
         raise _at(source, source.find(number), "this number is too large to be held.") from None

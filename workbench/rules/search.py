@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from workbench.rules.resource import LOGICAL_ID, instant
-from workbench.rules.update import Refusal, bad_request
+from workbench.rules.update import Refusal, bad_request, quoted
 
 PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}
 """The search parameters with their FHIR types; ``_count`` and ``_format`` shape the answer."""
@@ -47,10 +47,10 @@ def read_query(parameters: Iterable[tuple[str, str]]) -> Query | Refusal:
         elif name == "_count" and re.fullmatch(r"\d{1,9}", value):
             query.count = int(value)
         elif name in ("_id", "_lastUpdated", "_count"):
-            return bad_request(f"the search parameter {name} cannot have the value {value[:80]!r}.")
+            return bad_request(f"the search parameter {name} cannot have the value {quoted(value)}.")
         elif name != "_format":
             return bad_request(
-                f"the search parameter {name[:80]!r} is not known; there are _id, _lastUpdated and _count."
+                f"the search parameter {quoted(name)} is not known; there are _id, _lastUpdated and _count."
             )
     return query
 

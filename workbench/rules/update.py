@@ -51,6 +51,8 @@ class Lock(enum.Enum):
     STALE = "If-Match names another version than the current one"
 
 
+_LONGEST_QUOTE: Final = 80
+
 Answer = tuple[int, str, str]
 """Status, issue type, Spine code: one row of the contract's error table."""
 
@@ -142,7 +144,9 @@ def check_create(
     if isinstance(resource, Refusal):
         return resource
     if "id" in resource:
-        return may_not_assign(f"the body carries the id {resource['id']!r}; leave it out, the endpoint assigns one.")
+        return may_not_assign(
+            f"the body carries the id {quoted(resource['id'])}; leave it out, the endpoint assigns one."
+        )
     issues = validate(resource_type, without_version(resource))
     return Refusal(422, issues) if issues else Submission(resource, None)
 
@@ -151,13 +155,13 @@ def check_id(logical_id: str) -> Refusal | None:
     """400 where the id in the URL is not a FHIR id."""
     if LOGICAL_ID.fullmatch(logical_id):
         return None
-    return bad_request(f"{logical_id[:80]!r} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
+    return bad_request(f"{quoted(logical_id)} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
 
 
 def check_body_headers(content_type: str | None, body: bytes) -> Refusal | None:
     """415 for a body that is not FHIR JSON (FMT-1), 413 for one over ``BODY_LIMIT``."""
     if media_type(content_type) not in MEDIA_TYPES:
-        sent = f"Content-Type {content_type!r}" if content_type else "no Content-Type"
+        sent = f"Content-Type {quoted(content_type)}" if content_type else "no Content-Type"
         return unsupported(415, f"the request has {sent}; send application/fhir+json.")
     if len(body) > BODY_LIMIT:
         return Refusal.because(413, "too-long", "BAD_REQUEST", f"the body is over the limit of {BODY_LIMIT} bytes.")
@@ -175,7 +179,7 @@ def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
         )
     return policy.refusal(
         Lock.MALFORMED,
-        f'If-Match is {if_match!r}, which is not of the form W/"<version id>"; send the ETag as you read it.',
+        f'If-Match is {quoted(if_match)}, which is not of the form W/"<version id>"; send the ETag as you read it.',
     )
 
 
@@ -236,6 +240,12 @@ def media_type(value: str | None) -> str:
     return (value or "").partition(";")[0].strip().lower()
 
 
+def quoted(value: object) -> str:
+    """A value for a sentence: as Python writes it, cut short, because it may be anything at all."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+
+
 def _disagrees(element: str, sent: object, wanted: str, resource_type: str) -> Refusal:
-    has = f"no {element}" if sent is None else f"the {element} {sent!r}"
+    has = f"no {element}" if sent is None else f"the {element} {quoted(sent)}"
     return bad_request(f"the body has {has}, but the URL says {wanted!r}.", expression=(f"{resource_type}.{element}",))

@@ -168,7 +168,7 @@ def story() -> str:
     """What the conflict bench is about."""
     return (
         '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add '
-        "an entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or play a schedule. "
+        "an entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or play. "
         "Every step is taken on both sides.</p>"
     )
 
