@@ -15,6 +15,8 @@ from workbench.exceptions import BadInput
 
 Clock = Callable[[], datetime]
 
+_LONGEST_LESSON: Final = timedelta(days=366)
+
 LESSON_START: Final = "2018-05-25T16:10:00Z"
 """Ten seconds after the stories' resources were last updated."""
 
@@ -47,4 +49,8 @@ def _aware(start: str | datetime) -> datetime:
         raise BadInput(f"The clock cannot start at {start!r}; give a time such as {LESSON_START}.") from None
     if moment.tzinfo is None:
         raise BadInput(f"The clock's start {start!s} has no time zone; write it like {LESSON_START}.")
-    return moment.astimezone(UTC)
+    try:
+        moment.astimezone(UTC) + _LONGEST_LESSON
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise BadInput(f"The clock cannot go on from {start!s}; give a time such as {LESSON_START}.") from None

@@ -21,6 +21,8 @@ from workbench.rules.verdict import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.exports import Diagram, Timeline
+
 _CURRENT: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
 _UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
 
@@ -145,6 +147,54 @@ class Journal:
                 except (BadInput, KeyError, TypeError, ValueError):
                     raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
+
+    def diagram(self, *, start: int | None = None, last: int = 30, resource: str | None = None) -> Diagram:
+        """A sequence diagram of the last ``last`` exchanges, in the order in which they ended.
+
+        With ``start`` it begins at the exchange of that number and shows at most ``last``; with ``resource``
+        (``Type/id``) it shows only what was about that one. What it leaves out, it says.
+        """
+        from workbench import exports
+
+        return exports.diagram(tuple(self), start=start, last=last, resource=resource)
+
+    def timeline(self, *, resource: str | None = None, last: int = 200) -> Timeline:
+        """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
+        from workbench import exports
+
+        with self._turn:
+            exchanges, moves = tuple(self._exchanges), tuple(self._before_after)
+        return exports.timeline(exchanges, moves, last=last, resource=resource)
+
+    def to_har(self) -> dict[str, Any]:
+        """Every exchange as an HTTP Archive (HAR 1.2), as browsers and proxies read it."""
+        from workbench import exports
+
+        return exports.har(self)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the transitions as CSV for a spreadsheet.
+
+        A text that a spreadsheet would run as a formula gets an apostrophe in front; ``save()`` changes nothing.
+        """
+        from workbench import exports
+
+        exports.write_csv(path, Transition._fields, self.rows())
+
+    def export(self, path: str | Path) -> None:
+        """Write the journal as the suffix says: ``.har``, ``.csv``, ``.jsonl``, or ``.svg`` for the diagram.
+
+        Raises ``BadInput`` for any other suffix.
+        """
+        from workbench import exports
+
+        writers = {
+            ".har": lambda: exports.write_text(path, self.to_har()),
+            ".csv": lambda: self.to_csv(path),
+            ".jsonl": lambda: self.save(path),
+            ".svg": lambda: exports.write_text(path, self.diagram().svg),
+        }
+        exports.write(path, writers)
 
     def __repr__(self) -> str:
         return f"<Journal of {len(self)} exchanges>"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from workbench.clock import Clock
 from workbench.endpoint.capability import TYPES, statement
@@ -85,17 +85,18 @@ class Application:
         return refused(answer, now) if isinstance(answer, Refusal) else answer
 
     def _route(self, request: Request, now: datetime) -> Response | Refusal:
-        url = urlsplit(request.url)
-        if url.path != BASE_PATH and not url.path.startswith(f"{BASE_PATH}/"):
+        path, _, query = request.url.partition("?")
+        if path != BASE_PATH and not path.startswith(f"{BASE_PATH}/"):
             return update.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
-        steps = url.path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]
-        parameters = parse_qsl(url.query, keep_blank_values=True)
+        steps = path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]
+        parameters = parse_qsl(query, keep_blank_values=True)
         call = _Call(request, tuple(map(unquote, steps)), parameters, now)
         if (call.method, call.steps) in (("GET", ("metadata",)), ("OPTIONS", ())):
             return _not_acceptable(call) or self._capabilities(call)
         interaction = _INTERACTIONS.get((call.method, len(steps)))
-        if interaction is None or call.resource_type not in TYPES:
-            return update.not_implemented(f"{request.method} {url.path[:200]} is not in the CapabilityStatement.")
+        is_operation = len(steps) == 2 and call.logical_id[:1] in ("_", "$")  # such as _history
+        if interaction is None or call.resource_type not in TYPES or is_operation:
+            return update.not_implemented(f"{request.method} {path[:200]} is not in the CapabilityStatement.")
         return _not_understood(call) or interaction(self, call)
 
     def _capabilities(self, call: _Call) -> Response:
@@ -236,13 +237,12 @@ def _not_modified(call: _Call, stored: Stored) -> bool:
     tags = call.header("If-None-Match")
     if tags is not None:
         return tags.strip() == "*" or stored.version_id in re.findall(r'"([^"]*)"', tags)
-    since = call.header("If-Modified-Since")
     try:
-        held = parsedate_to_datetime(since) if since else None
-    except ValueError:
-        return False
+        held = parsedate_to_datetime(call.header("If-Modified-Since") or "")
+    except (ValueError, OverflowError):
+        return False  # a date that is none is no condition (RFC 9110, 13.1.3)
     last = datetime.fromisoformat(stored.last_updated).replace(microsecond=0)
-    return held is not None and held.tzinfo is not None and last <= held
+    return last <= (held if held.tzinfo else held.replace(tzinfo=UTC))
 
 
 def _respond(

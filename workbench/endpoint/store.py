@@ -88,6 +88,9 @@ class Store:
         except sa.exc.DatabaseError as error:
             self.close()
             raise EndpointError(f"The database {path} cannot be used: {error.orig}.") from None
+        except EndpointError:
+            self.close()
+            raise
 
     def read(self, resource_type: str, logical_id: str) -> Stored | None:
         """What is stored under this id, deleted or not; ``None`` if the id was never assigned."""
@@ -131,19 +134,38 @@ class Store:
             yield connection
 
     def _prepare(self, path: str, seed: str | None) -> bytes:
-        """Create the tables where there are none; give back the key of the version ids."""
+        """Create the tables where there are none; give back the key of the version ids.
+
+        Nothing is written to a database that is not one of ours.
+        """
         with self._connection() as connection:
-            found = set(sa.inspect(connection).get_table_names())
-            if found and not {"resource", "setting"} <= found:
+            columns = {name: _columns(connection, name) for name in sa.inspect(connection).get_table_names()}
+            if columns and any(columns.get(table.name) != set(table.columns.keys()) for table in (_resource, _setting)):
                 raise EndpointError(f"The database {path} belongs to something else; choose another file.")
-            _schema.create_all(connection)
-            key = _new_key(seed)
-            for name, value in (("schema_version", str(SCHEMA_VERSION)), ("version_key", key.hex())):
-                connection.execute(insert(_setting).values(name=name, value=value).on_conflict_do_nothing())
-            settings = dict(connection.execute(sa.select(_setting.c.name, _setting.c.value)).tuples().all())
+            if not columns:
+                self._create(connection, path, _new_key(seed))
+            settings = {row.name: row.value for row in connection.execute(sa.select(_setting))}
+        if not settings.get("schema_version", "").isdecimal() or "version_key" not in settings:
+            raise EndpointError(f"The database {path} has lost its settings; choose another file.")
         if int(settings["schema_version"]) > SCHEMA_VERSION:
             raise EndpointError(f"The database {path} was written by a newer spine-workbench; update this one.")
         return bytes.fromhex(settings["version_key"])
+
+    def _create(self, connection: sa.Connection, path: str, key: bytes) -> None:
+        """Make a new database. Another process may be doing the same: who comes second finds it done."""
+        if path != MEMORY:
+            # Kept in the file: readers and the one writer then go on side by side.
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        for table in _schema.sorted_tables:
+            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        for name, value in (("schema_version", str(SCHEMA_VERSION)), ("version_key", key.hex())):
+            connection.execute(insert(_setting).values(name=name, value=value).on_conflict_do_nothing())
+
+
+def _columns(connection: sa.Connection, table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns(table)}
 
 
 def _new_key(seed: str | None) -> bytes:
@@ -168,8 +190,7 @@ def _file_engine(path: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _tune(connection: Any, _record: object) -> None:
-        # WAL lets readers and the one writer go on side by side; NORMAL loses nothing when a process is killed.
-        connection.execute("PRAGMA journal_mode=WAL")
+        # With WAL, NORMAL loses nothing that was acknowledged when a process is killed.
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine

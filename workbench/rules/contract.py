@@ -67,13 +67,9 @@ PROMISES: Final = (
         "UPD-12", "S E", "A type or an interaction the CapabilityStatement does not list answers 501 NOT_IMPLEMENTED."
     ),
     _must("UPD-13", "S", "Of N clients that send the same If-Match at once, exactly one gets 200 and the others 409."),
+    _must("VAL-1", "E", "JSON that is not a valid STU3 resource of its type answers 422, the element named."),
     _should(
         "UPD-14", "W", "Identical content with the right If-Match is an update like any other: 200 and a new version."
-    ),
-    _must(
-        "VAL-1",
-        "E",
-        "JSON that is not a valid STU3 resource of its type answers 422, the element named; nothing changes.",
     ),
     _must("PRF-1", "S C", "No Prefer, or return=minimal: headers only, empty body."),
     _must("PRF-2", "C", "return=representation: the stored resource with its new id, versionId and lastUpdated."),

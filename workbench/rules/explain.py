@@ -94,7 +94,12 @@ def _diagnostics(exchange: Exchange) -> str:
 
 def _unknown(exchange: Exchange) -> str:
     whose = f"{exchange.client}'s {_word(exchange)} of {exchange.target}"
-    why = exchange.failure or f"the answer was {exchange.status}, which leaves it open"
+    if exchange.response is not None:
+        return (
+            f"{whose} was answered {exchange.status}, which leaves it open. It may have been carried out, or not. "
+            "Read the resource and look before anything is sent again."
+        )
+    why = exchange.failure
     if exchange.request.method in SAFE_METHODS:
         return f"No answer came to {whose}: {why} A read changes nothing; send it again."
     return (

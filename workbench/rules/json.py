@@ -159,6 +159,7 @@ def _build_encoder(indent: int | None) -> simplejson.JSONEncoder:
         use_decimal=True,
         ensure_ascii=False,
         allow_nan=False,
+        encoding=None,  # bytes are no text
         indent=indent,
         separators=(",", ":") if indent is None else (",", ": "),
     )

@@ -67,11 +67,15 @@ def stamped(resource: dict[str, Any], version_id: str, last_updated: datetime, *
     written = {"versionId": version_id, "lastUpdated": instant(last_updated)}
     sent = resource.get("meta")
     meta = {**written, **sent, **written} if isinstance(sent, dict) else written
-    head = {"resourceType": resource.get("resourceType"), "id": logical_id}
-    if "id" in resource and "meta" in resource:
-        return {**resource, "meta": meta}
-    rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
-    return {**head, "meta": meta, **rest}
+    whole: dict[str, Any] = {}
+    for name, value in resource.items():
+        whole[name] = meta if name == "meta" else value
+        # What was not sent stands where FHIR has it: the id after the type, the meta after the id.
+        if name == "resourceType" and "id" not in resource:
+            whole["id"] = logical_id
+        if "meta" not in resource and name == ("id" if "id" in resource else "resourceType"):
+            whole["meta"] = meta
+    return whole
 
 
 def instant(moment: datetime) -> str:

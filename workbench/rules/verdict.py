@@ -15,8 +15,8 @@ from workbench.rules.message import SAFE_METHODS
 if TYPE_CHECKING:
     from workbench.rules.exchange import Exchange
 
-GUARDED: Final = frozenset({"update", "delete"})
-"""The interactions that Spine guards with ``If-Match`` (UPD-7, DL-2)."""
+GUARDED: Final = frozenset({"update", "patch", "delete"})
+"""The interactions that a server guards with ``If-Match`` (UPD-7, DL-2; the living NHS API patches)."""
 
 
 class Verdict(enum.Enum):

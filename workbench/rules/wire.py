@@ -68,13 +68,15 @@ def reason(status: int) -> str:
 def as_curl(exchange: Exchange) -> str:
     """A command line for a POSIX shell; what curl adds by itself is left to it."""
     request = exchange.request
-    words = [f"curl -i -X {request.method} {shlex.quote(request.url)}"]
-    for name, value in request.headers.items():
-        if name.lower() not in _CURL_ADDS:
-            words.append(f"-H {shlex.quote(f'{name}: {value}')}")
+    words = ["curl -i --head" if request.method == "HEAD" else f"curl -i -X {request.method}", shlex.quote(request.url)]
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_ADDS]
+    # An empty field needs a semicolon; a colon without a value would take the field away.
+    words += [f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}" for name, value in sent]
+    if request.body and "Content-Type" not in request.headers:
+        words.append("-H Content-Type:")  # or curl says it is a form
     if request.body:
-        words.append(f"--data-binary {shlex.quote(_text(request.body))}")
-    return " \\\n  ".join(words)
+        words.append(f"--data-raw {shlex.quote(_text(request.body))}")
+    return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
 
 
 def _message(start: str, headers: Headers, body: str, base: str) -> str:

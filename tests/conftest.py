@@ -1,0 +1,43 @@
+"""What every test may use: a running endpoint, one without a socket, and how Hypothesis behaves here."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from workbench import Endpoint
+
+LESSON_CLOCK = "2018-05-25T16:10:00.750Z"
+"""A clock that moves a second a request, so that a date which should have stayed shows if it moved.
+
+It does not start on a full second, so that "to the second" means something.
+"""
+
+# The same examples in every run, and no folder of remembered ones.
+settings.register_profile("workbench", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("workbench")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker by which a test names the promise of the contract that it tests."""
+    config.addinivalue_line("markers", "promise(*ids): the promises of the update contract that this test holds")
+
+
+@pytest.fixture(scope="session")
+def lesson_clock() -> str:
+    """The clock of the endpoints that tests share."""
+    return LESSON_CLOCK
+
+
+@pytest.fixture(scope="session")
+def spine() -> Iterator[Endpoint]:
+    """An endpoint in a process of its own, on a real port: one for all tests, so each creates what it changes."""
+    with Endpoint.start(clock=LESSON_CLOCK) as running:
+        yield running
+
+
+@pytest.fixture
+def spine_in_process() -> Iterator[Endpoint]:
+    """An endpoint without a socket, fresh for each test, with the same ids and times every time."""
+    with Endpoint.in_process(clock=LESSON_CLOCK, seed=1) as running:
+        yield running

@@ -1,0 +1,138 @@
+"""The section *Errors* of the contract: the table of statuses, issue types and Spine codes, and what no answer shows.
+
+Two rows of the table belong to strict mode (MISSING_OR_INVALID_HEADER, ASID_CHECK_FAILED), which is not built yet.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+import sqlalchemy
+from spinekit import LIMIT, NO_VERSION, NOBODY, Held, Service, a_list, assert_refused, plain_session
+
+from workbench.clock import wall_clock
+from workbench.endpoint.app import Application
+from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
+from workbench.endpoint.store import Store
+from workbench.rules.update import SPINE
+
+Ask = Callable[[Service, Held], requests.Response]
+
+TABLE: dict[str, tuple[tuple[int, str, str], Ask]] = {
+    "body is not JSON": (
+        (400, "structure", "MESSAGE_NOT_WELL_FORMED"),
+        lambda endpoint, held: endpoint.put(held.path, b"<List/>", held.etag),
+    ),
+    "ids disagree": (
+        (400, "invalid", "BAD_REQUEST"),
+        lambda endpoint, held: endpoint.put(held.path, a_list(id=NOBODY), held.etag),
+    ),
+    "an unusable parameter": (
+        (400, "invalid", "BAD_REQUEST"),
+        lambda endpoint, _: endpoint.get("List?title=x"),
+    ),
+    "an unusable id": (
+        (400, "invalid", "BAD_REQUEST"),
+        lambda endpoint, _: endpoint.get("List/no_id"),
+    ),
+    "no such resource": (
+        (404, "not-found", "NO_RECORD_FOUND"),
+        lambda endpoint, _: endpoint.get(f"List/{NOBODY}"),
+    ),
+    "PUT of an id never assigned": (
+        (405, "forbidden", "MSG_RESOURCE_ID_FAIL"),
+        lambda endpoint, _: endpoint.put(f"List/{NOBODY}", a_list(id=NOBODY), NO_VERSION),
+    ),
+    "POST with an id": (
+        (405, "forbidden", "MSG_RESOURCE_ID_FAIL"),
+        lambda endpoint, _: endpoint.post("List", a_list(id=NOBODY)),
+    ),
+    "stale": (
+        (409, "conflict", "RESOURCE_VERSION_MISMATCH"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(), NO_VERSION),
+    ),
+    "no If-Match": (
+        (412, "structure", "PRECONDITION_FAILED"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(), None),
+    ),
+    "body over the limit": (
+        (413, "too-long", "BAD_REQUEST"),
+        lambda endpoint, held: endpoint.put(held.path, b" " * (LIMIT + 1), held.etag),
+    ),
+    "not FHIR JSON": (
+        (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(), held.etag, content_type="text/plain"),
+    ),
+    "not a valid resource": (
+        (422, "invalid", "INVALID_RESOURCE"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(colour="red"), held.etag),
+    ),
+    "not in the CapabilityStatement": (
+        (501, "not-supported", "NOT_IMPLEMENTED"),
+        lambda endpoint, _: endpoint.get("Patient/1"),
+    ),
+}
+
+
+@pytest.mark.promise("ERR-1", "ERR-2", "ERR-3", "ERR-4")
+@pytest.mark.parametrize(("refusal", "ask"), TABLE.values(), ids=TABLE.keys())
+def test_the_error_table(endpoint: Service, held: Held, refusal: tuple[int, str, str], ask: Ask) -> None:
+    with endpoint.unchanged(held.path):
+        answer = ask(endpoint, held)
+    assert_refused(answer, *refusal)
+    assert not any(name in answer.headers for name in ("ETag", "Last-Modified", "Location"))
+
+
+@pytest.mark.promise("ERR-1")
+def test_outside_the_base_too(endpoint: Service) -> None:
+    answer = endpoint.send("GET", "../elsewhere")
+    assert_refused(answer, 404, "not-found", "NO_RECORD_FOUND")
+
+
+@pytest.mark.promise("ERR-2")
+def test_the_diagnostics_are_about_this_request(endpoint: Service, held: Held) -> None:
+    for media_type, told in (("text/turtle", "text/turtle"), (None, "Content-Type")):
+        answer = endpoint.put(held.path, b"x", held.etag, content_type=media_type)
+        issue = assert_refused(answer, 415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
+        assert told in issue["diagnostics"]
+    answer = endpoint.put(held.path, b'{"resourceType":\n "List",}', held.etag)
+    issue = assert_refused(answer, 400, "structure", "MESSAGE_NOT_WELL_FORMED")
+    assert "line 2" in issue["diagnostics"]
+
+
+@pytest.mark.promise("ERR-2")
+def test_an_answer_does_not_give_back_a_body_at_length(endpoint: Service, held: Held) -> None:
+    answer = endpoint.put(held.path, held.body() | {"id": "a" * 1_000_000}, held.etag)
+    assert_refused(answer, 400, "invalid", "BAD_REQUEST")
+    assert len(answer.content) < 10_000
+
+
+def broken(*, new_id: Callable[[], str], store: Store) -> Service:
+    """An endpoint in which something unforeseen is bound to happen."""
+    application = Application(store, base_url=BASE_URL, policy=SPINE, clock=wall_clock, new_id=new_id)
+    return Service(BASE_URL, plain_session(InProcessAdapter(application)))
+
+
+@pytest.mark.promise("ERR-1", "ERR-3", "ERR-4")
+def test_the_unforeseen_shows_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+    def no_ids() -> str:
+        raise RuntimeError("SELECT secret FROM /work/main/workbench/endpoint/store.py")
+
+    with caplog.at_level(logging.CRITICAL, logger="workbench"):
+        answer = broken(new_id=no_ids, store=Store()).post("List", a_list())
+    assert_refused(answer, 500, "processing", "INTERNAL_SERVER_ERROR")
+
+
+@pytest.mark.promise("ERR-4")
+def test_a_database_that_breaks_shows_no_sql(tmp_path: Path) -> None:
+    path = tmp_path / "spine.db"
+    store = Store(str(path))
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("DROP TABLE resource"))
+    engine.dispose()
+    answer = broken(new_id=str, store=store).get(f"List/{NOBODY}")
+    store.close()
+    assert_refused(answer, 500, "processing", "INTERNAL_SERVER_ERROR")

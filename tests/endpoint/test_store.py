@@ -1,0 +1,226 @@
+"""One suite for every store: in memory and on a file; and what a file adds, or must refuse."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from workbench.endpoint.server import Settings
+from workbench.endpoint.store import MEMORY, Store, Stored
+from workbench.exceptions import EndpointError
+from workbench.rules.search import Query
+
+AT = "2018-05-25T16:09:50.000+00:00"
+
+
+def first(text: bytes = b"{}", version: str = "1", at: str = AT) -> Stored:
+    return Stored(version, at, text)
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = Store(MEMORY if request.param == "memory" else str(tmp_path / "spine.db"))
+    yield opened
+    opened.close()
+
+
+def test_what_is_inserted_is_read(store: Store) -> None:
+    body = '{"title":"Zoë \U0001f9d1","valueDecimal":1.10}\x00'.encode()
+    assert store.insert("List", "x", first(body))
+    assert store.read("List", "x") == first(body)
+
+
+def test_nothing_is_there_before(store: Store) -> None:
+    assert store.read("List", "x") is None
+    assert store.search("List", Query()) == (0, [])
+
+
+@pytest.mark.parametrize("logical_id", ["x", "X", "'; DROP TABLE resource; --", "%", "_", "a" * 64])
+def test_an_id_is_taken_once(store: Store, logical_id: str) -> None:
+    assert store.insert("List", logical_id, first())
+    assert not store.insert("List", logical_id, first(b"other"))
+    assert store.read("List", logical_id) == first()
+    assert store.read("Flag", logical_id) is None
+    assert store.insert("Flag", logical_id, first(b"another"))
+
+
+def test_ids_are_told_apart_by_their_case(store: Store) -> None:
+    assert store.insert("List", "x", first(b"small"))
+    assert store.insert("List", "X", first(b"large"))
+    assert store.read("List", "x") == first(b"small")
+
+
+def test_a_swap_replaces_the_version_expected(store: Store) -> None:
+    store.insert("List", "x", first())
+    new = first(b"new", "2", "2018-05-25T16:09:51.000+00:00")
+    assert store.swap("List", "x", "1", new)
+    assert store.read("List", "x") == new
+
+
+@pytest.mark.parametrize("expected", ["2", "", "1 ", "%", "1' OR '1'='1"])
+def test_a_swap_replaces_no_other_version(store: Store, expected: str) -> None:
+    store.insert("List", "x", first())
+    assert not store.swap("List", "x", expected, first(b"new", "3"))
+    assert store.read("List", "x") == first()
+
+
+@pytest.mark.parametrize(("kind", "logical_id"), [("List", "y"), ("Flag", "x")])
+def test_a_swap_touches_one_resource_only(store: Store, kind: str, logical_id: str) -> None:
+    store.insert("List", "x", first())
+    assert not store.swap(kind, logical_id, "1", first(b"new", "2"))
+    assert store.read(kind, logical_id) is None
+    assert store.read("List", "x") == first()
+
+
+def test_a_deleted_resource_keeps_its_place(store: Store) -> None:
+    store.insert("List", "x", first())
+    gone = Stored("2", AT, None)
+    assert store.swap("List", "x", "1", gone)
+    assert store.read("List", "x") == gone
+    assert not store.insert("List", "x", first())
+    assert not store.swap("List", "x", "2", first(b"back", "3"))
+    assert not store.swap("List", "x", "1", first(b"back", "3"))
+    assert store.search("List", Query()) == (0, [])
+    assert store.read("List", "x") == gone
+
+
+def test_an_empty_body_is_a_body(store: Store) -> None:
+    store.insert("List", "x", first(b""))
+    assert store.search("List", Query())[0] == 1
+    assert store.swap("List", "x", "1", first(b"", "2"))
+
+
+def day(number: int) -> str:
+    return f"2018-05-{number:02}T00:00:00.000+00:00"
+
+
+SEARCHES = [
+    (Query(), 4, "dcba"),
+    (Query(count=2), 4, "dc"),
+    (Query(count=0), 4, ""),
+    (Query(count=100), 4, "dcba"),
+    (Query(ids=[frozenset("ab")]), 2, "ba"),
+    (Query(ids=[frozenset("ab"), frozenset("bc")]), 1, "b"),
+    (Query(ids=[frozenset("z")]), 0, ""),
+    (Query(spans=[(day(2), None)]), 3, "dcb"),
+    (Query(spans=[(None, day(2))]), 1, "a"),
+    (Query(spans=[(day(2), day(3))]), 1, "b"),
+    (Query(spans=[(day(2), None), (None, day(4))]), 2, "cb"),
+    (Query(ids=[frozenset("abc")], spans=[(day(2), None)], count=1), 2, "c"),
+]
+
+
+@pytest.mark.parametrize(("query", "total", "ids"), SEARCHES, ids=str)
+def test_a_search(store: Store, query: Query, total: int, ids: str) -> None:
+    for number, logical_id in enumerate("abcd", 1):
+        store.insert("List", logical_id, first(logical_id.encode(), "1", day(number)))
+    store.insert("Flag", "f", first())
+    store.insert("List", "gone", first())
+    store.swap("List", "gone", "1", Stored("2", day(9), None))
+    found = store.search("List", query)
+    assert (found[0], "".join(logical_id for logical_id, _ in found[1])) == (total, ids)
+    assert all(stored.body == logical_id.encode() for logical_id, stored in found[1])
+
+
+def test_of_the_same_moment_the_ids_decide(store: Store) -> None:
+    for logical_id in "cab":
+        store.insert("List", logical_id, first())
+    assert [logical_id for logical_id, _ in store.search("List", Query())[1]] == ["a", "b", "c"]
+
+
+def test_a_file_keeps_what_is_stored(tmp_path: Path) -> None:
+    path = str(tmp_path / "spine.db")
+    with closing(Store(path, seed="1")) as one:
+        one.insert("List", "x", first())
+        one.insert("List", "gone", first())
+        one.swap("List", "gone", "1", Stored("2", AT, None))
+        key = one.versions.first("List/x")
+    with closing(Store(path, seed="another")) as two:
+        assert two.read("List", "x") == first()
+        assert two.read("List", "gone") == Stored("2", AT, None)
+        assert two.versions.first("List/x") == key
+
+
+def test_two_stores_on_one_file_see_the_same(tmp_path: Path) -> None:
+    path = str(tmp_path / "spine.db")
+    with closing(Store(path)) as one, closing(Store(path)) as two:
+        one.insert("List", "x", first())
+        assert two.swap("List", "x", "1", first(b"two", "2"))
+        assert not one.swap("List", "x", "1", first(b"one", "2"))
+        assert one.read("List", "x") == first(b"two", "2")
+        assert one.versions.first("List/x") == two.versions.first("List/x")
+
+
+@pytest.mark.parametrize("name", ["a b.db", "100%.db", "what?.db", "zoë.db", "#.db"])
+def test_a_file_of_any_name(tmp_path: Path, name: str) -> None:
+    with closing(Store(str(tmp_path / name))) as store:
+        store.insert("List", "x", first())
+    assert (tmp_path / name).exists()
+
+
+def test_the_stories_are_told_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "spine.db")
+    story = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
+    Settings(db=path).application("http://127.0.0.1:1/STU3")
+    with closing(Store(path)) as store:
+        told = store.read(*story)
+        assert told is not None
+        assert told.version_id == "25777f7d-27bc"
+        assert store.swap(*story, "25777f7d-27bc", first(b"changed", "2"))
+    Settings(db=path).application("http://127.0.0.1:1/STU3")
+    with closing(Store(path)) as store:
+        assert store.read(*story) == first(b"changed", "2")
+
+
+def newer(path: Path) -> None:
+    Store(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE setting SET value = '2' WHERE name = 'schema_version'")
+
+
+def unreadable_settings(path: Path) -> None:
+    Store(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE setting SET value = 'two' WHERE name = 'schema_version'")
+
+
+def of_something_else(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE bookmark (url)")
+
+
+def with_our_table_names(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript("CREATE TABLE resource (a); CREATE TABLE setting (b)")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("Dear diary, " * 100)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+UNUSABLE = [newer, unreadable_settings, of_something_else, with_our_table_names, no_database, a_folder]
+
+
+@pytest.mark.parametrize("spoil", UNUSABLE, ids=lambda spoil: spoil.__name__.replace("_", " "))
+def test_a_file_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    path = tmp_path / "spine.db"
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(EndpointError) as caught:
+        Store(str(path))
+    sentence = str(caught.value)
+    assert str(path) in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(EndpointError, match="cannot be used"):
+        Store(str(tmp_path / "nowhere" / "spine.db"))

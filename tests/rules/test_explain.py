@@ -1,0 +1,125 @@
+"""The paragraph for each verdict: what happened, whether anything changed, and what to do next."""
+
+import re
+
+import pytest
+from exchangekit import NEXT, VERSION, exchange, outcome
+
+from workbench.rules.exchange import Exchange
+from workbench.rules.explain import explain
+from workbench.rules.verdict import Verdict
+
+SAID = outcome(code="conflict", spine_code="RESOURCE_VERSION_MISMATCH", diagnostics="the current version is 9.")
+
+PARAGRAPHS: dict[Verdict, tuple[Exchange, list[str]]] = {
+    Verdict.READ: (exchange("read", etag=VERSION), ["List/1", "25777f7d-27bc", "If-Match"]),
+    Verdict.NOT_MODIFIED: (exchange("read", 304), ["List/1", "has not changed", "304"]),
+    Verdict.CREATED: (exchange("create", 201, etag=VERSION), ["List/1", "25777f7d-27bc"]),
+    Verdict.UPDATED: (exchange("update", 200, if_match=VERSION, etag=NEXT), [VERSION, NEXT, "accepted"]),
+    Verdict.DELETED: (exchange("delete", 204, if_match=VERSION), ["List/1", "404"]),
+    Verdict.STALE: (
+        exchange("update", 409, if_match=VERSION, body=SAID),
+        [VERSION, "409", "nothing was changed", "Read it again", "the current version is 9."],
+    ),
+    Verdict.UNGUARDED: (
+        exchange("update", 412),
+        ["without If-Match", "412", "nothing was changed", "Read the resource", "ETag"],
+    ),
+    Verdict.NOT_FOUND: (exchange("read", 404), ["List/1", "404", "Check the type and the id"]),
+    Verdict.REFUSED: (
+        exchange("update", 422, if_match=VERSION, body=outcome(code="invalid", diagnostics="List.mode is wrong.")),
+        ["422", "nothing was changed", "Mend", "List.mode is wrong."],
+    ),
+    Verdict.UNSUPPORTED: (exchange("update", 501), ["501", "CapabilityStatement"]),
+    Verdict.FAILED: (exchange("update", 500), ["500", "Read the resource before sending again"]),
+    Verdict.UNKNOWN: (
+        exchange("update", None, if_match=VERSION, failure="127.0.0.1 took the request but did not answer in time."),
+        ["It may have been carried out, or not", "Read the resource", "did not answer in time"],
+    ),
+}
+
+
+def test_there_is_a_paragraph_for_every_verdict() -> None:
+    assert set(PARAGRAPHS) == set(Verdict)
+
+
+@pytest.mark.parametrize("verdict", Verdict, ids=lambda verdict: verdict.name)
+def test_a_paragraph(verdict: Verdict) -> None:
+    about, wanted = PARAGRAPHS[verdict]
+    text = about.explain()
+    assert about.verdict is verdict
+    assert not [words for words in wanted if words not in text]
+    assert text[0].isupper()
+    assert text.endswith(".")
+    assert not re.search(r"[{}\n]|None|  |\.\.", text), text
+
+
+VARIANTS = {
+    "malformed": (
+        exchange("update", 412, if_match="abc"),
+        Verdict.UNGUARDED,
+        ["with an If-Match it cannot use, abc", "Read the resource"],
+    ),
+    "stale delete": (exchange("delete", 409, if_match=VERSION), Verdict.STALE, ["the delete of List/1", VERSION]),
+    "update without an ETag": (exchange("update", 200), Verdict.UPDATED, ["accepted"]),
+    "update from nothing": (exchange("update", 200, etag=NEXT), Verdict.UPDATED, [f"its ETag went to {NEXT}"]),
+    "a search": (exchange("search-type", logical_id=""), Verdict.READ, ["search", "200"]),
+    "capabilities": (exchange("capabilities", logical_id=""), Verdict.READ, ["capabilities", "200"]),
+    "redirected": (
+        exchange("update", 308, if_match=VERSION, location="https://elsewhere.example/List/1"),
+        Verdict.REFUSED,
+        ["https://elsewhere.example/List/1", "308", "base URL"],
+    ),
+    "redirected nowhere": (exchange("update", 308), Verdict.REFUSED, ["an address it did not name"]),
+    "never sent": (
+        exchange("update", None, sent=False, failure="Nothing listens at 127.0.0.1:1; start the endpoint."),
+        Verdict.FAILED,
+        ["never sent", "Nothing listens"],
+    ),
+    "an unanswered read": (exchange("read", None, failure="It broke off."), Verdict.UNKNOWN, ["send it again"]),
+    "a failed read": (exchange("read", 500), Verdict.FAILED, ["500"]),
+}
+
+
+@pytest.mark.parametrize(("about", "verdict", "wanted"), VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_variant(about: Exchange, verdict: Verdict, wanted: list[str]) -> None:
+    assert about.verdict is verdict
+    assert not [words for words in wanted if words not in about.explain()]
+    assert "None" not in about.explain()
+
+
+@pytest.mark.parametrize("status", [202, 502, 504])
+def test_an_answer_that_leaves_it_open_is_an_answer(status: int) -> None:
+    text = exchange("update", status, if_match=VERSION).explain()
+    assert str(status) in text
+    assert "no answer came" not in text
+    assert "It may have been carried out, or not" in text
+
+
+def test_a_failed_read_needs_no_care() -> None:
+    assert "before sending again" not in exchange("read", 500).explain()
+
+
+@pytest.mark.parametrize("verdict", Verdict, ids=lambda verdict: verdict.name)
+def test_no_credential_is_in_a_paragraph(verdict: Verdict) -> None:
+    about, _ = PARAGRAPHS[verdict]
+    with_secrets = exchange(
+        about.interaction,
+        about.status,
+        if_match=about.if_match,
+        headers={"Authorization": "Bearer s3cret", "fromASID": "s3cret", "Cookie": "s3cret"},
+        failure=about.failure,
+    )
+    assert "s3cret" not in with_secrets.explain()
+
+
+def test_curly_brackets_in_a_name_or_a_diagnostic_are_only_text() -> None:
+    body = outcome(diagnostics="{0} {client} %s")
+    assert "{0} {client} %s" in exchange("update", 422, body=body, logical_id="1").explain()
+    assert "{x}" in exchange("update", 409, if_match="{x}").explain()
+
+
+def test_the_endpoint_s_own_words_can_be_left_out() -> None:
+    about, _ = PARAGRAPHS[Verdict.STALE]
+    assert "the current version is 9." not in explain(about, diagnostics=False)
+    assert explain(about) == about.explain()

@@ -1,0 +1,211 @@
+"""The update decision: what each check refuses, in what order, and what the policies let through (UPD-6 to UPD-12)."""
+
+from typing import Any
+
+import pytest
+
+from workbench.rules import update
+from workbench.rules.outcome import Issue
+from workbench.rules.resource import without_version
+from workbench.rules.update import POLICIES, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
+
+BODY = b'{"resourceType":"List","id":"1","status":"current"}'
+FHIR_JSON = "application/fhir+json"
+CURRENT = 'W/"25777f7d-27bc"'
+
+PRECONDITION = (412, "structure", "PRECONDITION_FAILED")
+STALE = (409, "conflict", "RESOURCE_VERSION_MISMATCH")
+
+
+def no_complaint(_type: str, _resource: dict[str, Any]) -> tuple[Issue, ...]:
+    return ()
+
+
+def one_complaint(_type: str, _resource: dict[str, Any]) -> tuple[Issue, ...]:
+    return (Issue("error", "invalid", "INVALID_RESOURCE", "", "List.mode: field required.", ("List.mode",)),)
+
+
+def check(
+    *,
+    logical_id: str = "1",
+    if_match: str | None = CURRENT,
+    content_type: str | None = FHIR_JSON,
+    body: bytes = BODY,
+    policy: Policy = SPINE,
+    validate: update.Validator = no_complaint,
+) -> Submission | Refusal:
+    return update.check_update("List", logical_id, if_match, content_type, body, policy=policy, validate=validate)
+
+
+def answer(found: object) -> tuple[int, str, str]:
+    """A refusal as a row of the error table."""
+    assert isinstance(found, Refusal)
+    (issue, *_) = found.issues
+    assert issue.severity == "error"
+    assert issue.diagnostics.endswith(".")
+    return (found.status, issue.code, issue.spine_code)
+
+
+def test_the_policies() -> None:
+    assert set(POLICIES) == {"SPINE", "UNPROTECTED"}
+    assert SPINE.refuses == {Lock.MISSING: PRECONDITION, Lock.MALFORMED: PRECONDITION, Lock.STALE: STALE}
+    assert UNPROTECTED.refuses == {}
+
+
+def test_what_passes_is_the_body_as_it_was_sent() -> None:
+    body = BODY.replace(b'"current"', b'"current","meta":{"versionId":"x","lastUpdated":"y"},"z":1.10')
+    found = check(body=body)
+    assert isinstance(found, Submission)
+    assert found.expected == "25777f7d-27bc"
+    assert list(found.resource) == ["resourceType", "id", "status", "meta", "z"]
+    assert str(found.resource["z"]) == "1.10"
+    assert found.resource["meta"] == {"versionId": "x", "lastUpdated": "y"}
+
+
+def test_the_validator_does_not_see_what_the_server_writes_itself() -> None:
+    seen = []
+
+    def look(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
+        seen.append((resource_type, resource))
+        return ()
+
+    check(body=BODY.replace(b'"1"', b'"1","meta":{"versionId":5,"tag":[]}'), validate=look)
+    assert seen == [("List", {"resourceType": "List", "id": "1", "meta": {"tag": []}, "status": "current"})]
+
+
+LOCKS = [
+    (SPINE, CURRENT, "25777f7d-27bc"),
+    (SPINE, None, PRECONDITION),
+    (SPINE, "", PRECONDITION),
+    (SPINE, "25777f7d-27bc", PRECONDITION),
+    (SPINE, '"25777f7d-27bc"', PRECONDITION),
+    (SPINE, "*", PRECONDITION),
+    (SPINE, f"{CURRENT}, {CURRENT}", PRECONDITION),
+    (UNPROTECTED, CURRENT, None),
+    (UNPROTECTED, None, None),
+    (UNPROTECTED, "", None),
+    (UNPROTECTED, "*", None),
+    (UNPROTECTED, "nonsense", None),
+]
+
+
+@pytest.mark.parametrize(("policy", "if_match", "wanted"), LOCKS, ids=[f"{p.name} {sent}" for p, sent, _ in LOCKS])
+def test_the_lock(policy: Policy, if_match: str | None, wanted: str | tuple[int, str, str] | None) -> None:
+    found = update.check_lock(if_match, policy)
+    assert (answer(found) if isinstance(found, Refusal) else found) == wanted
+
+
+@pytest.mark.parametrize(("policy", "wanted"), [(SPINE, STALE), (UNPROTECTED, None)], ids=["SPINE", "UNPROTECTED"])
+def test_a_stale_version(policy: Policy, wanted: tuple[int, str, str] | None) -> None:
+    found = update.stale(policy, "aaaaaaaa-0000", "bbbbbbbb-0000")
+    assert (found and answer(found)) == wanted
+    if found:
+        assert "aaaaaaaa-0000" in found.issues[0].diagnostics
+        assert "bbbbbbbb-0000" in found.issues[0].diagnostics
+
+
+FAULTS: list[tuple[dict[str, Any], tuple[int, str, str]]] = [
+    ({"logical_id": "a_b"}, (400, "invalid", "BAD_REQUEST")),
+    ({"content_type": "application/xml"}, (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")),
+    ({"body": BODY + b" " * 5 * 1024 * 1024}, (413, "too-long", "BAD_REQUEST")),
+    ({"if_match": None}, PRECONDITION),
+    ({"body": b"{"}, (400, "structure", "MESSAGE_NOT_WELL_FORMED")),
+    ({"body": BODY.replace(b'"1"', b'"2"')}, (400, "invalid", "BAD_REQUEST")),
+    ({"validate": one_complaint}, (422, "invalid", "INVALID_RESOURCE")),
+]
+
+
+@pytest.mark.parametrize("first", range(len(FAULTS)))
+@pytest.mark.parametrize("second", range(len(FAULTS)))
+def test_the_earlier_fault_answers(first: int, second: int) -> None:
+    early, late = sorted((first, second))
+    (one, wanted), (two, _) = FAULTS[early], FAULTS[late]
+    assert answer(check(**(two | one))) == wanted
+
+
+LIMIT = 5 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("size", "refused"), [(LIMIT - 1, False), (LIMIT, False), (LIMIT + 1, True)])
+def test_the_limit(size: int, refused: bool) -> None:
+    found = update.check_body_headers(FHIR_JSON, b" " * size)
+    assert (found is not None) is refused
+    assert update.BODY_LIMIT == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (None, ""),
+        ("", ""),
+        ("application/json", "application/json"),
+        (" Application/FHIR+JSON ; charset=utf-8", "application/fhir+json"),
+        ("application/json;", "application/json"),
+        (";charset=utf-8", ""),
+    ],
+)
+def test_a_media_type(value: str | None, wanted: str) -> None:
+    assert update.media_type(value) == wanted
+
+
+BODIES: list[tuple[bytes, tuple[int, str, str] | None]] = [
+    (BODY, None),
+    (b'{"resourceType":"List"}', None),
+    (b"", (400, "structure", "MESSAGE_NOT_WELL_FORMED")),
+    (b"\xff", (400, "structure", "MESSAGE_NOT_WELL_FORMED")),
+    (b"[]", (400, "invalid", "BAD_REQUEST")),
+    (b"null", (400, "invalid", "BAD_REQUEST")),
+    (b"{}", (400, "invalid", "BAD_REQUEST")),
+    (b'{"resourceType":"Flag"}', (400, "invalid", "BAD_REQUEST")),
+    (b'{"resourceType":null}', (400, "invalid", "BAD_REQUEST")),
+    (b'{"resourceType":["List"]}', (400, "invalid", "BAD_REQUEST")),
+]
+
+
+@pytest.mark.parametrize(("body", "wanted"), BODIES)
+def test_a_body(body: bytes, wanted: tuple[int, str, str] | None) -> None:
+    found = update.check_body("List", body)
+    assert (answer(found) if isinstance(found, Refusal) else None) == wanted
+
+
+CREATES: list[tuple[dict[str, Any], tuple[int, str, str] | None]] = [
+    ({"body": b'{"resourceType":"List"}'}, None),
+    ({"body": BODY}, (405, "forbidden", "MSG_RESOURCE_ID_FAIL")),
+    ({"body": b'{"resourceType":"List","id":null}'}, (405, "forbidden", "MSG_RESOURCE_ID_FAIL")),
+    ({"body": b"{"}, (400, "structure", "MESSAGE_NOT_WELL_FORMED")),
+    ({"content_type": None}, (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")),
+    ({"validate": one_complaint}, (422, "invalid", "INVALID_RESOURCE")),
+]
+
+
+@pytest.mark.parametrize(("changes", "wanted"), CREATES)
+def test_a_create(changes: dict[str, Any], wanted: tuple[int, str, str] | None) -> None:
+    call = {"content_type": FHIR_JSON, "body": b'{"resourceType":"List"}', "validate": no_complaint} | changes
+    found = update.check_create("List", call["content_type"], call["body"], validate=call["validate"])
+    if wanted is None:
+        assert found == Submission({"resourceType": "List"}, None)
+    else:
+        assert answer(found) == wanted
+
+
+@pytest.mark.parametrize(
+    ("refusal", "wanted"),
+    [
+        (update.deleted("List", "1"), (404, "not-found", "NO_RECORD_FOUND")),
+        (update.no_record("nothing."), (404, "not-found", "NO_RECORD_FOUND")),
+        (update.may_not_assign("no."), (405, "forbidden", "MSG_RESOURCE_ID_FAIL")),
+        (update.not_implemented("no."), (501, "not-supported", "NOT_IMPLEMENTED")),
+        (update.bad_request("no."), (400, "invalid", "BAD_REQUEST")),
+        (update.unsupported(415, "no."), (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")),
+        (update.unsupported(406, "no."), (406, "not-supported", "UNSUPPORTED_MEDIA_TYPE")),
+    ],
+)
+def test_the_refusals_by_name(refusal: Refusal, wanted: tuple[int, str, str]) -> None:
+    assert answer(refusal) == wanted
+
+
+def test_nothing_of_the_request_is_changed() -> None:
+    resource = {"meta": {"versionId": "a", "tag": [1]}, "id": "1"}
+    before = repr(resource)
+    without_version(resource)
+    assert repr(resource) == before

@@ -1,0 +1,148 @@
+"""The command line: its help, and how it says that something cannot be done.
+
+Owns: exit codes, the one sentence on standard error, and what ``lab`` hands on. That ``serve`` serves is the
+endpoint's to test; here no server ever gets as far as answering.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.cli import _parser, main
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Every command there is, so that a new one is tested the day it comes."""
+    (found,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    parsers: dict[str, argparse.ArgumentParser] = found.choices
+    return parsers
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """``serve`` takes SIGTERM for itself."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command run here."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:  # argparse's own way out
+        code = end.code if isinstance(end.code, int) else 1
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_there_are_commands_to_test() -> None:
+    assert {"serve", "lab"} <= commands().keys()
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_describes_every_option_and_holds_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, err = said(capsys, command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Example: spine-workbench {command} " in " ".join(out.split())
+    assert commands()[command].description
+    undescribed = [action.dest for action in commands()[command]._actions if not action.help]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_example_in_the_help_can_be_parsed(command: str) -> None:
+    epilog = commands()[command].epilog or ""
+    words = epilog.removeprefix("Example: spine-workbench ").split()
+    assert _parser().parse_args(words).run
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "--help")
+    assert code == 0
+    for command in commands():
+        assert re.search(rf"^\s+{command}\s+\S", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["frobnicate"], ["serve", "--frobnicate"], ["serve", "--port", "eighty"]], ids=" ".join
+)
+def test_what_it_does_not_know_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, out, err = said(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: spine-workbench")
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--policy", "NOPE"], "There is no policy 'NOPE'; there are SPINE, UNPROTECTED."),
+        (["--clock", "yesterday"], "The clock cannot start at 'yesterday'"),
+        (["--clock", "2018-05-25T16:10:00"], "has no time zone"),
+        (["--port", "{busy}"], "Port {busy} of 127.0.0.1 cannot be used"),
+        (["--port", "99999"], "Port 99999 of 127.0.0.1 cannot be used"),
+        (["--host", "nosuch.invalid"], "of nosuch.invalid cannot be used"),
+        (["--db", "{folder}/absent/spine.db"], "The database {folder}/absent/spine.db cannot be used"),
+        (["--db", "{folder}/text.db"], "The database {folder}/text.db cannot be used"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_is_one_sentence_on_standard_error(
+    capsys: pytest.CaptureFixture[str], busy_port: int, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    places = {"busy": busy_port, "folder": tmp_path}
+    code, out, err = said(capsys, "serve", *(word.format(**places) for word in arguments))
+    assert (code, out) == (2, "")
+    assert words.format(**places) in err
+    assert re.fullmatch(r"spine-workbench: [^\n]+\.\n", err)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "handed_on"),
+    [
+        ([], "notebooks/00-start-here.ipynb"),
+        (["my.ipynb"], "my.ipynb"),
+        (["my.ipynb", "--", "--no-browser", "--port=1"], "my.ipynb --no-browser --port=1"),
+        (["--", "--no-browser"], "notebooks/00-start-here.ipynb --no-browser"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_lab_hands_on_the_notebook_and_the_options(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], handed_on: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("echo"))  # shows what would be run
+    assert main(["lab", *arguments]) == 0
+    assert capfd.readouterr().out == f"-m jupyterlab {handed_on}\n"
+
+
+def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert main(["lab"]) == 1
+
+
+@pytest.mark.parametrize("option", ["--host", "--port"])
+def test_the_module_runs_as_the_command_does(option: str) -> None:
+    words = {"--host": "nosuch.invalid", "--port": "99999"}[option]
+    command = [sys.executable, "-m", "workbench", "serve", option, words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"spine-workbench: [^\n]+\.\n", done.stderr)
