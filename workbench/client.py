@@ -10,6 +10,7 @@ A client belongs to one thread (it holds one ``requests.Session``); give each th
 from __future__ import annotations
 
 import enum
+import re
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,10 +18,11 @@ from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
 import requests
+from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import RequestException
 
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url, is_loopback
+from workbench.connection import Connection, check_base_url, check_field, is_loopback
 from workbench.exceptions import BadInput
 from workbench.failure import sentence, surely_not_sent
 from workbench.journal import Journal
@@ -89,7 +91,7 @@ class Client:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, so that writing needs no further yes."""
-        return is_loopback(self.base_url)
+        return self.embedded or is_loopback(self.base_url)
 
     def url(self, resource_type: str, logical_id: str = "") -> str:
         """The URL of a type or of a resource; raises ``BadInput`` for what cannot stand in one."""
@@ -97,6 +99,8 @@ class Client:
             raise BadInput(f"{resource_type!r} is not a resource type; one is written like List or Flag.")
         if logical_id and not LOGICAL_ID.fullmatch(logical_id):
             raise BadInput(f"{logical_id!r} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
+        if logical_id in (".", ".."):
+            raise BadInput(f"The id {logical_id!r} cannot stand in a URL, where it would mean another place.")
         return f"{self.base_url}/{resource_type}" + (f"/{logical_id}" if logical_id else "")
 
     def last_seen(self, resource_type: str, logical_id: str) -> str | None:
@@ -148,7 +152,7 @@ class Client:
         whole = _whole(resource)
         kind = whole.get("resourceType")
         headers = _given({"Prefer": _preference(prefer)})
-        body = json.dumps(whole).encode()
+        body = _encoded(json.dumps(whole))
         return self._exchange(self._call("create", "POST", kind if isinstance(kind, str) else "", None, headers, body))
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
@@ -176,10 +180,16 @@ class Client:
         interaction: str = "",
     ) -> Exchange:
         """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends."""
+        method = method.upper()  # as requests sends it
+        if not re.fullmatch(r"[A-Z]+", method):
+            raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
         steps = path.partition("?")[0].strip("/").split("/")
-        about = (steps[0], steps[1] if len(steps) == 2 else "") if steps[0] != "metadata" else ("", "")
-        kind = interaction or _INTERACTIONS.get((method, len(steps)), method.lower())
-        content = body.encode() if isinstance(body, str) else body
+        capabilities = (method, steps) == ("GET", ["metadata"])
+        about = ("", "") if capabilities else (steps[0], steps[1] if len(steps) == 2 else "")
+        kind = interaction or (
+            "capabilities" if capabilities else _INTERACTIONS.get((method, len(steps)), method.lower())
+        )
+        content = _encoded(body) if isinstance(body, str) else body
         url = f"{self.base_url}/{path.lstrip('/')}"
         return self._exchange(_Call(kind, method, url, headers or {}, content, *about))
 
@@ -224,7 +234,7 @@ class Client:
         whole = _whole(resource)
         about = identity(whole)
         headers = _given({"If-Match": self._if_match(if_match, *about), "Prefer": _preference(prefer)})
-        body = json.dumps(whole if keep_meta else without_version(whole)).encode()
+        body = _encoded(json.dumps(whole if keep_meta else without_version(whole)))
         return self._call("update", "PUT", *about, headers, body)
 
     def _exchange(self, call: _Call) -> Exchange:
@@ -245,26 +255,29 @@ class Client:
     def _prepare(self, call: _Call) -> tuple[requests.PreparedRequest, Request]:
         """The request as it will go out, and as an exchange may hold it."""
         fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {}), **call.headers}
+        for name, value in fields.items():
+            check_field(name, value)
         asked = requests.Request(call.method, call.url, headers=fields, data=call.body or None)
         try:
             prepared = self._session.prepare_request(asked)
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {error}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        return prepared, Request(call.method, prepared.url or call.url, headers, call.body)
+        return prepared, Request(call.method, call.url, headers, call.body)
 
     def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
         """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
         connection = self.connection
         try:
-            answer = self._session.send(
+            # The adapter itself: the session would look where a redirect leads, and fail on one that leads nowhere.
+            answer = self._session.get_adapter(prepared.url or "").send(
                 prepared,
                 timeout=connection.timeout,
                 verify=connection.verify,
                 cert=connection.cert,
-                allow_redirects=False,
                 stream=True,  # so that an answer whose body breaks off still counts as an answer
             )
+            extract_cookies_to_jar(self._session.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call]
         except RequestException as error:
             return None, sentence(error, self.base_url), not surely_not_sent(error)
         fields = connection.recorded(_raw_fields(answer))
@@ -281,7 +294,7 @@ class Client:
         verdict = exchange.verdict
         if verdict is Verdict.DELETED:
             self._versions.pop(about, None)
-        elif verdict in (Verdict.READ, Verdict.UPDATED, Verdict.CREATED) and exchange.logical_id:
+        elif verdict in _SEEN and exchange.logical_id:
             seen = exchange.response.headers.get("ETag") if exchange.response else None
             if seen is None and (version_id := version_of(exchange.resource)):
                 seen = str(ETag(version_id))
@@ -299,6 +312,16 @@ _INTERACTIONS: Final = {
     ("PUT", 2): "update",
     ("DELETE", 2): "delete",
 }
+
+
+_SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise BadInput("The text holds half a surrogate pair, which is not a character; remove it.") from None
 
 
 def _created_id(response: Response) -> str:

@@ -8,8 +8,10 @@ environment: no proxy, no ``.netrc``, no certificate path that the user did not 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
@@ -46,10 +48,13 @@ class Connection:
     adapter: BaseAdapter | None = None
 
     def __post_init__(self) -> None:
-        if self.verify is False:
-            raise BadInput(
-                "TLS is always verified; give verify= the path of the CA bundle that signed the endpoint's certificate."
-            )
+        if self.verify is not True and not (isinstance(self.verify, str) and self.verify):
+            raise BadInput("TLS is always verified: verify is True, or the path of the CA bundle to trust.")
+        for path in (self.verify, *(self.cert if isinstance(self.cert, tuple) else (self.cert,))):
+            if isinstance(path, str) and not Path(path).exists():
+                raise BadInput(f"There is no certificate file {path}.")
+        for name, value in self.headers.items():
+            check_field(name, value)
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
 
     def session(self) -> requests.Session:
@@ -89,23 +94,48 @@ class Connection:
         return f"Connection({shown})"
 
 
+def check_field(name: str, value: object) -> None:
+    """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
+    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+        raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
+    if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+        raise BadInput(
+            f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
+            "ends, and of Latin-1 characters only."
+        )
+
+
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_BASE_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?",
+    re.IGNORECASE,
+)
+"""What every library reads in the same way; user names, spaces and backslashes are where they differ."""
+
+
 def check_base_url(base_url: str) -> str:
     """The base URL without a slash at its end; raises ``BadInput`` for one that cannot be used."""
-    try:
-        split = urlsplit(base_url)
-        port = split.port
-    except ValueError:
-        raise BadInput(f"{base_url!r} is not a URL; a base URL looks like http://127.0.0.1:8080/STU3.") from None
-    if split.scheme not in ("http", "https") or not split.hostname:
-        raise BadInput(f"{base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
-    if split.username is not None or split.password is not None:
+    if "@" in base_url:
         raise BadInput(
             "The base URL holds a user name or a password; leave them out and give them as Connection(headers=…)."
         )
-    if split.query or split.fragment:
-        raise BadInput(f"The base URL of {split.hostname} must end before its question mark.")
-    del port
+    found = _BASE_URL.fullmatch(base_url)
+    if found is None or int(found["port"] or 0) > _LAST_PORT or not _readable(base_url):
+        raise BadInput(f"{base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
+    if re.search(r"[?#\\]", found["path"] or ""):
+        raise BadInput(f"The base URL of {found['host']} must end before its question mark.")
     return base_url.rstrip("/")
+
+
+_LAST_PORT: Final = 65535
+
+
+def _readable(base_url: str) -> bool:
+    try:
+        return bool(urlsplit(base_url).hostname)
+    except ValueError:
+        return False
 
 
 def is_loopback(base_url: str) -> bool:

@@ -3,8 +3,7 @@
 Owns: which exchanges a picture shows and in what words, Mermaid's text, and the file formats. How a picture is
 drawn is ``svg``'s. Works on exchanges whose credentials have been replaced, so nothing here can hold one.
 
-Sources: Mermaid, *Sequence diagrams* (entity codes); HAR 1.2 (softwareishard.com/blog/har-12-spec); OWASP, *CSV
-injection*.
+Sources: Mermaid, *Sequence diagrams*; HAR 1.2 (softwareishard.com/blog/har-12-spec); OWASP, *CSV injection*.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from workbench.rules.wire import reason
 MERMAID_LIMIT: Final = 50_000
 """Characters that Mermaid draws unless told otherwise; a longer diagram is shown as SVG only."""
 
-_MOST_BANDS: Final = 4
-_FORMULA: Final = frozenset("=+-@＝＋－＠")
+_MOST_BANDS, _FORMULA = 4, frozenset("=+-@＝＋－＠")
 
 Numbered = tuple[int, Exchange]
 Move = tuple[str | None, str | None]
@@ -95,9 +93,7 @@ def _window(
 ) -> tuple[list[Numbered], str, bool]:
     """The exchanges to show with their numbers, which of how many they are, and whether that must be said."""
     if last < 1 or (start is not None and start < 1):
-        raise BadInput(
-            "Exchanges are numbered from 1 and a picture shows at least one: give start= and last= from 1 on."
-        )
+        raise BadInput("start= and last= count exchanges from 1, so neither can be less.")
     numbers: Sequence[int] = range(1, len(exchanges) + 1)
     if resource is not None:
         numbers = [number for number in numbers if exchanges[number - 1].target == resource]
@@ -108,7 +104,8 @@ def _window(
     if len(shown) == total:
         note = f"{total or 'no'} exchange{'' if total == 1 else 's'}{about}"
     elif shown and resource is None:
-        note = f"exchanges {shown[0][0]:,}–{shown[-1][0]:,} of {total:,}"
+        ends = dict.fromkeys(f"{number:,}" for number, _ in (shown[0], shown[-1]))
+        note = f"exchange{'s' if len(ends) > 1 else ''} {'–'.join(ends)} of {total:,}"
     return shown, note, not shown or len(shown) < len(exchanges)
 
 
@@ -134,7 +131,7 @@ def _lanes(exchanges: Sequence[Exchange], shown: Sequence[Numbered]) -> dict[str
 def _prefixes(ids: Iterable[str], least: int) -> dict[str, str]:
     """Each id shortened to ``least`` characters, or to as many as it takes to tell all of them apart."""
     distinct, size = set(ids), least
-    while size < 64 and len({each[:size] for each in distinct}) < len(distinct):
+    while size < max(map(len, distinct), default=0) and len({each[:size] for each in distinct}) < len(distinct):
         size += 1
     return {each: each if len(each) <= size + 2 else f"{each[:size]}…" for each in distinct}
 
@@ -152,7 +149,7 @@ def _place(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
     segments = split.path.split("/")
     kind = exchange.resource_type or "metadata"
     cut = len(segments) - 1 - segments[::-1].index(kind) if kind in segments else len(segments)
-    return (split.netloc, "/".join(segments[:cut])), segments[cut:]
+    return (split.netloc, "/".join(segments[:cut]).rstrip("/")), segments[cut:]
 
 
 class _Words:
@@ -191,16 +188,21 @@ class _Words:
 
 def _scene(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> svg.Scene:
     words, lane = _Words(shown), {name: number for number, name in enumerate(clients)}
-    places = [_place(exchange)[0] for _, exchange in shown]
-    bases = list(dict.fromkeys(places))
+    bases = list(dict.fromkeys(_place(exchange)[0] for _, exchange in shown))
     alike = len({host for host, _ in bases}) < len(bases)
     labels = _names((host + path if alike else host for host, path in bases), 24)
     steps = [
         svg.Step(
-            *(seq, lane[exchange.client], bases.index(place), words.asked(exchange), words.answered(exchange)),
+            *(
+                seq,
+                lane[exchange.client],
+                bases.index(_place(exchange)[0]),
+                words.asked(exchange),
+                words.answered(exchange),
+            ),
             *(exchange.verdict, exchange.sent, exchange.response is not None),
         )
-        for (seq, exchange), place in zip(shown, places, strict=True)
+        for seq, exchange in shown
     ]
     return svg.Scene(list(clients.values()), list(labels.values()) if len(bases) > 1 else ["Spine"], steps, note)
 
@@ -212,7 +214,7 @@ def _lines(scene: svg.Scene) -> list[str]:
     for step in scene.steps:
         client, endpoint = scene.clients[step.client], scene.endpoints[step.endpoint]
         lines.append(f"{step.seq:>{room},}  {client} → {endpoint}  {step.asked}")
-        lines.append(f"{'':>{room}}  {client} ← {endpoint}  {step.answer}")
+        lines.append(f"{'':{room}}  {client} ← {endpoint}  {step.answer}")
     return lines
 
 
@@ -226,10 +228,8 @@ def _mermaid(scene: svg.Scene, note: str) -> str:
         client, endpoint = f"p{step.client + 1}", f"p{len(scene.clients) + step.endpoint + 1}"
         asked, answer = _mermaid_text(f"{step.seq}. {step.asked}"), _mermaid_text(step.answer)
         lines.append(f"{client}{'->>' if step.sent else '-x'}{endpoint}: {asked}")
-        arrow = "-->>" if step.answered else "--x"
-        lines.append(
-            f"{endpoint}{arrow}{client}: {answer}" if step.sent else f"Note over {client},{endpoint}: {answer}"
-        )
+        back = f"{endpoint}{'-->>' if step.answered else '--x'}{client}"
+        lines.append(f"{back if step.sent else f'Note over {client},{endpoint}'}: {answer}")
     return "\n".join(lines) + "\n"
 
 
@@ -245,25 +245,23 @@ def _mermaid_text(text: str) -> str:
 def _chart(
     moved: Sequence[tuple[int, Exchange, Move]], clients: dict[str, str], bands: Sequence[str], note: str
 ) -> svg.Chart:
-    versions = _prefixes((_version_id(tag) for _, _, move in moved for tag in move), 4)
+    tags = [tag for _, _, move in moved for tag in move if tag]
+    versions = _prefixes(map(_version_id, tags), 4)
+    labels = {tag: _fitting(versions[_version_id(tag)] or tag) for tag in tags}
     ids = _prefixes((exchange.logical_id for _, exchange, _ in moved), 8)
     lane = {name: number for number, name in enumerate(clients)}
     begins: dict[str, tuple[str, str]] = {}
     marks = []
     for seq, exchange, (before, after) in moved:
         name = f"{_fitting(exchange.resource_type)}/{_fitting(ids[exchange.logical_id])}"
-        begins.setdefault(exchange.target, (name, _version(before, versions) if before else ""))
+        begins.setdefault(exchange.target, (name, labels[before] if before else ""))
         mark = svg.Mark(seq, lane[exchange.client], exchange.verdict)
         if before != after and exchange.target in bands:
             gone = exchange.verdict in (Verdict.DELETED, Verdict.NOT_FOUND)
-            label = _version(after, versions) if after else "deleted" if gone else "unknown"
+            label = labels[after] if after else "deleted" if gone else "unknown"
             mark = mark._replace(band=bands.index(exchange.target), version=label)
         marks.append(mark)
     return svg.Chart(list(clients.values()), [begins[band] for band in bands], marks, note)
-
-
-def _version(tag: str, versions: dict[str, str]) -> str:
-    return _fitting(versions[_version_id(tag)] or tag)
 
 
 def _chains(chart: svg.Chart) -> list[str]:
@@ -277,33 +275,28 @@ def _chains(chart: svg.Chart) -> list[str]:
         chain = [f"{mark.version} ({mark.seq:,})" for mark in chart.marks if mark.version and mark.band == number]
         lines.append(f"{name:<{room}}  {' → '.join([before, *chain] if before else chain)}")
     met = {mark.verdict for mark in chart.marks}
-    return [
-        *lines,
-        ", ".join(f"{look.letter} {verdict.value}" for verdict, look in svg.LOOKS.items() if verdict in met),
-    ]
+    key = (f"{look.letter} {verdict.value}" for verdict, look in svg.LOOKS.items() if verdict in met)
+    return [*lines, ", ".join(key)]
 
 
 def har(exchanges: Iterable[Exchange]) -> dict[str, Any]:
     """The exchanges as an HTTP Archive 1.2; what only this journal knows stands in fields that begin with ``_``."""
     from workbench import __version__
 
-    entries = [_har_entry(seq, exchange) for seq, exchange in enumerate(exchanges, 1)]
-    creator = {"name": "spine-workbench", "version": __version__}
-    return {"log": {"version": "1.2", "creator": creator, "pages": [], "entries": entries}}
+    log = {"version": "1.2", "creator": {"name": "spine-workbench", "version": __version__}, "pages": []}
+    return {"log": {**log, "entries": [_har_entry(seq, exchange) for seq, exchange in enumerate(exchanges, 1)]}}
 
 
 def _har_entry(seq: int, exchange: Exchange) -> dict[str, Any]:
     ms = 0 if exchange.elapsed is None else round(exchange.elapsed * 1000, 3)
-    timings: dict[str, Any] = {"send": 0, "wait": ms, "receive": 0}
-    if exchange.elapsed is None:
-        timings["comment"] = "not timed"
+    comment = {"comment": "not timed"} if exchange.elapsed is None else {}
     return {
         "startedDateTime": exchange.sent_at.isoformat(timespec="milliseconds"),
         "time": ms,
         "request": _har_request(exchange.request),
         "response": _har_response(exchange),
         "cache": {},
-        "timings": timings,
+        "timings": {"send": 0, "wait": ms, "receive": 0, **comment},
         "_seq": seq,
         "_client": exchange.client,
         "_interaction": exchange.interaction,

@@ -6,6 +6,7 @@ address, no connection, no TLS) surely was not sent; everything else may have be
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 from requests.exceptions import ConnectionError as NoConnection
@@ -20,7 +21,21 @@ def surely_not_sent(error: RequestException) -> bool:
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
     if isinstance(reason, ProxyError):
         reason = reason.original_error
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError | TLSError)
+    if isinstance(reason, TLSError):
+        # A TLS error can come after the request too; only one about the handshake came before it.
+        cause = reason.args[0] if reason.args else None
+        return isinstance(cause, ssl.SSLCertVerificationError) or any(sign in str(reason) for sign in _HANDSHAKE)
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+_HANDSHAKE: Final = (
+    "HANDSHAKE_FAILURE",
+    "HTTP_REQUEST",
+    "PROTOCOL_VERSION",
+    "UNKNOWN_CA",
+    "UNKNOWN_PROTOCOL",
+    "_CERTIFICATE",
+)
 
 
 def sentence(error: RequestException, base_url: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from workbench.exceptions import BadInput
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import Headers, Request, Response
+from workbench.rules.message import SAFE_METHODS, Headers, Request, Response
 from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Journal:
             after = str(exchange.etag) if exchange.etag else None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # what we took for current is not, and nobody said what is
-        elif verdict not in _UNCHANGED:
+        elif verdict not in _UNCHANGED and exchange.request.method not in SAFE_METHODS:
             after = None
         self._current[name] = after
         return before, after
@@ -118,7 +118,7 @@ class Journal:
         texts = ["client", "interaction", "resource", "if_match", "etag_before", "etag_after"]
         texts += ["verdict", "spine_code", "diagnostics"]
         kinds = {"seq": "int64", "status": "Int64", "ms": "Float64"} | dict.fromkeys(texts, "str")
-        return frame.astype(kinds).assign(time=pd.to_datetime(frame["time"], utc=True))
+        return frame.astype(kinds).assign(time=pd.to_datetime(frame["time"], utc=True).dt.as_unit("us"))
 
     def conflicts(self) -> pd.DataFrame:
         """The transitions whose version was stale: the updates that the lock stopped."""
@@ -140,11 +140,11 @@ class Journal:
     def load(cls, path: str | Path) -> Journal:
         """Read a saved journal; raises ``BadInput`` that names the line that cannot be read."""
         journal = cls()
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
                     journal.append(_from_json(json.parse(line)))
-                except (BadInput, KeyError, TypeError, ValueError):
+                except (BadInput, AttributeError, KeyError, TypeError, ValueError):
                     raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
 
@@ -186,15 +186,17 @@ class Journal:
 
         Raises ``BadInput`` for any other suffix.
         """
-        from workbench import exports
-
-        writers = {
-            ".har": lambda: exports.write_text(path, self.to_har()),
-            ".csv": lambda: self.to_csv(path),
-            ".jsonl": lambda: self.save(path),
-            ".svg": lambda: exports.write_text(path, self.diagram().svg),
-        }
-        exports.write(path, writers)
+        match Path(path).suffix.lower():
+            case ".har":
+                Path(path).write_text(json.dumps(self.to_har(), indent=2), encoding="utf-8")
+            case ".csv":
+                self.to_csv(path)
+            case ".jsonl":
+                self.save(path)
+            case ".svg":
+                Path(path).write_text(self.diagram().svg, encoding="utf-8")
+            case _:
+                raise BadInput(f"{path} does not say what to write; end its name in .har, .csv, .jsonl or .svg.")
 
     def __repr__(self) -> str:
         return f"<Journal of {len(self)} exchanges>"

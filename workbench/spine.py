@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from workbench.client import Client
 from workbench.clock import LessonClock, wall_clock
@@ -17,19 +17,26 @@ from workbench.exceptions import EndpointError
 from workbench.journal import Journal
 
 
+class _Serving(Protocol):
+    """What answers: a child process, or an application in this one."""
+
+    @property
+    def running(self) -> bool: ...
+
+    def stop(self) -> None: ...
+
+
 class Endpoint:
     """A running embedded Spine. ``start`` gives one on a real port, ``in_process`` one without a socket.
 
     ``base_url`` is where it answers; ``journal`` holds what all its clients did, in order.
     """
 
-    def __init__(
-        self, base_url: str, settings: Settings, *, server: ServerProcess | None, connection: Connection
-    ) -> None:
+    def __init__(self, base_url: str, settings: Settings, serving: _Serving, connection: Connection) -> None:
         self.base_url = base_url
         self.journal = Journal()
         self.policy = settings.policy
-        self._server = server
+        self._serving = serving
         self._connection = connection
         self._lesson = settings.clock is not None
         self._clock = LessonClock(settings.clock) if settings.clock is not None else wall_clock
@@ -51,7 +58,7 @@ class Endpoint:
         """
         settings = _settings(clock, seed, policy, db)
         server = ServerProcess(settings)
-        return cls(server.base_url, settings, server=server, connection=Connection())
+        return cls(server.base_url, settings, server, Connection())
 
     @classmethod
     def in_process(
@@ -67,11 +74,12 @@ class Endpoint:
 
         settings = _settings(clock, seed, policy, db)
         adapter = InProcessAdapter(settings.application(BASE_URL))
-        return cls(BASE_URL, settings, server=None, connection=Connection(adapter=adapter))
+        # Nothing leaves Python, so writing needs nobody's yes.
+        return cls(BASE_URL, settings, adapter, Connection(adapter=adapter, allow_writes=True))
 
     def client(self, name: str = "client", *, journal: Journal | None = None) -> Client:
         """A client of this endpoint, by that name; it writes into this endpoint's journal, or one of its own."""
-        if self._server is not None and not self._server.running:
+        if not self._serving.running:
             raise EndpointError("This endpoint is no longer running; start another with Endpoint.start().")
         return Client(
             self.base_url,
@@ -85,8 +93,7 @@ class Endpoint:
 
     def stop(self) -> None:
         """End it; what it kept in memory is gone, what it kept in a file stays."""
-        if self._server is not None:
-            self._server.stop()
+        self._serving.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from workbench.rules.verdict import Verdict
 
-_INK, _DIM, _EDGE, _PAPER, _STRIPE = "#1f2328", "#57606a", "#c4cbd3", "#ffffff", "#f3f5f8"
+_INK, _DIM, _EDGE, _PAPER, _STRIPE = "#1f2328", "#57606a", "#ccd2d9", "#ffffff", "#f3f5f8"
 _DARK, _PALE, _VERSION = "#24324a", "#e3edf9", "#dbe9fb"
 _MARGIN, _GAP, _NOTE = 16, 14, 24
 _HEAD, _STEP, _REPEAT_HEADS = 28, 54, 8
@@ -56,10 +56,7 @@ _OUTLINES: Final = {
 
 
 class Step(NamedTuple):
-    """One exchange of a sequence diagram. ``client`` and ``endpoint`` are numbers of lifelines, from 0.
-
-    ``sent``: the request can have arrived. ``answered``: there is an answer.
-    """
+    """One exchange of a sequence diagram; ``client`` and ``endpoint`` are numbers of lifelines, from 0."""
 
     seq: int
     client: int
@@ -99,8 +96,7 @@ class Chart(NamedTuple):
     note: str
 
 
-NO_VERSION: Final = frozenset({"unknown", "deleted"})
-"""What a band says where there is no version to name; drawn as a gap."""
+NO_VERSION: Final = frozenset({"unknown", "deleted"})  # what a band says where there is none to name: drawn as a gap
 
 
 def text_width(text: str, size: int, *, mono: bool = False) -> int:
@@ -113,18 +109,17 @@ def _em(character: str, *, mono: bool) -> float:
         return 1.25 if mono or ord(character) > 0xFFFF else 1.0
     if mono or character.islower() or character.isdigit():
         return 1.0 if character in "mw" and not mono else 0.62
-    if character in "MW@%…":
-        return 1.0
-    return 0.82 if character.isalnum() or ord(character) >= 0x250 else 0.46
+    other = 0.82 if character.isalnum() or ord(character) >= 0x250 else 0.46
+    return 1.0 if character in "MW@%…" else other
 
 
 class _Canvas:
     """An SVG that grows: each method draws one thing."""
 
     def __init__(self, width: int, height: int, title: str, description: str, note: str) -> None:
-        self._root = ElementTree.Element("svg", xmlns="http://www.w3.org/2000/svg", role="img")
-        self._root.attrib |= {"width": f"{width}", "height": f"{height}", "viewBox": f"0 0 {width} {height}"}
-        self._root.set("style", "max-width:100%;height:auto")
+        fixed = {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "style": "max-width:100%;height:auto"}
+        size = {"width": f"{width}", "height": f"{height}", "viewBox": f"0 0 {width} {height}"}
+        self._root = ElementTree.Element("svg", fixed | size)
         self.add("title").text = title
         self.add("desc").text = description
         self.box(0.5, 0.5, width - 1, height - 1, _PAPER, stroke=_EDGE, rx=6)
@@ -140,8 +135,7 @@ class _Canvas:
         self.add("rect", x=x, y=y, width=width, height=height, fill=fill, **more)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, colour: str, dash: str | None = None) -> None:
-        width = 1 if colour == _EDGE else 1.5
-        self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, stroke_width=width, stroke_dasharray=dash)
+        self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, stroke_width=1.3, stroke_dasharray=dash)
 
     def shape(self, fill: str, *points: tuple[float, float]) -> None:
         self.add("polygon", points=" ".join(f"{x:g},{y:g}" for x, y in points), fill=fill)
@@ -157,7 +151,6 @@ class _Canvas:
             element.attrib |= {"textLength": f"{text_width(text, size, mono=mono)}", "lengthAdjust": "spacingAndGlyphs"}
 
     def source(self) -> str:
-        """The SVG's text, an element a line so that two versions of a notebook compare well."""
         ElementTree.indent(self._root, "")
         return ElementTree.tostring(self._root, encoding="unicode")
 
@@ -223,9 +216,9 @@ def _draw_step(canvas: _Canvas, columns: _Columns, step: Step, start: int, end: 
 
 
 def _arrow(canvas: _Canvas, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
-    back = -1 if end > start else 1
-    canvas.line(start, y, end + 7 * back, y, colour, dash)
-    canvas.shape(colour, (end + back, y), (end + 9 * back, y - 4.5), (end + 9 * back, y + 4.5))
+    back = -9 if end > start else 9
+    canvas.line(start, y, end + back, y, colour, dash)
+    canvas.shape(colour, (end, y), (end + back, y - 4.5), (end + back, y + 4.5))
 
 
 def _lost(canvas: _Canvas, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
@@ -308,13 +301,13 @@ def _draw_row(canvas: _Canvas, chart: Chart, row: _Row, left: int, right: int, t
     for client, y in lanes.items():
         canvas.words(_MARGIN, y + 4, chart.clients[client], _INK)
         canvas.line(left, y, right, y, _EDGE)
+    for mark, x in (each for each in row.placed if each[0].version):
+        canvas.line(x, bands[mark.band] + 20, x, lanes[mark.client], _DIM, "2 3")
     for band, y in bands.items():
         canvas.words(_MARGIN, y + 15, chart.bands[band][0], _DIM, 11, mono=True)
         _draw_band(canvas, row, band, left, right, y)
     numbered = 0
     for mark, x in row.placed:
-        if mark.version:
-            canvas.line(x, bands[mark.band] + 20, x, lanes[mark.client], _DIM, "2 3")
         _marker(canvas, mark.verdict, x, lanes[mark.client])
         half = text_width(f"{mark.seq:,}", 10) // 2
         if x - half > numbered:
@@ -344,10 +337,9 @@ def _marker(canvas: _Canvas, verdict: Verdict, x: int, y: int) -> None:
 
 def _legend(chart: Chart, right: int) -> list[tuple[Verdict, int, int]]:
     """The verdicts that occur, each with its place."""
-    met = {mark.verdict for mark in chart.marks}
     placed: list[tuple[Verdict, int, int]] = []
     x, y = _MARGIN + 12, 8
-    for verdict in (each for each in Verdict if each in met):
+    for verdict in sorted({mark.verdict for mark in chart.marks}, key=list(Verdict).index):
         width = 18 + text_width(verdict.value, 12)
         if placed and x + width > right:
             x, y = _MARGIN + 12, y + 26

@@ -73,6 +73,10 @@ class Application:
         self._clock = clock
         self._new_id = new_id
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.close()
+
     def answer(self, request: Request) -> Response:
         """The answer to any request whatever; never raises, never shows its insides (ERR-4)."""
         now = self._clock()

@@ -20,8 +20,8 @@ from workbench.endpoint.asgi import compressed
 from workbench.rules.message import Headers, Request
 from workbench.rules.wire import reason
 
-BASE_URL: Final = f"http://127.0.0.1:0{BASE_PATH}"
-"""Nobody can listen on port 0, so a session without the adapter can never reach a stranger by this URL."""
+BASE_URL: Final = f"http://in-process.invalid{BASE_PATH}"
+"""No such host can exist (RFC 2606), so a session without the adapter never reaches a stranger by this URL."""
 
 
 class InProcessAdapter(BaseAdapter):
@@ -30,6 +30,7 @@ class InProcessAdapter(BaseAdapter):
     def __init__(self, application: Application) -> None:
         super().__init__()
         self._application = application
+        self.running = True
 
     def send(
         self,
@@ -58,7 +59,13 @@ class InProcessAdapter(BaseAdapter):
         return _response(request, raw)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """A session that closes its adapters ends nothing: others may use the same application."""
+
+    def stop(self) -> None:
+        """End the application; what it kept in memory is gone."""
+        if self.running:
+            self.running = False
+            self._application.close()
 
 
 def _response(request: requests.PreparedRequest, raw: HTTPResponse) -> requests.Response:

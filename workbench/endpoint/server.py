@@ -175,8 +175,10 @@ class ServerProcess:
         if line.startswith(FIRST_LINE):
             return line.removeprefix(FIRST_LINE)
         self._process.kill()
+        self._process.wait()
+        words = self._last_words()
         self.stop()
-        raise EndpointError(f"The endpoint did not start. {self._last_words()}".strip())
+        raise EndpointError(f"The endpoint did not start. {words}".strip())
 
     def _last_words(self) -> str:
         self._words.seek(0)
@@ -198,12 +200,14 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._words.close()
 
 
 def _arguments(settings: Settings) -> list[str]:
-    words = ["serve", "--port", "0", "--stop-with-stdin", "--policy", settings.policy, "--db", settings.db]
-    words += ["--clock", settings.clock] if settings.clock is not None else []
-    return words + (["--seed", settings.seed] if settings.seed is not None else [])
+    """The settings as a command line; with equals signs, because a seed may begin with a hyphen."""
+    words = ["serve", "--stop-with-stdin", f"--policy={settings.policy}", f"--db={settings.db}"]
+    words += [f"--clock={settings.clock}"] if settings.clock is not None else []
+    return words + ([f"--seed={settings.seed}"] if settings.seed is not None else [])
 
 
 def as_instant(clock: str | datetime | None) -> str | None:

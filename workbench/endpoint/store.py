@@ -174,8 +174,8 @@ def _new_key(seed: str | None) -> bytes:
 
 def _compare(low: str | None, high: str | None, column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     """``low <= column < high``; instants are text of fixed width, so text order is time order."""
-    bounds = [column >= low] if low is not None else []
-    return sa.and_(*bounds, column < high) if high is not None else sa.and_(*bounds)
+    after = column >= low if low is not None else sa.true()
+    return sa.and_(after, column < high if high is not None else sa.true())
 
 
 def _memory_engine() -> sa.Engine:

@@ -6,7 +6,7 @@ sent, or who keeps the records. Credentials have been replaced before an exchang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +37,11 @@ class Exchange:
     elapsed: float | None = None
     failure: str = ""
     sent: bool = True
+    verdict: Verdict = field(init=False, compare=False)
+    """What became of the request; worked out once, from what was sent and what came back."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "verdict", judge(self))
 
     @property
     def status(self) -> int | None:
@@ -74,11 +79,6 @@ class Exchange:
     def outcome(self) -> OperationOutcome | None:
         """The OperationOutcome that came back, if one did."""
         return outcome.read(self.resource)
-
-    @property
-    def verdict(self) -> Verdict:
-        """What became of the request; see ``Verdict``."""
-        return judge(self)
 
     @property
     def ok(self) -> bool:

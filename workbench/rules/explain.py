@@ -49,6 +49,7 @@ _INTERACTION_WORDS = {"search-type": "search", "capabilities": "read of the capa
 def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     """The paragraph for this exchange, with the endpoint's own ``diagnostics`` at its end where it gave some."""
     text = _paragraph(exchange, exchange.verdict) + (_diagnostics(exchange) if diagnostics else "")
+    text += f" {exchange.failure}" if exchange.failure and exchange.response else ""
     return text[:1].upper() + text[1:]
 
 
@@ -111,6 +112,11 @@ def _unknown(exchange: Exchange) -> str:
 def _failed(exchange: Exchange) -> str:
     if exchange.response is None:
         return f"{exchange.client}'s {_word(exchange)} of {exchange.target} was never sent: {exchange.failure}"
+    if exchange.status == 200:
+        return (
+            f"The endpoint answered the {_word(exchange)} of {exchange.target} 200, but sent no whole FHIR resource. "
+            "Check that the base URL is that of a FHIR endpoint."
+        )
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."
     what = f"the {_word(exchange)} of {exchange.target} ({exchange.status})"
     return f"The endpoint could not carry out {what}.{caution}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import decimal
 import re
 from collections.abc import Iterable
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import simplejson
 
@@ -159,7 +159,7 @@ def _build_encoder(indent: int | None) -> simplejson.JSONEncoder:
         use_decimal=True,
         ensure_ascii=False,
         allow_nan=False,
-        encoding=None,  # bytes are no text
+        encoding=cast(str, None),  # bytes are no text
         indent=indent,
         separators=(",", ":") if indent is None else (",", ": "),
     )

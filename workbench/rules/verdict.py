@@ -36,7 +36,7 @@ class Verdict(enum.Enum):
     """The server understood and said no, for another reason than the version."""
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
-    """It was never sent, or the server says it could not carry it out."""
+    """It was never sent, the server says it could not carry it out, or a read brought no resource."""
     UNKNOWN = "unknown"
     """It was sent and no answer came: it may have been carried out."""
 
@@ -74,6 +74,8 @@ def judge(exchange: Exchange) -> Verdict:
     status, method = exchange.response.status, exchange.request.method
     if method not in SAFE_METHODS and status in _NO_WORD_FROM_BEHIND:
         return Verdict.UNKNOWN
+    if exchange.interaction == "read" and status == 200 and method == "GET" and _brought_no_resource(exchange):
+        return Verdict.FAILED
     if 200 <= status < 300:
         return Verdict.CREATED if status == 201 else _SUCCESS.get(method, Verdict.READ)
     if status in _BY_STATUS:
@@ -83,6 +85,12 @@ def judge(exchange: Exchange) -> Verdict:
     if exchange.interaction in GUARDED:
         return _judge_precondition(exchange, status)
     return _judge_refusal(exchange, status)
+
+
+def _brought_no_resource(exchange: Exchange) -> bool:
+    """Whether what came is a web page, say, or half a resource: nothing that could be updated."""
+    body = exchange.response.body if exchange.response else b""
+    return bool(exchange.failure) or (bool(body) and not isinstance(exchange.resource, dict))
 
 
 def _judge_precondition(exchange: Exchange, status: int) -> Verdict:
