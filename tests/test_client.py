@@ -88,11 +88,21 @@ class Stranger:
             self.connections += 1
             connection.settimeout(10)
             with suppress(OSError):  # a caller who hangs up, in the TLS handshake or later, is what is tested
-                connection = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+                connection = self._secured(connection) if self._tls else connection
                 if self._talk(connection) is After.HOLD:
                     self._held.append(connection)
                     continue
             connection.close()
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        assert self._tls
+        with connection.dup() as other:
+            try:
+                return self._tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                while other.recv(65536):  # hanging up on a caller who still talks would take the alert back
+                    pass
+                raise
 
     def _talk(self, connection: socket.socket) -> After:
         after = After.NEXT
@@ -788,6 +798,24 @@ def test_a_tls_connection_that_ends_after_the_request_leaves_it_unknown(
     assert len(server.requests) == 1, "the whole request arrived, so it may have been carried out"
     assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
     assert_told_in_a_sentence(exchange)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda each: each.name)
+def test_a_server_that_wants_our_certificate_has_read_nothing(
+    tls: ssl.SSLContext, certificate: tuple[Path, Path], version: ssl.TLSVersion
+) -> None:
+    tls.minimum_version = tls.maximum_version = version
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(certificate[0])
+    trusting = Connection(verify=str(certificate[0]))
+    with stranger(answers(200), tls=tls) as server:
+        exchange = Client(server.url, connection=trusting).update(HELD, if_match='W/"a"')
+    assert server.requests == []
+    assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
+    assert_told_in_a_sentence(exchange)
+    named = Connection(verify=str(certificate[0]), cert=(str(certificate[0]), str(certificate[1])))
+    with stranger(answers(200), tls=tls) as server:
+        assert Client(server.url, connection=named).update(HELD, if_match='W/"a"').verdict is Verdict.UPDATED
 
 
 @pytest.mark.parametrize("option", ["verify", "cert"])

@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     end = words.index("--") if "--" in words else len(words)
-    options = _parser().parse_args(words[:end], argparse.Namespace(rest=words[end + 1 :]))
+    options = _parser().parse_args(words[:end])
+    options.rest = words[end + 1 :]
     try:
         return int(options.run(options))
     except WorkbenchError as error:
@@ -83,6 +84,7 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog="Example: spine-workbench lab notebooks/02-two-practitioners.ipynb -- --no-browser",
     )
     lab.add_argument("notebook", nargs="?", default="notebooks/00-start-here.ipynb", help="default: %(default)s")
+    lab.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="options for JupyterLab")
     lab.set_defaults(run=_lab)
 
 

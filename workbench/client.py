@@ -268,9 +268,10 @@ class Client:
     def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
         """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
         connection = self.connection
+        adapter = self._session.get_adapter(prepared.url or "")
         try:
             # The adapter itself: the session would look where a redirect leads, and fail on one that leads nowhere.
-            answer = self._session.get_adapter(prepared.url or "").send(
+            answer = adapter.send(
                 prepared,
                 timeout=connection.timeout,
                 verify=connection.verify,
@@ -279,7 +280,7 @@ class Client:
             )
             extract_cookies_to_jar(self._session.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call]
         except RequestException as error:
-            return None, sentence(error, self.base_url), not surely_not_sent(error)
+            return None, sentence(error, self.base_url), not surely_not_sent(error, adapter)
         fields = connection.recorded(_raw_fields(answer))
         try:
             return Response(answer.status_code, fields, answer.content), "", True
@@ -294,7 +295,7 @@ class Client:
         verdict = exchange.verdict
         if verdict is Verdict.DELETED:
             self._versions.pop(about, None)
-        elif verdict in _SEEN and exchange.logical_id:
+        elif verdict in _SEEN and exchange.logical_id and not (exchange.interaction == "read" and not _body(exchange)):
             seen = exchange.response.headers.get("ETag") if exchange.response else None
             if seen is None and (version_id := version_of(exchange.resource)):
                 seen = str(ETag(version_id))
@@ -315,6 +316,10 @@ _INTERACTIONS: Final = {
 
 
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
+
+
+def _body(exchange: Exchange) -> bytes:
+    return exchange.response.body if exchange.response else b""
 
 
 def _encoded(text: str) -> bytes:

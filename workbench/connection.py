@@ -17,9 +17,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 
 from workbench.exceptions import BadInput, WriteNotAllowed
+from workbench.failure import ConnectingAdapter
 from workbench.rules.message import SAFE_METHODS, Headers
 
 REDACTED: Final = "***"
@@ -65,13 +66,8 @@ class Connection:
         session.verify = self.verify
         session.cert = self.cert
         session.headers.update(self.headers)
-        if self.adapter is not None:
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, self.adapter)
-        else:
-            # One connection a client, and never a silent second try.
-            for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, self.adapter or ConnectingAdapter())
         return session
 
     def guard(self, method: str, base_url: str) -> None:

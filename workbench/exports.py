@@ -191,19 +191,11 @@ def _scene(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> svg
     bases = list(dict.fromkeys(_place(exchange)[0] for _, exchange in shown))
     alike = len({host for host, _ in bases}) < len(bases)
     labels = _names((host + path if alike else host for host, path in bases), 24)
-    steps = [
-        svg.Step(
-            *(
-                seq,
-                lane[exchange.client],
-                bases.index(_place(exchange)[0]),
-                words.asked(exchange),
-                words.answered(exchange),
-            ),
-            *(exchange.verdict, exchange.sent, exchange.response is not None),
-        )
-        for seq, exchange in shown
-    ]
+    steps = []
+    for seq, exchange in shown:
+        between = lane[exchange.client], bases.index(_place(exchange)[0])
+        said = words.asked(exchange), words.answered(exchange)
+        steps.append(svg.Step(seq, *between, *said, exchange.verdict, exchange.sent, exchange.response is not None))
     return svg.Scene(list(clients.values()), list(labels.values()) if len(bases) > 1 else ["Spine"], steps, note)
 
 

@@ -6,36 +6,64 @@ address, no connection, no TLS) surely was not sent; everything else may have be
 
 from __future__ import annotations
 
-import ssl
-from typing import Final
+from typing import Any, Final
 
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
-from urllib3.exceptions import SSLError as TLSError
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
 
-def surely_not_sent(error: RequestException) -> bool:
-    """Whether the failure came before any of the request left: no address, no connection, no TLS."""
-    cause: object = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, ProxyError):
-        reason = reason.original_error
-    if isinstance(reason, TLSError):
-        # A TLS error can come after the request too; only one about the handshake came before it.
-        cause = reason.args[0] if reason.args else None
-        return isinstance(cause, ssl.SSLCertVerificationError) or any(sign in str(reason) for sign in _HANDSHAKE)
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+class ConnectingAdapter(HTTPAdapter):
+    """An adapter for one connection that knows whether it was still connecting when it failed.
+
+    The error alone does not tell: what a TLS library says of a failed handshake it also says of plain text
+    in the middle of an answer. Nothing is ever tried a second time.
+    """
+
+    def __init__(self) -> None:
+        self.connecting = False
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make a pool whose connections say when they begin to connect, and when they have."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _watched(HTTPConnectionPool, self),
+            "https": _watched(HTTPSConnectionPool, self),
+        }
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        """Send one request, on the connection that is open if there is one."""
+        self.connecting = False
+        return super().send(*arguments, **options)
 
 
-_HANDSHAKE: Final = (
-    "HANDSHAKE_FAILURE",
-    "HTTP_REQUEST",
-    "PROTOCOL_VERSION",
-    "UNKNOWN_CA",
-    "UNKNOWN_PROTOCOL",
-    "_CERTIFICATE",
-)
+def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type[HTTPConnectionPool]:
+    connection: Any = pool.ConnectionCls
+
+    class Watched(connection):  # type: ignore[misc]
+        def connect(self) -> None:
+            adapter.connecting = True
+            super().connect()
+            adapter.connecting = False
+
+    return type(pool.__name__, (pool,), {"ConnectionCls": Watched})
+
+
+def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
+    """Whether the failure came before any of the request left (no address, no connection, no TLS).
+
+    Or whether the TLS handshake failed at its other end, on account of our certificate: such an alert comes
+    once the request is under way, but a server that has not finished the handshake reads no request.
+    """
+    if isinstance(adapter, ConnectingAdapter) and adapter.connecting:
+        return True
+    return any(alert in str(error) for alert in _CERTIFICATE_ALERTS)
+
+
+_CERTIFICATE_ALERTS: Final = ("ALERT_CERTIFICATE", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
 
 
 def sentence(error: RequestException, base_url: str) -> str:

@@ -84,7 +84,9 @@ class Journal:
             after = str(exchange.etag) if exchange.etag else None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # what we took for current is not, and nobody said what is
-        elif verdict not in _UNCHANGED and exchange.request.method not in SAFE_METHODS:
+        elif verdict is Verdict.UNKNOWN and exchange.request.method in SAFE_METHODS:
+            pass  # a read changes nothing, answered or not
+        elif verdict not in _UNCHANGED:
             after = None
         self._current[name] = after
         return before, after

@@ -321,6 +321,7 @@ def _draw_band(canvas: _Canvas, row: _Row, band: int, left: int, right: int, y: 
     for (x, version), (end, _) in zip(starts, [*starts[1:], (right, "")], strict=True):
         if version in NO_VERSION:
             canvas.line(x, y + 19, end, y + 19, _DIM, "2 3")
+            canvas.box(x + 2, y, _label_width(version) - 4, 18, _PAPER)
         else:
             canvas.box(x, y + 1, end - x - 2, 19, _VERSION, stroke="#7f9cc4", rx=3)
         canvas.words(x + 5, y + 14.5, version, _DIM if version in NO_VERSION else _INK, 11, mono=True)

@@ -31,7 +31,7 @@ def serve(notebook: str, *, port: int = 0, dark: bool = False, browser: bool = T
 
     Raises ``BadInput`` for a notebook that is not there, and for a port that cannot be had.
     """
-    if not Path(notebook).is_file():
+    if Path(notebook).suffix != ".ipynb" or not Path(notebook).is_file():
         raise BadInput(f"There is no notebook {notebook}; give the path of one, such as notebooks/app.ipynb.")
     port = _usable(port)
     address = f"http://{_HOST}:{port}/"

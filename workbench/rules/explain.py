@@ -112,9 +112,9 @@ def _unknown(exchange: Exchange) -> str:
 def _failed(exchange: Exchange) -> str:
     if exchange.response is None:
         return f"{exchange.client}'s {_word(exchange)} of {exchange.target} was never sent: {exchange.failure}"
-    if exchange.status == 200:
+    if 200 <= (exchange.status or 0) < 300:
         return (
-            f"The endpoint answered the {_word(exchange)} of {exchange.target} 200, but sent no whole FHIR resource. "
+            f"The read of {exchange.target} was answered {exchange.status}, but brought no whole FHIR resource. "
             "Check that the base URL is that of a FHIR endpoint."
         )
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."

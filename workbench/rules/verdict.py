@@ -74,9 +74,9 @@ def judge(exchange: Exchange) -> Verdict:
     status, method = exchange.response.status, exchange.request.method
     if method not in SAFE_METHODS and status in _NO_WORD_FROM_BEHIND:
         return Verdict.UNKNOWN
-    if exchange.interaction == "read" and status == 200 and method == "GET" and _brought_no_resource(exchange):
-        return Verdict.FAILED
     if 200 <= status < 300:
+        if exchange.interaction == "read" and method == "GET" and _brought_no_resource(exchange):
+            return Verdict.FAILED
         return Verdict.CREATED if status == 201 else _SUCCESS.get(method, Verdict.READ)
     if status in _BY_STATUS:
         return _BY_STATUS[status]

@@ -42,6 +42,8 @@ class Desk:
         self.last_modified: str | None = None
         self.stale = False
         """Whether the endpoint has said that ``etag`` is no longer current."""
+        self.loaded: Exchange | None = None
+        """The read whose resource was put on the desk last."""
         self._name: tuple[str, str] | None = None
         self._base: dict[str, Any] = {}
         self._seen: defaultdict[str, list[str]] = defaultdict(list)
@@ -64,7 +66,7 @@ class Desk:
         exchange = self.client.read(resource_type.strip(), logical_id.strip())
         resource = exchange.resource
         if exchange.verdict is Verdict.READ and isinstance(resource, dict):
-            self._name = (exchange.resource_type, exchange.logical_id)
+            self.loaded, self._name = exchange, (exchange.resource_type, exchange.logical_id)
             self._hold(exchange, without_version(resource))
         return exchange
 
@@ -116,7 +118,7 @@ class Desk:
         if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
             self._name = identity(resource)
             self._hold(exchange, without_version(resource))
-        elif exchange.verdict is Verdict.STALE:
+        elif exchange.verdict is Verdict.STALE and if_match == self.etag:
             self.stale = True
         return exchange
 

@@ -12,6 +12,7 @@ Every control is an attribute, so that a notebook or a test drives it as a perso
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,6 @@ from workbench.journal import Transition
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.merge import Merge
-from workbench.rules.verdict import Verdict
 from workbench.rules.wire import request_text
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard
@@ -44,6 +44,7 @@ class Workbench(Panel):
         self.client = client
         self.desk = Desk(client)
         self._merged = ""
+        self._tabulating = threading.Lock()
         super().__init__()
         host = urlsplit(client.base_url).netloc
         self._badge.value = markup.badge(local=client.is_local, embedded=client.embedded, host=host)
@@ -63,10 +64,10 @@ class Workbench(Panel):
             self.resource_type.value = resource_type
         if logical_id is not None:
             self.logical_id.value = logical_id
-        exchange = self._try(lambda: self.desk.load(self.resource_type.value, self.logical_id.value))
         self._ask_before_loading(ask=False)
+        exchange = self._try(lambda: self.desk.load(self.resource_type.value, self.logical_id.value))
         if exchange is not None:
-            if exchange.verdict is Verdict.READ:
+            if self.desk.loaded is exchange:
                 self.resolver.hide()
                 self.guard.value = Guard.LOADED
                 self.editor.value = self.desk.text
@@ -78,9 +79,7 @@ class Workbench(Panel):
         exchange = self._try(lambda: self.client.search(self.resource_type.value.strip()))
         if exchange is None:
             return None
-        bundle = exchange.resource
-        entries = bundle.get("entry", []) if exchange.ok and isinstance(bundle, dict) else []
-        found = [(_summary(entry["resource"]), entry["resource"]["id"]) for entry in entries]
+        found = [(_summary(each), each["id"]) for each in _found(exchange) if isinstance(each.get("id"), str)]
         self.found.options = [(f"{len(found)} found: pick one", ""), *found]
         self.found.layout.display = "" if found else "none"
         self._show(exchange)
@@ -176,8 +175,8 @@ class Workbench(Panel):
 
     def _ask_before_loading(self, *, ask: bool) -> None:
         self._question.layout.display = "" if ask else "none"
-        if ask:
-            self._notice.value = markup.notice("The editor holds changes that were not sent; loading replaces them.")
+        text = "The editor holds changes that were not sent; loading replaces them." if ask else ""
+        self._notice.value = markup.notice(text)
 
     def _picked(self, change: dict[str, Any]) -> None:
         if change["new"]:
@@ -225,8 +224,10 @@ class Workbench(Panel):
 
     def _show(self, exchange: Exchange) -> None:
         """The exchange that just took place: its answer, its messages, the version now held."""
-        seq = len(self.client.journal)
-        row = self.client.journal.rows(seq - 1)[0]
+        journal = self.client.journal
+        # Another client may have been recorded since, so not simply the last.
+        own = next(index for index in range(len(journal) - 1, -1, -1) if journal[index] is exchange)
+        row = journal.rows(own)[0]
         self._answer.value = markup.answer(exchange, row.etag_before, row.etag_after)
         self._show_raw(exchange)
         self._show_version()
@@ -245,7 +246,17 @@ class Workbench(Panel):
         self._raw.value = markup.message(exchange.as_http())
 
     def _show_new_rows(self) -> None:
-        self.table.append([_row(row) for row in self.client.journal.rows(len(self.table))])
+        with self._tabulating:  # journals are appended to from any thread
+            self.table.append([_row(row) for row in self.client.journal.rows(len(self.table))])
+
+
+def _found(exchange: Exchange) -> list[dict[str, Any]]:
+    """The resources of the type asked for in a searchset; other servers put outcomes and nulls among them."""
+    bundle = exchange.resource
+    entries = bundle.get("entry") if exchange.ok and isinstance(bundle, dict) else None
+    listed = entries if isinstance(entries, list) else []
+    resources = [entry.get("resource") for entry in listed if isinstance(entry, dict)]
+    return [each for each in resources if isinstance(each, dict) and each.get("resourceType") == exchange.resource_type]
 
 
 def _row(transition: Transition) -> Row:
