@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
+    from workbench.rules.merge import Edited as Edited
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
     from workbench.rules.merge import merge as merge
@@ -53,6 +54,7 @@ _MODULES = {
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
     "ETag": "rules.etag",
+    "Edited": "rules.merge",
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",

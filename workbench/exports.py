@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -343,5 +344,5 @@ def _cell(value: Any) -> Any:
     """An apostrophe before what a spreadsheet would take for a formula, so that it shows it and computes nothing."""
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
+    text = value.isoformat(timespec="microseconds") if isinstance(value, datetime) else str(value)
     return f"'{text}" if text.lstrip()[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else text

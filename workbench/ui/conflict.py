@@ -69,6 +69,7 @@ class ConflictBench(widgets.VBox):
             button.layout.width = "auto"
         self._about, self._notice = widgets.HTML(), widgets.HTML()
         self._with, self._without = widgets.HTML(), widgets.HTML()
+        self._with_sequence, self._without_sequence = widgets.HTML(), widgets.HTML()
         super().__init__(self._layout())
         self.add_class("swb")
         self._wire()
@@ -142,7 +143,12 @@ class ConflictBench(widgets.VBox):
             stage.add_class("swb-card")
         controls.add_class("swb-bar")
         style = widgets.HTML(markup.style(), layout={"display": "none"})
-        return [style, widgets.HTML(markup.story()), controls, people, self._notice, stages]
+        sequences = widgets.GridBox([self._with_sequence, self._without_sequence])
+        sequences.layout.grid_template_columns = "minmax(0, 1fr) minmax(0, 1fr)"
+        sequences.layout.grid_gap = "10px"
+        sequences.add_class("swb-columns")
+        self.sequences = widgets.Accordion([sequences], titles=["What was sent, and what came back"])
+        return [style, widgets.HTML(markup.story()), controls, people, self._notice, stages, self.sequences]
 
     def _wire(self) -> None:
         for (who, step), button in self.buttons.items():
@@ -173,6 +179,10 @@ class ConflictBench(widgets.VBox):
             for (who, step), button in self.buttons.items():
                 participant = self.locked.participants.get(who)
                 button.disabled = step != "reads" and (participant is None or not participant.allows(step))
+        resource = "/".join(self.locked.target)
+        self._with_sequence.value = markup.picture(self.locked.endpoint.journal.diagram(resource=resource))
+        resource = "/".join(self.unlocked.target)
+        self._without_sequence.value = markup.picture(self.unlocked.endpoint.journal.diagram(resource=resource))
         self._with.value = markup.stage(_stage(self.locked, "With the lock: a Spine endpoint"))
         self._without.value = markup.stage(_stage(self.unlocked, "Without a lock: If-Match is never looked at"))
 

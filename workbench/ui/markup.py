@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
+from workbench.exports import Diagram
 from workbench.rules.compare import ABSENT, Change
 from workbench.rules.exchange import Exchange
 from workbench.rules.explain import explain
@@ -199,6 +200,11 @@ def _person(person: Person) -> str:
         f'<div class="swb-person"><b>{_text(person.name.capitalize())}</b> <span class="swb-muted">{holds}</span>'
         f'<ul class="swb-entries">{entries}</ul>{told}</div>'
     )
+
+
+def picture(diagram: Diagram) -> str:
+    """A sequence diagram. Its SVG is the package's own, every text in it escaped."""
+    return f'<div class="swb-picture" tabindex="0">{diagram.svg}</div>'
 
 
 def message(text: str) -> str:

@@ -33,6 +33,10 @@ _COLUMNS: Final[list[Column]] = [
 ]
 
 
+SEQUENCE_TAB: Final = 1
+"""Which of the tabs shows the sequence diagram."""
+
+
 class Panel(widgets.VBox):
     """The controls of the workbench, laid out; they do nothing yet."""
 
@@ -85,6 +89,12 @@ class Panel(widgets.VBox):
         self._changes, self._request, self._answer = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._raw = widgets.HTML(markup.message("Choose a row of the transitions to see its request and answer."))
         self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
+        self._sequence = widgets.HTML()
+        self.export_path = widgets.Text(
+            value="journal.har", description="File", layout={"width": "350px"}, style={"description_width": "initial"}
+        )
+        self.export_button = widgets.Button(description="Export", tooltip="Write the journal beside the notebook")
+        self._exported = widgets.HTML(markup.muted("The ending says what is written: .har, .csv, .jsonl or .svg."))
         self._discard = widgets.Button(description="Load and discard my changes", button_style="warning")
         self._keep = widgets.Button(description="Keep editing")
         for button in (self._discard, self._keep):
@@ -112,10 +122,13 @@ class Panel(widgets.VBox):
             },
         )
         columns.add_class("swb-columns")
-        tabs = widgets.Tab([self.table, self._raw], titles=["Transitions", "HTTP"])
+        export = widgets.VBox([widgets.HBox([self.export_path, self.export_button]), self._exported])
+        self.tabs = widgets.Tab(
+            [self.table, self._sequence, self._raw, export], titles=["Transitions", "Sequence", "HTTP", "Export"]
+        )
         style = widgets.HTML(markup.style(), layout={"display": "none"})
         asked = [self._notice, self._question, self._stale, self.resolver, self._by_hand]
-        return [style, bar, chip, *asked, columns, tabs]
+        return [style, bar, chip, *asked, columns, self.tabs]
 
 
 def _card(title: str, *children: widgets.Widget) -> widgets.VBox:

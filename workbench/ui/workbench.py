@@ -13,6 +13,7 @@ Every control is an attribute, so that a notebook or a test drives it as a perso
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ from workbench.rules.wire import request_text
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard
 from workbench.ui.editor import Diagnostic, utf16_offset
-from workbench.ui.panel import Panel
+from workbench.ui.panel import SEQUENCE_TAB, Panel
 from workbench.ui.table import Row
 
 _TONES: Final = {verdict.value: tone for verdict, tone in markup.TONES.items()}
@@ -118,6 +119,15 @@ class Workbench(Panel):
             self._show(exchange)
         return found[0]
 
+    def export(self) -> None:
+        """Write the journal to the file named, as its ending says; the outcome stands below the button."""
+        try:
+            self.client.journal.export(self.export_path.value)
+        except (WorkbenchError, OSError) as error:
+            self._exported.value = markup.notice(str(error))
+        else:
+            self._exported.value = markup.notice(f"Written: {Path(self.export_path.value).resolve()}", "good")
+
     def close(self) -> None:
         """Stop following the journal, and remove the widget from the page."""
         self._stop_watching()
@@ -140,6 +150,8 @@ class Workbench(Panel):
         for control in (self.editor, self.guard, self.older, self.typed, self.prefer):
             control.observe(lambda _: self._refresh(), "value")
         self.table.on_select(lambda index: self._show_raw(self.client.journal[index]))
+        self.tabs.observe(lambda _: self._show_sequence(), "selected_index")
+        self.export_button.on_click(lambda _: self.export())
         self._stop_watching = self.client.journal.watch(self._show_new_rows)
 
     def _show_merged(self, merge: Merge) -> None:
@@ -231,6 +243,7 @@ class Workbench(Panel):
         self._answer.value = markup.answer(exchange, row.etag_before, row.etag_after)
         self._show_raw(exchange)
         self._show_version()
+        self._show_sequence()
         older = self.desk.older_etags()
         if older != list(self.older.options):
             chosen = self.older.value
@@ -244,6 +257,11 @@ class Workbench(Panel):
 
     def _show_raw(self, exchange: Exchange) -> None:
         self._raw.value = markup.message(exchange.as_http())
+
+    def _show_sequence(self) -> None:
+        """Draw the diagram, but only while somebody looks at it."""
+        if self.tabs.selected_index == SEQUENCE_TAB:
+            self._sequence.value = markup.picture(self.client.journal.diagram())
 
     def _show_new_rows(self) -> None:
         with self._tabulating:  # journals are appended to from any thread
