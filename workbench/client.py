@@ -117,7 +117,7 @@ class Client:
     ) -> Exchange:
         """``GET base/Type/id`` (RD-1); with ``if_none_match`` or ``if_modified_since`` 304 is possible (RD-2, RD-3)."""
         headers = _given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
-        return self._exchange(self._call("read", "GET", resource_type, logical_id, headers))
+        return self._exchange(self._call("read", "GET", resource_type, logical_id or "", headers))
 
     def update(
         self,
@@ -158,7 +158,7 @@ class Client:
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
         """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
         headers = _given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
-        return self._exchange(self._call("delete", "DELETE", resource_type, logical_id, headers))
+        return self._exchange(self._call("delete", "DELETE", resource_type, logical_id or "", headers))
 
     def search(self, resource_type: str, **parameters: str | int) -> Exchange:
         """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""

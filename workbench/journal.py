@@ -6,6 +6,7 @@ sent. Credentials have been replaced before an exchange arrives here.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -17,6 +18,8 @@ from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS, Headers, Request, Response
 from workbench.rules.verdict import Verdict
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +68,10 @@ class Journal:
             self._before_after.append(self._move(exchange))
             seq = len(self._exchanges)
         for told in tuple(self._watchers):
-            told()
+            try:
+                told()
+            except Exception:  # noqa: BLE001  # the exchange has happened; whoever watches must not undo that
+                _log.exception("a watcher of the journal failed")
         return seq
 
     def watch(self, told: Callable[[], object]) -> Callable[[], None]:
@@ -84,9 +90,9 @@ class Journal:
             after = str(exchange.etag) if exchange.etag else None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # what we took for current is not, and nobody said what is
-        elif verdict is Verdict.UNKNOWN and exchange.request.method in SAFE_METHODS:
+        elif verdict in (Verdict.UNKNOWN, Verdict.FAILED) and exchange.request.method in SAFE_METHODS:
             pass  # a read changes nothing, answered or not
-        elif verdict not in _UNCHANGED:
+        elif verdict not in _UNCHANGED or (verdict is Verdict.FAILED and exchange.response is not None):
             after = None
         self._current[name] = after
         return before, after

@@ -3,16 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from labkit import Lab, kernel_value, open_notebook, run_all, run_python, set_theme
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from voilakit import serious_findings
 
 pytestmark = pytest.mark.browser
-
-AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 EDITOR_CELL = """
 from IPython.display import display
@@ -121,20 +119,6 @@ def set_rows(page: Page, count: int) -> None:
 
 def column(page: Page, key: str) -> list[str]:
     return page.locator(f'.swb-table .ag-row [col-id="{key}"]').all_inner_texts()
-
-
-def serious_findings(page: Page, selector: str) -> list[str]:
-    """What axe-core finds that would keep somebody from using this part of the page."""
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: run `npm ci` in frontend")
-    page.evaluate(AXE.read_text())
-    violations = page.evaluate("async (selector) => (await axe.run(selector)).violations", selector)
-    return [
-        f"{each['id']}: {node['html']}"
-        for each in violations
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
 
 
 class TestEditor:

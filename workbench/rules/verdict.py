@@ -77,6 +77,8 @@ def judge(exchange: Exchange) -> Verdict:
     if 200 <= status < 300:
         if exchange.interaction == "read" and method == "GET" and _brought_no_resource(exchange):
             return Verdict.FAILED
+        if method not in SAFE_METHODS and _is_no_word_of_fhirs(exchange):
+            return Verdict.UNKNOWN
         return Verdict.CREATED if status == 201 else _SUCCESS.get(method, Verdict.READ)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
@@ -91,6 +93,12 @@ def _brought_no_resource(exchange: Exchange) -> bool:
     """Whether what came is a web page, say, or half a resource: nothing that could be updated."""
     body = exchange.response.body if exchange.response else b""
     return bool(exchange.failure) or (bool(body) and not isinstance(exchange.resource, dict))
+
+
+def _is_no_word_of_fhirs(exchange: Exchange) -> bool:
+    """Whether somebody else seems to have answered a write: no ETag, and a body that is no JSON (a sign-in page)."""
+    response = exchange.response
+    return bool(response and response.body) and exchange.etag is None and exchange.resource is None
 
 
 def _judge_precondition(exchange: Exchange, status: int) -> Verdict:

@@ -76,8 +76,11 @@ class ConflictBench(widgets.VBox):
         self.restart()
 
     def restart(self) -> None:
-        """Begin the story again, at endpoints (or on a List) of its own."""
+        """Begin the story again, at endpoints (or on a List) of its own; what is being played stops."""
         self.stop()
+        self._begin()
+
+    def _begin(self) -> None:
         self.locked = self._new_play("SPINE")
         self.unlocked = self._new_play("UNPROTECTED")
         self._notice.value = ""
@@ -105,7 +108,7 @@ class ConflictBench(widgets.VBox):
     async def watch(self, schedule: str | Iterable[Step] | None = None, pace: float = PACE) -> None:
         """The same, with ``pace`` seconds after each step, for people to follow."""
         steps = self._steps(schedule)
-        self.restart()
+        self._begin()
         self._set_playing(playing=True)
         try:
             for who, step in steps:

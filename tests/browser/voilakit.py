@@ -1,0 +1,111 @@
+"""Start the application as `spine-workbench app` does, open it in a page, and look at a page as axe-core does."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, WebSocket, expect
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+START_DEADLINE = 90.0
+STOP_DEADLINE = 30.0
+OPEN_DEADLINE = 60_000.0
+"""Milliseconds: each page starts a kernel, and the kernel an endpoint."""
+
+
+@dataclass(frozen=True)
+class App:
+    """The application as it is served: what it printed first is its address."""
+
+    url: str
+
+
+@dataclass
+class Opened:
+    """The application in a page, and every address that this page has asked for anything."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+
+    def strangers(self, app: App) -> list[str]:
+        """What was asked of anybody but the application itself."""
+        own = app.url.removeprefix("http://")
+        ours = (f"http://{own}", f"ws://{own}", "data:", "blob:", "about:")
+        return [url for url in self.asked if not url.startswith(ours)]
+
+
+@contextmanager
+def running_app(folder: Path) -> Iterator[App]:
+    """Run `spine-workbench app` with all that Jupyter would keep at home under `folder`."""
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    environment = os.environ | {name: str(folder / name.lower()) for name in names}
+    command = [sys.executable, "-m", "workbench", "app", str(ROOT / "notebooks" / "app.ipynb"), "--no-browser"]
+    with (folder / "app.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+        )
+        try:
+            yield App(_first_line(process, folder / "app.log"))
+        finally:
+            _stop(process)
+
+
+def open_app(browser: Browser, app: App, *, theme: str = "light", width: int = 1280) -> Opened:
+    """Open the application in a context of its own, and wait until the workbench is there."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    opened = Opened(context.new_page())
+
+    def connected(socket: WebSocket) -> None:
+        opened.asked.append(socket.url)
+
+    context.on("request", lambda request: opened.asked.append(request.url))
+    opened.page.on("websocket", connected)
+    opened.page.goto(f"{app.url}?theme={theme}")
+    expect(opened.page.locator(".swb .cm-editor")).to_be_visible(timeout=OPEN_DEADLINE)
+    return opened
+
+
+def serious_findings(page: Page, selector: str = "body") -> list[str]:
+    """What axe-core finds that would keep somebody from using this part of the page."""
+    if not AXE.is_file():
+        reason = "axe-core is not installed: run `npm ci` in frontend"
+        if os.environ.get("WORKBENCH_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    page.evaluate(AXE.read_text())
+    violations = page.evaluate("async (selector) => (await axe.run(selector)).violations", selector)
+    return [
+        f"{each['id']}: {node['html']}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:
+    assert process.stdout is not None
+    watch = threading.Timer(START_DEADLINE, process.kill)  # one that says nothing would hold the tests for ever
+    watch.start()
+    line = process.stdout.readline().decode().strip()
+    watch.cancel()
+    if not line.startswith("http://"):
+        raise RuntimeError(f"the application did not start:\n{line}\n{log.read_text()[-4000:]}")
+    return line
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, which ends Voilà and its kernels; insist if it does not."""
+    process.terminate()
+    try:
+        process.communicate(timeout=STOP_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
