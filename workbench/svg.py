@@ -3,8 +3,8 @@
 Owns: where everything stands in a picture, and how a verdict looks. Must not know what a journal is: it is given
 texts that are short already. Room is worked out from the texts, so nothing overlaps or is cut off in any usual font.
 
-Exported HTML and Voilà put an SVG into the page itself. So a picture is built as a tree, which escapes every text,
-and holds no script, link, style sheet or id; it brings its own light card, and reads the same on a dark page.
+The widgets put an SVG into the page itself. So a picture is built as a tree, which escapes every text, and holds no
+script, link, style sheet or id; it brings its own light card, and reads the same on a dark page.
 """
 
 from __future__ import annotations

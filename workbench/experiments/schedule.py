@@ -85,7 +85,7 @@ class Participant:
     def take(self, step: str) -> Exchange | None:
         """Take one step; ``None`` for an edit, which sends nothing. Raises ``BadInput`` for one out of order."""
         if step == "reads":
-            self.read, self.draft = self.client.read(*self.target), None
+            self.read, self.draft, self.put = self.client.read(*self.target), None, None
             return self.read
         if self.read is None or not isinstance(self.read.resource, dict):
             who = self.client.name.capitalize()

@@ -20,6 +20,7 @@ from workbench.clock import LESSON_START
 from workbench.exceptions import WorkbenchError
 from workbench.experiments.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
 from workbench.journal import Journal
+from workbench.rules.verdict import Verdict
 from workbench.spine import Endpoint
 from workbench.ui import markup
 from workbench.ui.markup import Person, Stage
@@ -214,7 +215,9 @@ def _stage(play: Play, title: str) -> Stage:
 def _person(who: str, participant: Participant | None) -> Person:
     if participant is None or participant.read is None:
         return Person(who)
-    etag = str(participant.read.etag or "")
+    accepted = participant.put is not None and participant.put.verdict is Verdict.UPDATED
+    held = participant.put if accepted and participant.put else participant.read
+    etag = str(held.etag or "")
     answer = None if participant.put is None else f"{participant.put.status} {participant.put.verdict.value}"
     tone = "neutral" if participant.put is None else markup.TONES[participant.put.verdict]
     seen = _entries(participant.read.resource)
