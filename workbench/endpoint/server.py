@@ -39,6 +39,7 @@ _KEEP_ALIVE_SECONDS: Final = 600
 """Long, for a person who thinks between two requests: a connection closed just as the next one is sent leaves
 a write without an answer."""
 
+_BACKLOG: Final = 2048
 _START_SECONDS: Final = 60.0
 
 
@@ -60,6 +61,10 @@ class Settings:
             raise BadInput(f"There is no policy {self.policy!r}; there are {', '.join(sorted(POLICIES))}.")
         if self.clock is not None:
             LessonClock(self.clock)
+        try:
+            (self.seed or "").encode()
+        except UnicodeEncodeError:
+            raise BadInput("The seed is not readable text; any word or number will do.") from None
 
     def application(self, base_url: str) -> Application:
         """The application with these settings, its stories stored."""
@@ -113,13 +118,14 @@ def serve(settings: Settings, host: str, port: int, *, stop_with_stdin: bool = F
     server = uvicorn.Server(config)
     if stop_with_stdin:
         threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
-    listening.listen(config.backlog)  # whoever reads the line may connect at once
     print(f"{FIRST_LINE}{base_url}", flush=True)  # noqa: T201
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly and raises it again
         server.run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:
+        raise EndpointError("Which address should it listen on? Give one, such as 127.0.0.1.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only on a socket that says it is TCP; with it on, an answer with a
     # body waits 40 ms for the acknowledgement of its head.
@@ -128,6 +134,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(_BACKLOG)  # whoever reads the first line may connect at once
     except (OSError, OverflowError) as error:
         listening.close()
         why = error.strerror if isinstance(error, OSError) else "no such port"

@@ -9,6 +9,7 @@ Must not know HTTP. Version ids come from ``versions``; times and bodies are han
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import threading
@@ -136,32 +137,45 @@ class Store:
     def _prepare(self, path: str, seed: str | None) -> bytes:
         """Create the tables where there are none; give back the key of the version ids.
 
-        Nothing is written to a database that is not one of ours.
+        Nothing is written to a database that is not one of ours. Of several processes that open a new one
+        at once, the first makes it while the others wait, and find it done.
         """
         with self._connection() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             columns = {name: _columns(connection, name) for name in sa.inspect(connection).get_table_names()}
             if columns and any(columns.get(table.name) != set(table.columns.keys()) for table in (_resource, _setting)):
                 raise EndpointError(f"The database {path} belongs to something else; choose another file.")
             if not columns:
-                self._create(connection, path, _new_key(seed))
+                _create(connection, _new_key(seed))
+            connection.exec_driver_sql("COMMIT")
             settings = {row.name: row.value for row in connection.execute(sa.select(_setting))}
-        if not settings.get("schema_version", "").isdecimal() or "version_key" not in settings:
-            raise EndpointError(f"The database {path} has lost its settings; choose another file.")
-        if int(settings["schema_version"]) > SCHEMA_VERSION:
-            raise EndpointError(f"The database {path} was written by a newer spine-workbench; update this one.")
-        return bytes.fromhex(settings["version_key"])
+            key = _key_of(path, settings)
+            if path != MEMORY:
+                # Readers and the one writer then go on side by side. The file keeps it, whoever switches it.
+                with contextlib.suppress(sa.exc.OperationalError):
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        return key
 
-    def _create(self, connection: sa.Connection, path: str, key: bytes) -> None:
-        """Make a new database. Another process may be doing the same: who comes second finds it done."""
-        if path != MEMORY:
-            # Kept in the file: readers and the one writer then go on side by side.
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        for table in _schema.sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
-        for name, value in (("schema_version", str(SCHEMA_VERSION)), ("version_key", key.hex())):
-            connection.execute(insert(_setting).values(name=name, value=value).on_conflict_do_nothing())
+
+def _create(connection: sa.Connection, key: bytes) -> None:
+    """Make the tables of a new database, and the settings it will keep."""
+    for table in _schema.sorted_tables:
+        connection.execute(sa.schema.CreateTable(table))
+        for index in table.indexes:
+            connection.execute(sa.schema.CreateIndex(index))
+    settings = {"schema_version": str(SCHEMA_VERSION), "version_key": key.hex()}
+    connection.execute(sa.insert(_setting), [{"name": name, "value": value} for name, value in settings.items()])
+
+
+def _key_of(path: str, settings: dict[str, str]) -> bytes:
+    """The key of the version ids, if these are settings this version can work with."""
+    try:
+        version, key = int(settings["schema_version"]), bytes.fromhex(settings["version_key"])
+    except (KeyError, ValueError):
+        raise EndpointError(f"The database {path} has lost its settings; choose another file.") from None
+    if version > SCHEMA_VERSION:
+        raise EndpointError(f"The database {path} was written by a newer spine-workbench; update this one.")
+    return key
 
 
 def _columns(connection: sa.Connection, table: str) -> set[str]:
