@@ -1,0 +1,55 @@
+"""The documents say what the code does: the README's example runs, the contract's page holds every promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import workbench
+from workbench import PROMISES, cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readmes_example_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # it writes an export
+    example = next(
+        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Endpoint.start" in block
+    )
+    names: dict[str, object] = {}
+    try:
+        exec(example, names)
+    finally:
+        names["spine"].stop()  # type: ignore[attr-defined]
+    assert (names["put"].status, names["late"].status) == (200, 409)  # type: ignore[attr-defined]
+    assert (tmp_path / "journal.har").exists()
+
+
+def test_every_name_of_the_readmes_table_is_there() -> None:
+    named = {name.split("(")[0].split(".")[0] for name in re.findall(r"^\| `([A-Za-z_.()]+)`", README, re.MULTILINE)}
+    assert {"Endpoint", "Client", "Workbench", "ConflictBench", "merge"} <= named
+    assert named <= set(workbench.__all__)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.id)
+def test_the_contracts_page_holds_every_promise(promise: workbench.rules.contract.Promise) -> None:
+    row = f"| {promise.id} | {promise.level.value} | {promise.text} | {' '.join(promise.sources)} |"
+    assert row in (ROOT / "docs" / "contract.md").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["serve", "lab", "app"])
+def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"spine-workbench {name}" in README
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    assert "Example:" in capsys.readouterr().out
