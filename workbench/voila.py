@@ -54,7 +54,10 @@ def serve(notebook: str, *, port: int = 0, dark: bool = False, browser: bool = T
 def _usable(port: int) -> int:
     """The port if it is free, or a free one for 0: Voilà itself would quietly take another."""
     try:
-        with socket.create_server((_HOST, port)) as probe:
+        with socket.socket() as probe:
+            if os.name == "posix":  # where it means: also while connections of before are being wound up
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_HOST, port))
             found: int = probe.getsockname()[1]
     except (OSError, OverflowError) as error:
         raise BadInput(

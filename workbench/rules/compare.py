@@ -7,7 +7,7 @@ are paired: by what they say they are (``id``, ``url``, ``system`` with ``code``
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -76,15 +76,28 @@ def _list_changes(before: list[Any], after: list[Any], path: str) -> Iterator[Ch
 def pairs(before: list[Any], after: list[Any], *, gaps: bool = True) -> dict[int, int]:
     """Which item of ``after`` is which of ``before``: index to index. Linear in the number of items.
 
-    First by being the same, then by what an item says it is. Of the rest, as many items as were there
-    before between the same two neighbours are those, changed (unless ``gaps`` is off); never by index alone.
+    By what an item says it is, if no other says the same; then by being the same. Of the rest, as many items as
+    were there before between the same two neighbours are those, changed (unless ``gaps`` is off); never by index alone.
     """
     partner: dict[int, int] = {}
+    # Most items have a name of their own, and to go by it costs less than to write each one out.
+    _pair_by(_only(before, after), before, after, partner)
     for key in (dumps, identity):
         _pair_by(key, before, after, partner)
     if gaps:
         _pair_within_gaps(before, after, partner)
     return partner
+
+
+def _only(before: list[Any], after: list[Any]) -> Callable[[Any], Hashable | None]:
+    """``identity``, but for names that stand more than once in either list."""
+    counts = [Counter(map(identity, items)) for items in (before, after)]
+
+    def name(item: Any) -> Hashable | None:
+        found = identity(item)
+        return found if all(count[found] <= 1 for count in counts) else None
+
+    return name
 
 
 def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, int]) -> None:

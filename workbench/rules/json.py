@@ -137,12 +137,16 @@ def same(left: Any, right: Any) -> bool:
     >>> same(parse("1.10"), parse("1.1")), same({"a": 1, "b": 2}, {"b": 2, "a": 1}), same(1, True)
     (False, True, False)
     """
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if _is_number(left) and _is_number(right):
-        return str(left) == str(right)
+    if left is right:
+        return True
+    if isinstance(left, str):
+        return isinstance(right, str) and left == right
+    if isinstance(left, dict):
+        return isinstance(right, dict) and left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
+    if _is_number(left):
+        return _is_number(right) and str(left) == str(right)
     return type(left) is type(right) and bool(left == right)
 
 

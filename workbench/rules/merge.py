@@ -222,7 +222,8 @@ def _compare_lists(
     """Case 3. Items are numbered: those of base first, then what theirs adds, then what mine adds alone."""
     sides = _Sides.of(base, mine, theirs)
     shown = _interleaved(sides.theirs, sides.mine)
-    shown += tuple(number for number in range(len(base)) if number not in set(shown))
+    kept = set(shown)
+    shown += tuple(number for number in range(len(base)) if number not in kept)
     items: dict[int, _Node] = {}
     for index, number in enumerate(shown):
         items[number] = _compare(*sides.held[number], path=f"{path}[{index}]", decisions=decisions)
@@ -272,10 +273,10 @@ class _Sides:
         mine, theirs = ([number for number in side if number in common] for side in (self.mine, self.theirs))
         if mine == theirs:
             return None
-        before = sorted(number for number in common if self.held[number][0] is not ABSENT)
-        if [number for number in mine if number in set(before)] == before:
+        before = {number for number in common if self.held[number][0] is not ABSENT}
+        if [number for number in mine if number in before] == sorted(before):
             return Kind.ONLY_THEIRS
-        return Kind.ONLY_MINE if [number for number in theirs if number in set(before)] == before else Kind.CONFLICT
+        return Kind.ONLY_MINE if [number for number in theirs if number in before] == sorted(before) else Kind.CONFLICT
 
 
 def _interleaved(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]:
