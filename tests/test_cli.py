@@ -7,6 +7,7 @@ endpoint's to test; here no server ever gets as far as answering.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import signal
@@ -130,8 +131,16 @@ def test_lab_hands_on_the_notebook_and_the_options(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], handed_on: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("echo"))  # shows what would be run
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     assert main(["lab", *arguments]) == 0
     assert capfd.readouterr().out == f"-m jupyterlab {handed_on}\n"
+
+
+def test_lab_starts_for_root_too(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("echo"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    assert main(["lab"]) == 0
+    assert "--allow-root" in capfd.readouterr().out
 
 
 def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:

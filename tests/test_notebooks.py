@@ -92,6 +92,17 @@ def test_a_lesson_opens_with_what_it_is_for_and_how_long_it_takes(path: Path) ->
 
 
 @each_notebook
+def test_its_pictures_are_our_own(path: Path) -> None:
+    """JupyterLab writes its drawing of a Mermaid diagram over the SVG that stands beside it; nbval would compare that."""
+    for cell in code_cells(read(path)):
+        for output in cell["outputs"]:
+            drawn = "".join(output.get("data", {}).get("image/svg+xml", ""))
+            assert not drawn or drawn.startswith('<svg xmlns="http://www.w3.org/2000/svg" role="img" style='), (
+                "saved by Lab"
+            )
+
+
+@each_notebook
 def test_its_links_to_other_notebooks_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+\.ipynb)\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).is_file()] == []

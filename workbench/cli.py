@@ -7,6 +7,7 @@ standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -89,7 +90,9 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _lab(options: argparse.Namespace) -> int:
-    command = [sys.executable, "-m", "jupyterlab", options.notebook, *options.rest]
+    # In a container people are root, and JupyterLab would only tell them to say that they know.
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, *options.rest]
     return subprocess.run(command, check=False).returncode
 
 
