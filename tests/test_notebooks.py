@@ -93,7 +93,7 @@ def test_a_lesson_opens_with_what_it_is_for_and_how_long_it_takes(path: Path) ->
 
 @each_notebook
 def test_its_pictures_are_our_own(path: Path) -> None:
-    """JupyterLab writes its drawing of a Mermaid diagram over the SVG that stands beside it; nbval would compare that."""
+    """JupyterLab writes its own drawing over the SVG that stands beside a diagram, and nbval would compare that."""
     for cell in code_cells(read(path)):
         for output in cell["outputs"]:
             drawn = "".join(output.get("data", {}).get("image/svg+xml", ""))
