@@ -92,7 +92,7 @@ def expect_end_of_story(page: Page) -> None:
 
 
 def load(page: Page) -> None:
-    press(page, "Load")
+    page.get_by_role("button", name="Load", exact=True).click()
     discard = page.get_by_role("button", name="Load and discard my changes")
     if discard.is_visible():
         discard.click()
@@ -136,10 +136,15 @@ def conflict(page: Page, theirs: str) -> None:
 
 
 def take_picture(page: Page, name: str) -> None:
+    """The bench and a little of the page around it."""
     if os.environ.get("WORKBENCH_SCREENSHOTS") == "1":
         page.evaluate("() => document.activeElement.blur()")
-        page.mouse.move(0, 0)
-        page.locator(".swb:visible").screenshot(path=IMAGES / name)
+        box = page.locator(".swb:visible").bounding_box()
+        assert box is not None
+        around = {
+            "x": box["x"] - 10, "y": box["y"] - 4, "width": box["width"] + 20, "height": box["height"] + 14
+        }  # fmt: skip
+        page.screenshot(path=IMAGES / name, clip=around)  # type: ignore[arg-type]
 
 
 class TestPage:

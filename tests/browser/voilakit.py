@@ -81,7 +81,8 @@ def serious_findings(page: Page, selector: str = "body") -> list[str]:
             pytest.fail(reason)
         pytest.skip(reason)
     page.evaluate(AXE.read_text())
-    violations = page.evaluate("async (selector) => (await axe.run(selector)).violations", selector)
+    run = "async (selector) => (await axe.run(selector, { resultTypes: ['violations'] })).violations"
+    violations = page.evaluate(run, selector)
     return [
         f"{each['id']}: {node['html']}"
         for each in violations

@@ -1,0 +1,265 @@
+"""A conflict, met and resolved in a real JupyterLab; and the conflict bench beside it.
+
+With WORKBENCH_SCREENSHOTS=1 it also takes the picture of the merge.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labkit import Lab, kernel_value, open_notebook, run_all, run_python, set_theme
+from playwright.sync_api import Browser, Locator, Page, expect
+from voilakit import serious_findings
+
+pytestmark = pytest.mark.browser
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "merge.png"
+
+WORKBENCH_CELL = """
+import workbench as wb
+
+LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
+if "spine" in globals():
+    spine.stop()
+spine = wb.Endpoint.start(clock=wb.LESSON_START, seed=3)
+alice, bob = spine.client("alice"), spine.client("bob")
+bench = wb.Workbench(alice, "List", LIST)
+
+def stored(client=bob):
+    return client.read("List", LIST).resource
+
+def bob_changes(title, *needs):
+    draft = stored()
+    draft["title"] = title
+    draft["entry"] += [{"item": {"reference": "Condition/of-bob", "display": need}} for need in needs]
+    bob.update(draft).raise_for_verdict(wb.Verdict.UPDATED)
+
+bench
+"""
+
+BENCH_CELL = """
+conflict = wb.ConflictBench()
+conflict
+"""
+
+STORY = ("Alice reads", "Bob reads", "Alice edits", "Bob edits", "Alice puts", "Bob puts")
+BOBS_TITLE = "Reasonable adjustments (agreed with the patient)"
+BOBS_NEED = "Needs information in easy read"
+ALICES_ENTRY = {"item": {"reference": "Condition/of-alice", "display": "Needs a hearing loop"}}
+HOSTILE = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'></div>"
+
+
+@pytest.fixture(scope="module")
+def notebook(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """One notebook for all tests here."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1100})
+    page = context.new_page()
+    open_notebook(page, lab, lab.write_notebook("conflict.ipynb", WORKBENCH_CELL, BENCH_CELL))
+    page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def page(notebook: Page) -> Page:
+    """The notebook with both widgets as they are in the beginning, at an endpoint of their own."""
+    run_all(notebook)
+    expect(notebook.locator(".swb")).to_have_count(2)
+    expect(notebook.locator(".swb .cm-editor")).to_be_visible()
+    return notebook
+
+
+def workbench(page: Page) -> Locator:
+    return page.locator(".swb").first
+
+
+def bench(page: Page) -> Locator:
+    return page.locator(".swb").last
+
+
+def press(within: Locator, name: str) -> None:
+    within.get_by_role("button", name=name, exact=True).click()
+
+
+def load(page: Page) -> None:
+    press(workbench(page), "Load")
+    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+    expect(line(page, '"title"')).to_be_visible()
+
+
+def line(page: Page, text: str) -> Locator:
+    return page.locator(".swb .cm-line").filter(has_text=text)
+
+
+def edit_by_keyboard(page: Page) -> None:
+    """Alice changes the title, and adds an entry after the one there is."""
+    line(page, '"title"').click()
+    for key in ("End", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.keyboard.type(", reviewed")
+    line(page, "Uses a wheelchair").click()
+    for key in ("ArrowDown", "ArrowDown", "End"):
+        page.keyboard.press(key)
+    page.keyboard.insert_text(f", {json.dumps(ALICES_ENTRY)}")
+    expect(page.locator(".swb-changes").first).to_contain_text("Needs a hearing loop")
+
+
+def meet_a_conflict(page: Page) -> None:
+    """Alice loads and edits; Bob is quicker; she sends and is told 409."""
+    load(page)
+    edit_by_keyboard(page)
+    run_python(page, f"bob_changes({BOBS_TITLE!r}, {BOBS_NEED!r})")
+    press(workbench(page), "Send PUT")
+    expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
+    expect(page.get_by_text("Somebody has changed this resource since you loaded it.")).to_be_visible()
+
+
+def compare(page: Page) -> Locator:
+    """Reload and compare; the one decision that is somebody's to make."""
+    press(workbench(page), "Reload and compare")
+    expect(page.get_by_text("Both of you changed the same element in 1 place")).to_be_visible()
+    row = page.locator(".swb-decision").filter(has_text="title")
+    expect(row).to_contain_text("conflict")
+    return row
+
+
+def take_picture(page: Page) -> None:
+    if os.environ.get("WORKBENCH_SCREENSHOTS") == "1":
+        page.set_viewport_size({"width": 1280, "height": 1600})
+        page.evaluate("() => document.activeElement.blur()")
+        workbench(page).evaluate("(widget) => widget.scrollIntoView()")
+        workbench(page).screenshot(path=PICTURE)
+        page.set_viewport_size({"width": 1280, "height": 1100})
+
+
+class TestResolving:
+    def test_a_conflict_resolved_by_choosing_keeps_both_entries(self, page: Page) -> None:
+        meet_a_conflict(page)
+        row = compare(page)
+        for value in ('"Reasonable adjustments"', "Reasonable adjustments, reviewed", BOBS_TITLE):
+            expect(row).to_contain_text(value)
+        expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
+        take_picture(page)
+        press(row, "mine")
+        expect(page.get_by_text("none of them open")).to_be_visible()
+        expect(page.locator(".swb-message").first).to_contain_text("If-Match: ")
+        press(workbench(page), "Send merged")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(page.locator(".swb-decision")).to_have_count(0)
+        stored = kernel_value(page, "stored()")
+        assert stored["title"] == "Reasonable adjustments, reviewed"
+        needs = [entry["item"]["display"] for entry in stored["entry"]]
+        assert sorted(needs) == ["Needs a hearing loop", BOBS_NEED, "Uses a wheelchair"]
+        verdicts = kernel_value(page, "[x.verdict.value for x in spine.journal if x.interaction == 'update']")
+        assert verdicts == ["updated", "stale", "updated"]
+
+    def test_editing_the_merged_text_by_hand_decides_too(self, page: Page) -> None:
+        meet_a_conflict(page)
+        row = compare(page)
+        line(page, '"title"').click()
+        for key in ("End", "ArrowLeft", "ArrowLeft"):
+            page.keyboard.press(key)
+        page.keyboard.type(", by hand")
+        expect(page.get_by_text("You have edited the merged text")).to_be_visible()
+        expect(row.get_by_role("button", name="mine")).to_be_disabled()
+        press(workbench(page), "Rebuild from the choices")
+        expect(row.get_by_role("button", name="theirs")).to_be_enabled()
+        press(row, "theirs")
+        press(workbench(page), "Send merged")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+        assert kernel_value(page, "stored()['title']") == BOBS_TITLE
+
+
+class TestConflictBench:
+    def test_the_story_in_a_notebook(self, page: Page) -> None:
+        for step in STORY:
+            press(bench(page), step)
+        locked, unlocked = bench(page).locator(".swb-card").all()
+        expect(locked).to_contain_text("409 stale")
+        expect(locked).to_contain_text("nothing was lost")
+        expect(unlocked.locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice was told 200")
+        assert kernel_value(page, "[loss.client for loss in conflict.unlocked.losses]") == ["alice"]
+        assert kernel_value(page, "conflict.locked.losses") == []
+
+    def test_play_plays_it_too(self, page: Page) -> None:
+        bench(page).get_by_role("button", name="Play").click()  # an icon is part of its name
+        expect(bench(page).locator(".swb-lost")).to_be_visible(timeout=30_000)
+        expect(bench(page).get_by_role("button", name="Play")).to_be_enabled()
+
+
+class TestHostileText:
+    """What a resource holds is shown as text, wherever it is shown."""
+
+    def test_in_the_workbench(self, page: Page) -> None:
+        run_python(page, f"bob_changes({HOSTILE!r}, {HOSTILE!r})")
+        load(page)
+        press(workbench(page), "Search")
+        expect(workbench(page).get_by_role("combobox", name="Found").locator("option").nth(1)).to_contain_text(HOSTILE)
+        page.locator(".swb .cm-content").click()
+        page.keyboard.press("Control+Home")
+        page.keyboard.press("End")
+        page.keyboard.insert_text(f"{json.dumps(HOSTILE)}: {json.dumps(HOSTILE)},")
+        expect(page.locator(".swb-changes code").first).to_contain_text(HOSTILE)
+        page.keyboard.press("Control+z")
+        page.get_by_label("typed").check()
+        page.get_by_placeholder('W/"…"').fill('W/"<img/src=x/onerror=window.pwned=1>"')
+        page.keyboard.press("Tab")
+        press(workbench(page), "Send PUT")
+        expect(page.locator(".swb-answer")).to_contain_text("<img/src=x/onerror=window.pwned=1>")
+        expect(page.locator(".swb-table .ag-row").last).to_contain_text("<img/src=x/onerror=window.pwned=1>")
+        expect_nothing_ran(page)
+
+    def test_in_the_resolver(self, page: Page) -> None:
+        load(page)
+        edit_by_keyboard(page)
+        run_python(page, f"bob_changes({HOSTILE!r}, {HOSTILE!r})")
+        press(workbench(page), "Send PUT")
+        expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
+        row = compare(page)
+        expect(row).to_contain_text(HOSTILE)
+        expect(page.locator(".swb-decision").filter(has_text="entry")).to_contain_text([HOSTILE])
+        press(row, "theirs")
+        expect(line(page, '"title"')).to_contain_text(HOSTILE)
+        expect_nothing_ran(page)
+
+    def test_in_the_conflict_bench(self, page: Page) -> None:
+        run_python(
+            page,
+            f"""
+for play in (conflict.locked, conflict.unlocked):
+    mallory = play.endpoint.client("<img src=x onerror='window.pwned=1'>")
+    draft = mallory.read(*play.target).resource
+    draft["entry"].append({{"item": {{"reference": "Condition/1", "display": {HOSTILE!r}}}}})
+    mallory.update(draft).raise_for_verdict(wb.Verdict.UPDATED)
+""",
+        )
+        for step in STORY:
+            press(bench(page), step)
+        expect(bench(page).locator(".swb-lost")).to_be_visible()
+        expect(bench(page).locator(".swb-entries li", has_text=HOSTILE)).to_have_count(6)
+        bench(page).get_by_text("What was sent, and what came back").click()
+        expect(bench(page).locator(".swb-picture:visible")).to_have_count(2)
+        expect_nothing_ran(page)
+
+
+def expect_nothing_ran(page: Page) -> None:
+    expect(page.locator(".swb script")).to_have_count(0)
+    expect(page.locator(".swb img[src=x]")).to_have_count(0)
+    expect(page.locator(".swb [onerror]")).to_have_count(0)
+    assert page.evaluate("() => window.pwned") is None
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_nothing_keeps_anybody_out(page: Page, theme: str) -> None:
+    """What axe-core finds in every state that the two widgets can be in."""
+    set_theme(page, theme)
+    assert serious_findings(page, ".swb") == []
+    meet_a_conflict(page)
+    assert serious_findings(page, ".swb") == []
+    compare(page)
+    for step in STORY:
+        press(bench(page), step)
+    expect(bench(page).locator(".swb-lost")).to_be_visible()
+    assert serious_findings(page, ".swb") == []
