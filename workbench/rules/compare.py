@@ -8,7 +8,7 @@ are paired: by what they say they are (``id``, ``url``, ``system`` with ``code``
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,24 +80,21 @@ def pairs(before: list[Any], after: list[Any], *, gaps: bool = True) -> dict[int
     were there before between the same two neighbours are those, changed (unless ``gaps`` is off); never by index alone.
     """
     partner: dict[int, int] = {}
+    names = [identity(item) for item in before], [identity(item) for item in after]
+    often = {name for side in names for name, count in Counter(side).items() if count > 1}
     # Most items have a name of their own, and to go by it costs less than to write each one out.
-    _pair_by(_only(before, after), before, after, partner)
-    for key in (dumps, identity):
-        _pair_by(key, before, after, partner)
+    alone = [[None if name in often else name for name in side] for side in names]
+    _pair_by(alone[0], alone[1], partner)
+    taken = set(partner.values())
+    written = (
+        [None if index in taken else dumps(item) for index, item in enumerate(before)],
+        [None if index in partner else dumps(item) for index, item in enumerate(after)],
+    )
+    _pair_by(*written, partner)
+    _pair_by(*names, partner)
     if gaps:
         _pair_within_gaps(before, after, partner)
     return partner
-
-
-def _only(before: list[Any], after: list[Any]) -> Callable[[Any], Hashable | None]:
-    """``identity``, but for names that stand more than once in either list."""
-    counts = [Counter(map(identity, items)) for items in (before, after)]
-
-    def name(item: Any) -> Hashable | None:
-        found = identity(item)
-        return found if all(count[found] <= 1 for count in counts) else None
-
-    return name
 
 
 def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, int]) -> None:
@@ -117,17 +114,19 @@ def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, in
             }
 
 
-def _pair_by(
-    key: Callable[[Any], Hashable | None], before: list[Any], after: list[Any], partner: dict[int, int]
-) -> None:
+def _pair_by(before: Sequence[Hashable], after: Sequence[Hashable], partner: dict[int, int]) -> None:
+    """Pair what has the same key and no partner yet, in order; ``None`` is no key."""
     taken = set(partner.values())
-    free: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for index in range(len(before) - 1, -1, -1):
-        if index not in taken and (name := key(before[index])) is not None:
-            free[name].append(index)
-    for index, item in enumerate(after):
-        if index not in partner and (name := key(item)) is not None and free[name]:
-            partner[index] = free[name].pop()
+    free: defaultdict[Hashable, deque[int]] = defaultdict(deque)
+    for index, key in enumerate(before):
+        if key is not None and index not in taken:
+            free[key].append(index)
+    for index, key in enumerate(after):
+        if key is not None and index not in partner and free.get(key):
+            partner[index] = free[key].popleft()
+
+
+_NAMED_BY: Final = (("id",), ("url",), ("system", "code"), ("system", "value"), ("reference",), ("fullUrl",))
 
 
 def identity(item: Any) -> Hashable | None:
@@ -138,9 +137,10 @@ def identity(item: Any) -> Hashable | None:
     """
     if not isinstance(item, dict):
         return None
-    for names in (("id",), ("url",), ("system", "code"), ("system", "value"), ("reference",), ("fullUrl",)):
-        if all(isinstance(item.get(name), str) for name in names):
-            return (*names, *(item[name] for name in names)) if len(names) > 1 else (names[0], item[names[0]])
-    inner = item.get("item")
-    found = identity(inner)
+    for names in _NAMED_BY:
+        if names[0] in item:
+            values = [item.get(name) for name in names]
+            if all(isinstance(value, str) for value in values):
+                return (*names, *values)
+    found = identity(item.get("item"))
     return ("item", found) if found is not None else None
