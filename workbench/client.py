@@ -13,14 +13,14 @@ import enum
 import re
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import requests
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import RequestException
 
+from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field, is_loopback
 from workbench.exceptions import BadInput
@@ -35,8 +35,6 @@ from workbench.rules.verdict import Verdict
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]
 
-FHIR_JSON: Final = "application/fhir+json"
-
 
 class _LastRead(enum.Enum):
     LAST_READ = "the version this client last saw"
@@ -46,18 +44,6 @@ LAST_READ: Final = _LastRead.LAST_READ
 """The default of ``if_match``: the version at which this client last read or wrote the resource."""
 
 IfMatch = str | ETag | None | Literal[_LastRead.LAST_READ]
-
-
-class _Call(NamedTuple):
-    """A request before it is sent, and what it is about."""
-
-    interaction: str
-    method: str
-    url: str
-    headers: Mapping[str, str] = MappingProxyType({})
-    body: bytes = b""
-    resource_type: str = ""
-    logical_id: str = ""
 
 
 class Client:
@@ -116,7 +102,7 @@ class Client:
         if_modified_since: str | None = None,
     ) -> Exchange:
         """``GET base/Type/id`` (RD-1); with ``if_none_match`` or ``if_modified_since`` 304 is possible (RD-2, RD-3)."""
-        headers = _given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
+        headers = given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
         return self._exchange(self._call("read", "GET", resource_type, logical_id or "", headers))
 
     def update(
@@ -149,15 +135,15 @@ class Client:
 
     def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
         """``POST base/Type`` (CR-1): the endpoint assigns the id, so the resource must not have one (CR-2)."""
-        whole = _whole(resource)
-        kind = whole.get("resourceType")
-        headers = _given({"Prefer": _preference(prefer)})
-        body = _encoded(json.dumps(whole))
+        content = whole(resource)
+        kind = content.get("resourceType")
+        headers = given({"Prefer": preference(prefer)})
+        body = encoded(json.dumps(content))
         return self._exchange(self._call("create", "POST", kind if isinstance(kind, str) else "", None, headers, body))
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
         """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
-        headers = _given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
+        headers = given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
         return self._exchange(self._call("delete", "DELETE", resource_type, logical_id or "", headers))
 
     def search(self, resource_type: str, **parameters: str | int) -> Exchange:
@@ -168,7 +154,7 @@ class Client:
 
     def capabilities(self) -> Exchange:
         """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
-        return self._exchange(_Call("capabilities", "GET", f"{self.base_url}/metadata"))
+        return self._exchange(Call("capabilities", "GET", f"{self.base_url}/metadata"))
 
     def send(
         self,
@@ -187,11 +173,11 @@ class Client:
         capabilities = (method, steps) == ("GET", ["metadata"])
         about = ("", "") if capabilities else (steps[0], steps[1] if len(steps) == 2 else "")
         kind = interaction or (
-            "capabilities" if capabilities else _INTERACTIONS.get((method, len(steps)), method.lower())
+            "capabilities" if capabilities else INTERACTIONS.get((method, len(steps)), method.lower())
         )
-        content = _encoded(body) if isinstance(body, str) else body
+        content = encoded(body) if isinstance(body, str) else body
         url = f"{self.base_url}/{path.lstrip('/')}"
-        return self._exchange(_Call(kind, method, url, headers or {}, content, *about))
+        return self._exchange(Call(kind, method, url, headers or {}, content, *about))
 
     def close(self) -> None:
         """Close the connection; the journal stays."""
@@ -216,12 +202,12 @@ class Client:
         logical_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-    ) -> _Call:
+    ) -> Call:
         """A request about a type, or about a resource of it if there is a ``logical_id``."""
         if logical_id == "":
             raise BadInput(f"Which {resource_type}? Give its id.")
         url = self.url(resource_type, logical_id or "")
-        return _Call(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
+        return Call(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
 
     def _update_call(
         self,
@@ -230,14 +216,14 @@ class Client:
         prefer: str | None,
         *,
         keep_meta: bool = False,
-    ) -> _Call:
-        whole = _whole(resource)
-        about = identity(whole)
-        headers = _given({"If-Match": self._if_match(if_match, *about), "Prefer": _preference(prefer)})
-        body = _encoded(json.dumps(whole if keep_meta else without_version(whole)))
+    ) -> Call:
+        content = whole(resource)
+        about = identity(content)
+        headers = given({"If-Match": self._if_match(if_match, *about), "Prefer": preference(prefer)})
+        body = encoded(json.dumps(content if keep_meta else without_version(content)))
         return self._call("update", "PUT", *about, headers, body)
 
-    def _exchange(self, call: _Call) -> Exchange:
+    def _exchange(self, call: Call) -> Exchange:
         self.connection.guard(call.method, self.base_url)
         prepared, request = self._prepare(call)
         sent_at, started = self._clock(), time.perf_counter()
@@ -252,7 +238,7 @@ class Client:
         self.journal.append(exchange)
         return exchange
 
-    def _prepare(self, call: _Call) -> tuple[requests.PreparedRequest, Request]:
+    def _prepare(self, call: Call) -> tuple[requests.PreparedRequest, Request]:
         """The request as it will go out, and as an exchange may hold it."""
         fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {}), **call.headers}
         for name, value in fields.items():
@@ -306,15 +292,6 @@ class Client:
         return f"<Client {self.name}>"
 
 
-_INTERACTIONS: Final = {
-    ("GET", 1): "search-type",
-    ("POST", 1): "create",
-    ("GET", 2): "read",
-    ("PUT", 2): "update",
-    ("DELETE", 2): "delete",
-}
-
-
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
 
 
@@ -322,33 +299,10 @@ def _body(exchange: Exchange) -> bytes:
     return exchange.response.body if exchange.response else b""
 
 
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise BadInput("The text holds half a surrogate pair, which is not a character; remove it.") from None
-
-
 def _created_id(response: Response) -> str:
     """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
     location = response.headers.get("Location") or ""
     return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
-
-
-def _whole(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
-    whole = json.parse(resource) if isinstance(resource, str | bytes) else resource
-    if not isinstance(whole, Mapping):
-        raise BadInput("A resource is a JSON object, with a resourceType and an id.")
-    return dict(whole)
-
-
-def _given(headers: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value) for name, value in headers.items() if value is not None}
-
-
-def _preference(prefer: str | None) -> str | None:
-    """``representation`` stands for ``return=representation``; anything with an equals sign is sent as it is."""
-    return prefer if prefer is None or "=" in prefer else f"return={prefer}"
 
 
 def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:
