@@ -139,6 +139,7 @@ def take_picture(page: Page, name: str) -> None:
     """The bench and a little of the page around it."""
     if os.environ.get("WORKBENCH_SCREENSHOTS") == "1":
         page.evaluate("() => document.activeElement.blur()")
+        page.mouse.move(0, 0)  # no button looks pointed at
         box = page.locator(".swb:visible").bounding_box()
         assert box is not None
         around = {
