@@ -107,6 +107,7 @@ def add_to_title(page: Page, text: str) -> None:
         page.keyboard.press(key)
     page.keyboard.type(text)
     expect(page.locator(".swb-changes").first).to_contain_text(text)
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
 def another_client(page: Page) -> Client:
