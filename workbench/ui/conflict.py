@@ -116,7 +116,9 @@ class ConflictBench(widgets.VBox):
                 self.take(who, step)
                 await asyncio.sleep(pace)
         finally:
-            self._set_playing(playing=False)
+            # One that was stopped may end after another has begun.
+            if self._playing in (None, asyncio.current_task()):
+                self._set_playing(playing=False)
 
     def stop(self) -> None:
         """Stop a schedule that is being played; what has happened stays."""
@@ -151,8 +153,15 @@ class ConflictBench(widgets.VBox):
         sequences.layout.grid_template_columns = "minmax(0, 1fr) minmax(0, 1fr)"
         sequences.layout.grid_gap = "10px"
         sequences.add_class("swb-columns")
-        self.sequences = widgets.Accordion([sequences], titles=["What was sent, and what came back"])
-        return [style, widgets.HTML(markup.story()), controls, people, self._notice, stages, self.sequences]
+        sequences.layout.display = "none"
+        # A button, not an accordion: that one cannot be reached by keyboard.
+        self.show_sequences = widgets.ToggleButton(
+            description="What was sent, and what came back", icon="exchange", tooltip="Show the sequence diagrams"
+        )
+        self.show_sequences.layout.width = "auto"
+        self.show_sequences.observe(lambda shown: _display(sequences, shown=shown["new"]), "value")
+        story = widgets.HTML(markup.story())
+        return [style, story, controls, people, self._notice, stages, self.show_sequences, sequences]
 
     def _wire(self) -> None:
         for (who, step), button in self.buttons.items():
@@ -164,7 +173,8 @@ class ConflictBench(widgets.VBox):
         self._show_schedule()
 
     def _start_playing(self) -> None:
-        self.stop()
+        if self._playing is not None:
+            return  # a second click on Play, sent before the button was seen to be off
         self._playing = asyncio.get_running_loop().create_task(self.watch())
 
     def _set_playing(self, *, playing: bool) -> None:
@@ -184,11 +194,17 @@ class ConflictBench(widgets.VBox):
                 participant = self.locked.participants.get(who)
                 button.disabled = step != "reads" and (participant is None or not participant.allows(step))
         resource = "/".join(self.locked.target)
-        self._with_sequence.value = markup.picture(self.locked.endpoint.journal.diagram(resource=resource))
+        drawn = markup.picture(self.locked.endpoint.journal.diagram(resource=resource))
+        self._with_sequence.value = markup.heading("With the lock") + drawn
         resource = "/".join(self.unlocked.target)
-        self._without_sequence.value = markup.picture(self.unlocked.endpoint.journal.diagram(resource=resource))
+        drawn = markup.picture(self.unlocked.endpoint.journal.diagram(resource=resource))
+        self._without_sequence.value = markup.heading("Without a lock") + drawn
         self._with.value = markup.stage(_stage(self.locked, "With the lock: a Spine endpoint"))
         self._without.value = markup.stage(_stage(self.unlocked, "Without a lock: If-Match is never looked at"))
+
+
+def _display(box: widgets.Box, *, shown: bool) -> None:
+    box.layout.display = "grid" if shown else "none"
 
 
 def _step_button(who: str, step: str) -> widgets.Button:
