@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from labkit import CHROMIUM_ARGUMENTS, Lab, running_lab
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WINDOW = {"width": 1280, "height": 900}
+
+expect.set_options(timeout=20_000)  # a widget's first view can take longer than the usual five on a busy machine
 
 
 @pytest.fixture(scope="session")
