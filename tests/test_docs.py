@@ -49,7 +49,6 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["serve", "lab", "app"])
 def test_the_endpoint_page_s_example_runs() -> None:
     page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -67,6 +66,7 @@ def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
         assert f"| `{name}` |" in page
 
 
+@pytest.mark.parametrize("name", ["serve", "lab", "app"])
 def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"spine-workbench {name}" in README
     with pytest.raises(SystemExit):
