@@ -9,6 +9,8 @@ import pytest
 
 import workbench
 from workbench import PROMISES, cli
+from workbench.endpoint.faults import KINDS
+from workbench.rules.update import POLICIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,6 +47,23 @@ def test_the_contracts_page_holds_every_promise(promise: workbench.rules.contrac
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_endpoint_page_s_example_runs() -> None:
+    page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+    try:
+        exec(example, names)
+    finally:
+        names["spine"].stop()  # type: ignore[attr-defined]
+    assert names["put"].verdict is workbench.Verdict.UNKNOWN  # type: ignore[attr-defined]
+
+
+def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
+    page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    for name in (*POLICIES, *KINDS):
+        assert f"| `{name}` |" in page
 
 
 @pytest.mark.parametrize("name", ["serve", "lab", "app"])
