@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from workbench.exceptions import WorkbenchError
+from workbench.race_command import add_race
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_lab(commands)
     _add_app(commands)
+    add_race(commands)
     return parser
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from threading import Event
@@ -160,7 +160,8 @@ def _shown(total: int, progress: bool | None, watch: Look | None, unit: str = "u
     with tqdm(total=total, unit=f" {unit}", disable=hidden, leave=False) as bar:
 
         def look(counts: Counts) -> None:
-            bar.update(counts.ended - bar.n)
+            if counts.ended > bar.n:
+                bar.update(counts.ended - bar.n)
             if watch is not None:
                 watch(counts)
 

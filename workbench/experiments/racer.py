@@ -166,7 +166,9 @@ def _readable(read: Exchange) -> Resource | None:
     return found if isinstance(found, dict) else None
 
 
-def _thought(resource: Resource, edit: Callable[[Resource], Resource], plan: Plan, chance: random.Random, stop: Event) -> Resource:
+def _thought(
+    resource: Resource, edit: Callable[[Resource], Resource], plan: Plan, chance: random.Random, stop: Event
+) -> Resource:
     """The edit, and the time it takes."""
     _pause(plan.thinking * chance.uniform(0.5, 1.5), stop)
     return edit(resource)

@@ -15,7 +15,15 @@ import itertools
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,7 +37,7 @@ from workbench.journal import Journal
 from workbench.rules.exchange import Exchange
 from workbench.rules.verdict import Verdict
 
-LEG: Final = 25
+LEG: Final = 10
 """Updates of one client that are run elsewhere before anything comes back."""
 
 _LOOK_SECONDS: Final = 0.1
@@ -147,7 +155,9 @@ def _ctrl_c_sets(stop: Event) -> Iterator[None]:
 def _processes(workers: int) -> ProcessPoolExecutor:
     """Processes that begin anew (a fork would copy locks that threads hold) and leave Ctrl-C to this one."""
     fresh = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    return ProcessPoolExecutor(
+        workers, mp_context=fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
 
 
 Made = tuple[list[Exchange], list[Turn]]

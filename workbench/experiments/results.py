@@ -27,10 +27,11 @@ PERCENTILES: Final = (50, 95, 99)
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """One race as it was run. ``journal`` holds every exchange of it, from the making of its resources to the last read.
+    """One race as it was run.
 
-    ``turns``: an update each, in the order in which they ended. ``counts``: what became of them. ``final``: the
-    last read of each resource. ``seconds``: from the start to the end of the last update.
+    ``journal`` holds every exchange of it, from the making of its resources to the last read. ``turns``: an update
+    each, in the order in which they ended. ``counts``: what became of them. ``final``: the last read of each
+    resource. ``seconds``: from the start to the end of the last update.
     """
 
     plan: Plan
@@ -99,14 +100,16 @@ class Race:
         """Accepted, and no longer there: the marks (``client-03/17``) of the updates that were overwritten."""
         if not self.readable:
             return ()
-        return tuple(turn.mark for turn in self.turns if turn.verdict is Verdict.UPDATED and turn.mark not in self.stands)
+        return tuple(
+            turn.mark for turn in self.turns if turn.verdict is Verdict.UPDATED and turn.mark not in self.stands
+        )
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """Every exchange of the clients, in order: ``transitions()`` and ``update``, ``attempt``, ``at``.
+        """Every exchange of the clients, in order: the columns of ``transitions()``, and four more.
 
         ``update`` is the number of the client's update, ``attempt`` which of its tries the exchange belongs to,
-        both from 1; ``at`` the seconds since the first of them was sent.
+        both from 1; ``base`` the ETag that the client had read last; ``at`` the seconds since the first exchange.
         """
         import pandas as pd
 
@@ -118,6 +121,8 @@ class Race:
         rows["update"] = [next(numbers[client]) for client in rows["client"]]
         began = rows["interaction"] == "read"
         rows["attempt"] = began.groupby([rows["client"], rows["update"]]).cumsum()
+        rows["base"] = rows["etag_after"].where(began & (rows["verdict"] == Verdict.READ.value))
+        rows["base"] = rows.groupby(["client", "update"])["base"].ffill()
         rows["at"] = (rows["time"] - rows["time"].min()).dt.total_seconds() if len(rows) else 0.0
         return rows.astype({"status": "Int64", "ms": "Float64"})
 
@@ -130,7 +135,7 @@ class Race:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Every update: ``client``, ``number``, ``target``, ``verdict``, ``tries``, ``exchanges``, ``seconds``, ``stands``."""
+        """Every update, as its ``Turn`` has it, and whether it ``stands`` in the resource at the end."""
         import pandas as pd
 
         frame = pd.DataFrame(self.turns, columns=list(Turn._fields))
@@ -139,13 +144,17 @@ class Race:
 
     @cached_property
     def latency(self) -> pd.DataFrame:
-        """Percentiles in milliseconds: of reads, of updates by their verdict, and of whole updates with all their tries."""
+        """Percentiles in milliseconds: of reads, of updates by verdict, and of whole updates with all their tries."""
         import pandas as pd
 
         frame = self.frame.assign(what=self.frame["interaction"] + ", " + self.frame["verdict"])
         parts = [(str(what), ms.dropna()) for what, ms in frame.groupby("what")["ms"]]
         parts.append(("whole update", self.table["seconds"] * 1000))
-        rows = [(what, len(ms), *(round(float(ms.quantile(p / 100)), 2) for p in PERCENTILES)) for what, ms in parts if len(ms)]
+        rows = [
+            (what, len(ms), *(round(float(ms.quantile(p / 100)), 2) for p in PERCENTILES))
+            for what, ms in parts
+            if len(ms)
+        ]
         return pd.DataFrame(rows, columns=["what", "count", *(f"p{p}" for p in PERCENTILES)]).set_index("what")
 
     @property
@@ -187,7 +196,8 @@ class Race:
 
     def __str__(self) -> str:
         counts = self.counts
-        told = f"{counts.ended} updates of {len(self.clients)} clients ({self.plan.strategy.title}): {counts.accepted} accepted"
+        told = f"{counts.ended} updates of {len(self.clients)} clients ({self.plan.strategy.title}): "
+        told += f"{counts.accepted} accepted"
         told += f", {counts.gave_up} given up as stale" if counts.gave_up else ""
         told += f", {counts.unknown} without an answer" if counts.unknown else ""
         told += f", {counts.other} refused or failed" if counts.other else ""
