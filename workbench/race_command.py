@@ -83,6 +83,11 @@ def run(options: argparse.Namespace) -> int:
         done.journal.export(options.journal)
     if options.charts:
         _write_charts(done, Path(options.charts))
+    return code(done)
+
+
+def code(done: Race) -> int:
+    """What the command ends with."""
     if not done.complete:
         return STOPPED
     return LOST if done.lost else 0

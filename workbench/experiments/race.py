@@ -157,7 +157,7 @@ def _shown(total: int, progress: bool | None, watch: Look | None, unit: str = "u
 
     # ``None`` is tqdm's own word for: only where it is a terminal. A notebook is none, and can show it all the same.
     hidden = (None if "notebook" not in tqdm.__mro__[1].__module__ else False) if progress is None else not progress
-    with tqdm(total=total, unit=f" {unit}", disable=hidden, leave=False) as bar:
+    with tqdm(total=total, unit=f" {unit}", disable=hidden) as bar:
 
         def look(counts: Counts) -> None:
             if counts.ended > bar.n:

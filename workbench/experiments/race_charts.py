@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
+from workbench.exceptions import BadInput
 from workbench.exports import Picture
 from workbench.rules.verdict import Verdict
 from workbench.svg import LOOKS
@@ -87,6 +88,7 @@ class Chart(Picture):
 
 def success(races: Sequence[Race]) -> Chart:
     """Which part of the updates was accepted, and how many conflicts each cost, against the number of clients."""
+    _check(races)
     with _style():
         figure = Figure(figsize=(9.2, 3.7), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -109,6 +111,7 @@ def success(races: Sequence[Race]) -> Chart:
 
 def tries(races: Sequence[Race]) -> Chart:
     """How often an update had to be sent, and what became of it in the end: a row of bars for each race."""
+    _check(races)
     with _style():
         figure = Figure(figsize=(9.2, 1.2 + 1.7 * len(races)), layout="constrained")
         rows = figure.subplots(len(races), 1, sharex=True, squeeze=False)[:, 0]
@@ -136,6 +139,7 @@ def tries(races: Sequence[Race]) -> Chart:
 
 def latency(races: Sequence[Race]) -> Chart:
     """How long an update took with all its tries: the median, and what one in twenty and one in a hundred exceed."""
+    _check(races)
     with _style():
         figure = Figure(figsize=(9.2, 1.5 + 0.55 * len(races)), layout="constrained")
         axes = figure.subplots()
@@ -165,6 +169,7 @@ def latency(races: Sequence[Race]) -> Chart:
 
 def chain(race: Race, *, last: int) -> Chart:
     """Who made which version when, and who was stale; a line leads from each version to the one made from it."""
+    _check([race])
     puts = race.frame[race.frame["interaction"] == "update"].tail(last)
     ended = puts["at"] + puts["ms"].fillna(0).astype(float) / 1000
     names = sorted(puts["client"].unique())
@@ -204,6 +209,11 @@ def _draw_chain(axes: Axes, puts: pd.DataFrame) -> int:
         made[f"{put['resource']} {put['etag_after']}"] = here
         axes.plot(*here, marker="s", color=_GOOD, markersize=5, linestyle="", label="a new version")
     return forks
+
+
+def _check(races: Sequence[Race]) -> None:
+    if not any(race.turns for race in races):
+        raise BadInput("There is nothing to draw: no update has ended in this race.")
 
 
 def _style() -> AbstractContextManager[None]:

@@ -160,7 +160,7 @@ class Race:
     @property
     def row(self) -> dict[str, Any]:
         """The figures of this race, one row of a table of races."""
-        whole = self.latency.loc["whole update"]
+        whole = self.latency.reindex(["whole update"]).iloc[0]
         return {
             "strategy": self.plan.strategy.title,
             "clients": len(self.clients),
