@@ -19,16 +19,8 @@ import pytest
 import workbench
 
 HEAVY = (
-    "pandas",
-    "ipywidgets",
-    "anywidget",
-    "requests",
-    "sqlalchemy",
-    "uvicorn",
-    "fhir",
-    "simplejson",
-    "matplotlib",
-    "tqdm",
+    *("pandas", "ipywidgets", "anywidget", "requests", "sqlalchemy"),
+    *("uvicorn", "fhir", "simplejson", "matplotlib", "tqdm"),
 )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.spine import Endpoint
 
 STOPPED = 130
-LOST = 1
+UNSOUND = 1
 
 
 def add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,8 +30,8 @@ def add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "race",
         help="let several clients update the same resource at once",
         description="Let several clients update the same List at once, and see what the lock was good for. Without a "
-        "BASE_URL it starts an endpoint of its own. Exit code: 0, every accepted update is still there; 1, one was "
-        "lost; 130, stopped by Ctrl-C.",
+        "BASE_URL it starts an endpoint of its own. It ends with the proof: can the endpoint have been correct? "
+        "Exit code: 0, sound and nothing lost; 1, unsound, or an accepted update was lost; 130, stopped by Ctrl-C.",
         epilog="Example: spine-workbench race --clients 8 --updates 25 --strategy merge --thinking 0.05",
     )
     race.add_argument("base_url", nargs="?", metavar="BASE_URL", help="the endpoint (default: an embedded one)")
@@ -79,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     print(done)
     print()
     print(done.latency.to_string())
+    print()
+    print(done.proof)
     if options.journal:
         done.journal.export(options.journal)
     if options.charts:
@@ -88,9 +90,9 @@ def run(options: argparse.Namespace) -> int:
 
 def code(done: Race) -> int:
     """What the command ends with."""
-    if not done.complete:
-        return STOPPED
-    return LOST if done.lost else 0
+    if done.lost or not done.proof.sound:
+        return UNSOUND
+    return 0 if done.complete else STOPPED
 
 
 def _endpoint(options: argparse.Namespace) -> AbstractContextManager[Endpoint | Client]:

@@ -18,6 +18,7 @@ def expect_sound(run: Race) -> None:
     assert len(run.frame) == sum(turn.exchanges for turn in run.turns)
     assert (run.frame["verdict"] == "stale").sum() == run.conflicts
     assert run.survivors == run.accepted
+    assert run.proof.sound, run.proof.explain()
     for target in run.final:
         updates = [each for each in accepted(run) if each.target == target]
         made = {str(each.etag) for each in updates}

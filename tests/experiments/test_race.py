@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from workbench import (
 from workbench.experiments.racer import Leg, Plan, Turn, marks_in, run_leg, take_turn
 from workbench.experiments.relay import Counts, _Weaver
 from workbench.experiments.schedule import new_list
-from workbench.experiments.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy, strategy_named
+from workbench.experiments.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
 from workbench.rules.message import Request
 
 
@@ -69,7 +70,8 @@ def test_without_a_lock_what_is_lost_is_what_is_no_longer_there() -> None:
     assert set(run.lost) | set(there) == {turn.mark for turn in run.turns}
     assert not set(run.lost) & set(there)
     forks = run.accepted - run.frame[run.frame["interaction"] == "update"]["base"].nunique()
-    assert f"{forks} forks" in str(run.chain_chart())
+    assert run.proof.sound == (forks == 0)
+    assert run.proof.sound or {loss.client for loss in run.proof.losses} <= set(run.clients)
 
 
 def test_a_spine_refuses_who_sends_no_version(spine: Endpoint) -> None:
@@ -134,9 +136,7 @@ def meet() -> Iterator[Meet]:
 
 def without_waiting(strategy: Strategy) -> Strategy:
     """So that the rival is met only while the client thinks."""
-    return strategy_named(
-        Strategy(**{name: getattr(strategy, name) for name in strategy.__slots__} | {"first_wait": 0.0})
-    )
+    return replace(strategy, first_wait=0.0)
 
 
 def test_give_up_gives_up(meet: Meet) -> None:
@@ -307,15 +307,33 @@ def test_stopped_elsewhere_it_hands_out_no_further_leg(spine: Endpoint) -> None:
     expect_sound(run)
 
 
-def test_what_a_worker_raises_ends_the_race(spine: Endpoint) -> None:
-    def breaks(*_: object) -> None:
-        raise BadInput("No more of this.")
+def breaks(*_: object) -> None:
+    raise BadInput("No more of this.")
 
-    broken = Strategy("broken", "broken", remake=breaks, first_wait=0.0)
-    with ThreadPoolExecutor(2) as pool, pytest.raises((BadInput, RuntimeError)) as refused:
-        pool.shutdown()
-        race(spine, clients=2, updates=2, strategy=broken, executor=pool, progress=False)
-    assert "shutdown" in str(refused.value)
+
+def test_what_a_worker_raises_ends_the_race() -> None:
+    with Endpoint.in_process() as endpoint:
+        target = new_list(endpoint.client("maker"))
+        rival = Rival(endpoint.client("rival"), target)
+        broken = Strategy("broken", "broken", remake=breaks, first_wait=0.0)
+        with pytest.raises(BadInput, match="No more of this"):
+            take_turn(endpoint.client("alice"), 1, Plan((target,), broken, "tag", thinking=1.0), rival)
+        with pytest.raises(ZeroDivisionError):
+            race(endpoint, clients=3, updates=5, strategy=replace(MERGE, guarded=Broken()), progress=False)
+
+
+class Broken:
+    """Neither true nor false: whoever asks fails."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+
+def test_an_executor_that_is_shut_down_ends_the_race(spine: Endpoint) -> None:
+    pool = ThreadPoolExecutor(2)
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        race(spine, clients=2, updates=2, executor=pool, progress=False)
 
 
 def test_a_leg_is_plain_values_and_so_is_what_comes_back(spine: Endpoint) -> None:
@@ -376,6 +394,7 @@ def test_exchanges_from_elsewhere_are_put_in_the_order_in_which_they_ended() -> 
         ({"workers": 0}, "count from 1"),
         ({"thinking": -1}, "an edit takes some seconds, or none"),
         ({"thinking": math.nan}, "an edit takes some seconds, or none"),
+        ({"skew": -1}, "clocks disagree by some seconds, or none"),
         ({"strategy": "luck"}, "there are give-up, reload, merge, blind"),
         ({"tries": 0}, "sent at least once"),
         ({"resources": 0}, "one resource at least"),

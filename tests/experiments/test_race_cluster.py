@@ -1,6 +1,6 @@
 """A race spread by Dask over processes that share nothing but the endpoint's address.
 
-The endpoint keeps its resources in a file, as one does that several of its own processes serve.
+The endpoint keeps its resources in a PostgreSQL database that two processes of its own serve; or in a file.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def executor(tmp_path: Path) -> Iterator[Executor]:
 
 
 @pytest.mark.parametrize(("strategy", "resources"), [("reload", 1), ("merge", 2)])
-def test_a_cluster_runs_the_same_race(executor: Executor, tmp_path: Path, strategy: str, resources: int) -> None:
-    with Endpoint.start(db=str(tmp_path / "race.db")) as spine:
+def test_a_cluster_runs_the_same_race(executor: Executor, shared_db: str, strategy: str, resources: int) -> None:
+    with Endpoint.start(db=shared_db, workers=2) as spine:
         run = race(
             spine,
-            clients=6,
-            updates=12,
+            clients=4,
+            updates=11,
             strategy=strategy,
             resources=resources,
             executor=executor,

@@ -49,6 +49,7 @@ def race(
     seed: int | str = 0,
     executor: str | Executor = "threads",
     workers: int | None = None,
+    skew: float = 0.0,
     journal: Journal | None = None,
     stop: Event | None = None,
     watch: Look | None = None,
@@ -62,7 +63,8 @@ def race(
     seconds that an edit takes, on average. ``seed`` fixes who updates which, and every wait.
 
     ``executor``: ``"threads"``, ``"processes"``, or any ``concurrent.futures.Executor``; outside of threads the
-    clients are dealt out to ``workers`` groups (by default one each), and a group is one task at a time.
+    clients are dealt out to ``workers`` groups (by default one each), and a group is one task at a time. ``skew``:
+    by how many seconds the clocks of different machines may disagree, which the proof must allow for.
 
     ``stop`` (an event) or Ctrl-C ends it early and leaves what was done. ``watch`` is called with the
     ``Counts`` several times a second. ``progress``: a bar; by default where somebody can see it.
@@ -70,7 +72,7 @@ def race(
     Raises ``BadInput`` for what cannot be raced, ``WriteNotAllowed`` as a client does, and what a worker raised.
     """
     chosen = strategy_named(strategy, tries)
-    _check(clients, updates, thinking, workers)
+    _check(clients, updates, thinking, skew, workers)
     journal, stop = Journal() if journal is None else journal, Event() if stop is None else stop
     referee = _referee(where, journal)
     if executor != "threads" and referee.connection.adapter is not None:
@@ -87,7 +89,7 @@ def race(
     seconds = time.perf_counter() - started
     final = {"/".join(target): referee.read(*target) for target in targets}
     referee.close()
-    return Race(plan, names, updates, journal, first, tuple(tally.turns), tally.counts, seconds, final)
+    return Race(plan, names, updates, journal, first, tuple(tally.turns), tally.counts, seconds, final, skew)
 
 
 def sweep(
@@ -116,13 +118,15 @@ def sweep(
     return Sweep(tuple(races))
 
 
-def _check(clients: int, updates: int, thinking: float, workers: int | None) -> None:
+def _check(clients: int, updates: int, thinking: float, skew: float, workers: int | None) -> None:
     if not 1 <= clients <= _MOST_CLIENTS:
         raise BadInput(f"clients={clients}: a race has 1 to {_MOST_CLIENTS} clients.")
     if updates < 1 or (workers is not None and workers < 1):
         raise BadInput("updates= and workers= count from 1.")
     if not (math.isfinite(thinking) and thinking >= 0):
         raise BadInput(f"thinking={thinking}: an edit takes some seconds, or none.")
+    if not (math.isfinite(skew) and skew >= 0):
+        raise BadInput(f"skew={skew}: clocks disagree by some seconds, or none.")
 
 
 def _referee(where: Endpoint | Client | str, journal: Journal) -> Client:

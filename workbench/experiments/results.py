@@ -15,6 +15,7 @@ from workbench.experiments.racer import Plan, Turn, marks_in
 from workbench.experiments.relay import Counts
 from workbench.journal import Journal
 from workbench.rules.exchange import Exchange
+from workbench.rules.history import Proof, history
 from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Race:
     counts: Counts
     seconds: float
     final: Mapping[str, Exchange]
+    skew: float = 0.0
+    """By how many seconds the clocks of the machines that raced may disagree."""
 
     @property
     def accepted(self) -> int:
@@ -103,6 +106,14 @@ class Race:
         return tuple(
             turn.mark for turn in self.turns if turn.verdict is Verdict.UPDATED and turn.mark not in self.stands
         )
+
+    @cached_property
+    def proof(self) -> Proof:
+        """Whether the endpoint can have been correct, decided from everything in the journal.
+
+        So it needs a journal of everybody who wrote to these resources: a version that nobody here wrote is a flaw.
+        """
+        return history(self.journal, skew=self.skew).check()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -172,6 +183,7 @@ class Race:
             "conflicts_per_success": round(self.conflicts_per_success, 2),
             "retries": self.retries,
             "survivors": self.survivors,
+            "sound": self.proof.sound,
             "per_second": round(self.throughput, 1),
             **{name: whole[name] for name in ("p50", "p95", "p99")},
         }

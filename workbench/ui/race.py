@@ -54,6 +54,7 @@ class RaceBench(widgets.VBox):
         self.race: Race | None = None
         self._counts, self._error, self._all = Counts(), "", 0
         self._tries: Picture | None = None
+        self._verdicts: list[tuple[str, str]] = []
         self._stop: threading.Event | None = None
         self._watching: asyncio.Task[None] | None = None
         self._make_controls()
@@ -98,7 +99,7 @@ class RaceBench(widgets.VBox):
         kept: AbstractContextManager[Endpoint] | None = nullcontext(self._endpoint) if self._endpoint else None
         try:
             with kept or Endpoint.start(policy=policy) as endpoint:
-                self.race = race(
+                done = race(
                     endpoint,
                     clients=clients,
                     updates=updates,
@@ -108,7 +109,9 @@ class RaceBench(widgets.VBox):
                     watch=self._heard,
                     progress=False,
                 )
-            self._tries = self.race.tries_chart()
+            self._verdicts = _verdict(done)  # here, because a proof may take its time
+            self._tries = done.tries_chart() if done.turns else None
+            self.race = done
         except WorkbenchError as error:
             self._error = str(error)
 
@@ -176,11 +179,9 @@ class RaceBench(widgets.VBox):
 
     def _show(self) -> None:
         self._progress.value = markup.race_counts(self._counts._asdict(), self._all, racing=self._stop is not None)
-        told = [(self._error, "bad")] if self._error else []
-        told += _verdict(self.race) if self.race else []
+        told = [(self._error, "bad")] if self._error else self._verdicts if self.race else []
         self._verdict.value = "".join(markup.notice(text, tone) for text, tone in told)
-        drawn = self._stop is None and self.race is not None and self.race.turns
-        self._chart.value = markup.picture(self._tries) if drawn and self._tries else ""
+        self._chart.value = markup.picture(self._tries) if self.race and self._tries else ""
 
 
 def _verdict(race: Race) -> list[tuple[str, str]]:
@@ -191,23 +192,18 @@ def _verdict(race: Race) -> list[tuple[str, str]]:
         told.append(("The List could not be read at the end, so what was lost cannot be said.", "warn"))
     elif race.lost:
         names = ", ".join(race.lost[:_MOST_NAMES]) + (", …" if len(race.lost) > _MOST_NAMES else "")
-        told.append(
-            (f"{_updates(len(race.lost))} accepted and then overwritten: {names}. Everybody was told 200.", "bad")
-        )
+        lost = f"{_updates(len(race.lost))} accepted and then overwritten: {names}. Everybody was told 200."
+        told.append((lost, "bad"))
     elif race.accepted:
         told.append((f"Nothing was lost: {_updates(race.accepted)} accepted, and every one is still there.", "good"))
     if counts.gave_up:
-        told.append(
-            (
-                f"{_updates(counts.gave_up)} given up as stale. Nothing of them is stored, and who sent them knows.",
-                "warn",
-            )
-        )
+        gave_up = f"{_updates(counts.gave_up)} given up as stale: not stored, and whoever sent them knows."
+        told.append((gave_up, "warn"))
     if counts.unknown:
         told.append((f"{_updates(counts.unknown)} never answered: each may have been carried out or not.", "bad"))
     if counts.other:
         told.append((f"{_updates(counts.other)} refused, not sent, or stopped before it was sent.", "warn"))
-    return told
+    return [*told, (f"The proof. {race.proof.explain()}", "good" if race.proof.sound else "bad")]
 
 
 def _updates(number: int) -> str:
