@@ -54,6 +54,9 @@ LOST: Final = frozenset({Flaw.FORK, Flaw.OVERWRITTEN})
 """The flaws by which an update is lost."""
 
 
+_LONGEST_CIRCLE: Final = 50
+
+
 def finding(flaw: Flaw, resource: str, exchanges: Iterable[int], words: str) -> Finding:
     """A finding, its exchanges in order and each once; the first letter of its sentence a capital."""
     seqs = tuple(sorted({seq for seq in exchanges if seq}))
@@ -101,15 +104,17 @@ def created_twice(resource: str, one: Write, other: Write, who: Who) -> Finding:
 
 def circle(resource: str, writes: Sequence[Write], who: Who) -> Finding:
     """Writes each of which replaced the version of the one before, and the first that of the last."""
-    early = min(writes, key=lambda write: write.end)
-    late = max(writes, key=lambda write: write.start)
-    if early.base == late.version and early.end < late.start:
-        words = (
-            f"{who(early.seq)} replaced version {early.base} of {resource} before {who(late.seq)}, who was told "
-            f"to have stored it, had begun."
-        )
-        return finding(Flaw.FUTURE, resource, (early.seq, late.seq), words)
-    names = " → ".join(str(write.base) for write in writes)
+    count = min(len(writes), _LONGEST_CIRCLE)
+    for size in range(2, count + 1):
+        for begin in range(len(writes)):
+            run = [writes[(begin + step) % len(writes)] for step in range(size)]
+            if run[0].start > run[-1].end:
+                words = (
+                    f"{who(run[-1].seq)} had ended with version {run[-1].version} of {resource} before "
+                    f"{who(run[0].seq)}, which stored one before it, {run[0].version}, had begun."
+                )
+                return finding(Flaw.FUTURE, resource, (write.seq for write in run), words)
+    names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
     words = f"The versions {names} of {resource} each follow the one before, and the first follows the last."
     return finding(Flaw.CIRCLE, resource, (write.seq for write in writes), words)
 

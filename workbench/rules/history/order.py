@@ -36,6 +36,8 @@ class Makers:
 
     contents: Contents
     by_base: dict[str, list[Write]]
+    unheard: list[Write]
+    """Those that name a version which no exchange here shows."""
     blind: list[Write]
     used: set[int] = field(default_factory=set)
     sure: set[int] = field(default_factory=set)
@@ -52,7 +54,8 @@ class Makers:
                 blind.append(write)
             elif write.base is not None:
                 by_base[write.base].append(write)
-        return cls(contents, dict(by_base), blind)
+        unheard = [write for base, writes in by_base.items() if base not in track.versions for write in writes]
+        return cls(contents, dict(by_base), unheard, blind)
 
     def after(self, end: str, until: int = ALWAYS, *, deed: Deed | None = None) -> list[Write]:
         """Those not used yet that can have followed version ``end`` by the time ``until``, the likeliest first."""

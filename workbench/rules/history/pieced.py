@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from workbench.rules.history import finding
@@ -42,16 +42,16 @@ def check_track(track: Track, contents: Contents, who: Who) -> Result:
     if circle:
         result.findings.append(finding.circle(track.name, circle, who))
     makers = Makers.of(track, contents)
-    chain = None
+    whole = None
     if not result.findings and parts:
-        chain = _whole(track, parts, makers, result, who)
-    if chain is not None and (found := check_times(track, chain, makers, who)):
+        whole = _whole(track, parts, makers, result, who)
+    if whole is not None and (found := check_times(track, whole, makers, who)):
         result.findings.append(found)
-    result.order = _order(track) if chain is None else [write for write in chain.writes if write and write.accepted]
-    if chain is not None:
+    result.order = _order(track) if whole is None else [write for write in whole.writes if write and write.accepted]
+    if whole is not None:
         result.findings += _overwritten(track, result, contents, who)
         if not result.findings:
-            result.landed = _fates(track, chain, makers)
+            result.landed = _fates(track, whole, makers)
     return result
 
 
@@ -85,11 +85,10 @@ def _middle(piece: Chain) -> int:
 
 
 def _can_be_made(piece: Chain, makers: Makers, ends: set[str]) -> bool:
-    """Whether an unanswered update can have begun this piece, whenever that was."""
-    if any(write.deed is not Deed.DELETE for write in makers.blind):
-        return True
-    others = (base for base in makers.by_base if base in ends and base != piece.end.id)
-    return any(write.deed is not Deed.DELETE for base in others for write in makers.by_base[base])
+    """Whether an unanswered update can have begun this piece, if it stands after one of those that end so."""
+    until = piece.zone()[0][0]
+    others = (write for base in makers.by_base if base in ends - {piece.end.id} for write in makers.by_base[base])
+    return any(write.deed is not Deed.DELETE and write.start <= until for write in chain(others, makers.blind))
 
 
 def _shown(version: Version) -> int:
@@ -103,11 +102,14 @@ def _nobodys(track: Track, piece: Chain, parts: list[Chain], first: Chain | None
     for seq in track.unchanged:
         if text is not None and makers.contents.same(makers.contents.sent(seq), text):
             return finding.refused_yet_done(track.name, root.id, root.read_in, seq, who)
-    for base, writes in makers.by_base.items():
+    own = {version.id for version in piece.versions}
+    for base in makers.by_base.keys() - own:
         known = track.versions.get(base)
-        for write in writes:
+        for write in makers.by_base[base] if known and known.replaced_by else ():
             sent = makers.contents.sent(write.seq)
-            if known and known.replaced_by and makers.contents.same(sent, text) is not False:
+            if write.deed is not Deed.DELETE and makers.contents.same(sent, text) is not False:
+                assert known is not None
+                assert known.replaced_by is not None
                 return finding.both(track.name, root.id, shown, write, known.replaced_by, who)
     others = [part for part in ([first] if first else parts) if part is not piece]
     return finding.nobodys(track.name, root.id, shown, _beside(others), who)
@@ -153,16 +155,16 @@ def _overwritten(track: Track, result: Result, contents: Contents, who: Who) -> 
             yield finding.overwritten(track.name, earlier, later, who)
 
 
-def _fates(track: Track, chain: Chain, makers: Makers) -> dict[int, bool | None]:
+def _fates(track: Track, whole: Chain, makers: Makers) -> dict[int, bool | None]:
     """What became of each write that was not answered."""
     fates: dict[int, bool | None] = {}
-    known = {version.id for version in chain.versions[:-1]}
+    known = {version.id for version in whole.versions[:-1]}
     for write in track.loose:
         if write.accepted:
             continue
         if write.seq in makers.used:
             fates[write.seq] = True if write.seq in makers.sure else None
-        elif write.blind or write.base is None or write.base == chain.end.id:
+        elif write.blind or write.base is None or write.base == whole.end.id:
             fates[write.seq] = None
         else:
             # Its version was replaced by another, or it never was one.

@@ -12,11 +12,12 @@ resource: either before, which is ruled out where somebody had seen it by then, 
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from workbench.rules.history.chain import Chain
 from workbench.rules.history.finding import Finding, Flaw, Who, finding
-from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Track, Version
+from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Track, Version, Write
 from workbench.rules.history.order import Makers
 
 
@@ -44,7 +45,8 @@ def check_times(track: Track, chain: Chain, makers: Makers, who: Who) -> Finding
         return found
     if found := _account_for_refusals(track, chain, makers, upper, latest, who):
         return found
-    return _contradiction(track, chain, _lower(chain), upper, who)
+    against = _contradiction(chain, _lower(chain), upper)
+    return _told(track, against, who) if against else None
 
 
 def _upper(chain: Chain) -> list[Bound]:
@@ -129,19 +131,49 @@ def _account_for_refusals(
 def _unseen(chain: Chain, makers: Makers, upper: list[Bound], until: int, deed: Deed | None) -> bool:
     """Add a last version that nobody saw, by a write without an answer that had begun by then; whether there is one."""
     fit = makers.after(chain.end.id, until, deed=deed)
-    if not fit:
-        return False
-    if len(fit) == 1:
+    way = fit[:1]
+    if not fit and deed is Deed.DELETE:
+        # By way of an update that nobody here saw: the delete then names a version that nobody here was told.
+        named = [write for write in makers.unheard if write.deed is deed and write.start <= until]
+        way = [*makers.after(chain.end.id, until, deed=Deed.UPDATE)[:1], *named[:1]]
+        way = way if len(way) == 2 else []
+    elif len(fit) == 1:
         makers.sure.add(fit[0].seq)
-    makers.used.add(fit[0].seq)
-    chain.add(Version(f" unseen, by {fit[0].seq}"), fit[0])
-    upper.append(Bound(fit[0].end, fit[0].seq, _WRITE))
-    return True
+    for write in way:
+        makers.used.add(write.seq)
+        chain.add(Version(f" unseen, by {write.seq}"), write)
+        upper.append(Bound(write.end, write.seq, _WRITE))
+    return bool(way)
 
 
-def _contradiction(track: Track, chain: Chain, lower: list[Bound], upper: list[Bound], who: Who) -> Finding | None:
-    """The nearest pair of a version that began too late and one, the same or later, that began too early."""
-    best: tuple[int, int, int] | None = None
+@dataclass(frozen=True, slots=True)
+class _Contradiction:
+    """Version ``first`` began after ``late``, and version ``last``, the same or a later one, before ``early``."""
+
+    chain: Chain
+    first: int
+    last: int
+    late: Bound
+    early: Bound
+
+    @property
+    def links(self) -> list[Write]:
+        """The writes that make the later version follow the one before the earlier."""
+        return [write for write in self.chain.writes[self.first : self.last + 1] if write is not None]
+
+    @property
+    def exchanges(self) -> set[int]:
+        """Those that show it."""
+        shown = {self.late.seq, self.early.seq, self.early.seen} - {0}
+        begins = self.first == 0 and self.chain.created and self.late.why == _WRITE
+        if begins or (self.early.why == _ABSENT and not self.early.seen):
+            return shown  # before a creation there was nothing, so no link is needed
+        return shown | {write.seq for write in self.links}
+
+
+def _contradiction(chain: Chain, lower: list[Bound], upper: list[Bound]) -> _Contradiction | None:
+    """Of each version that began too early the nearest one that began too late; of these what the fewest show."""
+    best: _Contradiction | None = None
     late: list[int] = []  # versions whose lower bounds fall, the nearest last
     falling: list[int] = []  # the same bounds, negated, so that they rise
     for number, bound in enumerate(lower):
@@ -153,44 +185,42 @@ def _contradiction(track: Track, chain: Chain, lower: list[Bound], upper: list[B
         if -falling[0] <= upper[number].time:
             continue
         nearest = late[bisect_left(falling, -upper[number].time) - 1]
-        size = (
-            len(_shown_by(chain, lower, upper, nearest, number)) if best is None or number - nearest <= best[0] else 0
-        )
-        if size and (best is None or size < best[0]):
-            best = (size, nearest, number)
-    if best is None:
-        return None
-    return _told(track, chain, lower, upper, *best[1:], who)
+        if best is None or number - nearest <= len(best.exchanges):
+            found = _simplest(chain, lower, upper, nearest, number)
+            best = found if best is None or len(found.exchanges) < len(best.exchanges) else best
+    return best
 
 
-def _shown_by(chain: Chain, lower: list[Bound], upper: list[Bound], first: int, last: int) -> set[int]:
-    """The exchanges that show it: the two bounds, and the writes that make the later version follow the earlier."""
-    links = {write.seq for write in chain.writes[first : last + 1] if write is not None}
-    return (links | {lower[first].seq, upper[last].seq, upper[last].seen}) - {0}
-
-
-def _told(
-    track: Track, chain: Chain, lower: list[Bound], upper: list[Bound], first: int, last: int, who: Who
-) -> Finding:
-    """In words: which of the flaws it is."""
+def _simplest(chain: Chain, lower: list[Bound], upper: list[Bound], first: int, last: int) -> _Contradiction:
+    """By the writes' own times where those suffice: they are needed anyway."""
     late, early = lower[first], upper[last]
-    links = [write for write in chain.writes[first : last + 1] if write is not None]
+    begins, ends = chain.writes[first], chain.writes[last]
+    if begins is not None and begins.start > early.time:
+        late = Bound(begins.start, begins.seq, _WRITE)
+    if ends is not None and ends.end < late.time:
+        early = Bound(ends.end, ends.seq, _WRITE)
+    return _Contradiction(chain, first, last, late, early)
+
+
+def _told(track: Track, found: _Contradiction, who: Who) -> Finding:
+    """In words: which of the flaws it is."""
+    late, early, links, chain = found.late, found.early, found.links, found.chain
     unanswered = next((write for write in links if not write.accepted), None)
-    ends = chain.deleted and last == len(chain.versions) - 1
+    ends = chain.deleted and found.last == len(chain.versions) - 1
     flaw = _flaw(late, early, ends=ends, unanswered=unanswered is not None)
     words = (_absent_words(early.seen) if early.why == _ABSENT else _WORDS[flaw]).format(
         name=track.name,
         late=who(late.seq),
         early=who(early.seq),
         seen=who(early.seen) if early.seen else "",
-        old=chain.versions[max(first - 1, 0)].id,
-        new=chain.versions[last].id.strip(),
-        held=chain.versions[max(last - 1, 0)].id,
+        old=chain.versions[max(found.first - 1, 0)].id,
+        new=chain.versions[found.last].id.strip(),
+        held=chain.versions[max(found.last - 1, 0)].id,
         deleted=who(links[-1].seq) if links else "",
         unanswered=who(unanswered.seq) if unanswered else "",
-        which="stored it" if first == last else "stored one before it",
+        which="stored it" if found.first == found.last else "stored one before it",
     )
-    return finding(flaw, track.name, _shown_by(chain, lower, upper, first, last), words)
+    return finding(flaw, track.name, found.exchanges, words)
 
 
 def _flaw(late: Bound, early: Bound, *, ends: bool, unanswered: bool) -> Flaw:
