@@ -226,7 +226,7 @@ class Client:
     def _exchange(self, call: Call) -> Exchange:
         self.connection.guard(call.method, self.base_url)
         prepared, request = self._prepare(call)
-        # The stopwatch first: an exchange may seem longer than it was, never shorter, and a proof goes by that.
+        # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
         started, sent_at = time.perf_counter(), self._clock()
         response, failure, sent = self._send(prepared)
         elapsed = time.perf_counter() - started if self._timed else None

@@ -119,11 +119,12 @@ class Stored:
 
 @dataclass
 class Pending:
-    """A request under way: begun, then carried out, then answered; an unanswered one may be carried out late or never."""
+    """A request under way: begun, then carried out, then answered; an unanswered one may be late, or never be."""
 
     line: Line
     fate: str
     done: bool = False
+    landed: bool = False
 
 
 class Model:
@@ -141,6 +142,7 @@ class Model:
         self._pending: dict[str, Pending] = {}
         self._late: list[Pending] = []
         self._made = 0
+        self._unanswered: dict[int, Pending] = {}
         if there:
             for logical_id, stored in self._stored.items():
                 self._write(stored, {"title": f"first of {logical_id}"})
@@ -171,6 +173,11 @@ class Model:
             self.now += 1
             self._end(client, pending)
         return self.lines
+
+    @property
+    def landed(self) -> dict[int, bool]:
+        """Of each unanswered update and delete, by its number in the history: whether it took effect."""
+        return {number: pending.landed for number, pending in self._unanswered.items()}
 
     def _begin(self, client: str, logical_id: str, deed: int, fate: str) -> None:
         seen = self._seen.get((client, logical_id), [])
@@ -210,19 +217,24 @@ class Model:
             line.status = 409
         elif line.did == "delete":
             line.status, stored.version, stored.deleted = 204, None, True
+            pending.landed = True
         else:
             self._write(stored, line.sent or {})
             line.status, line.etag = 200, stored.version
+            pending.landed = True
 
     def _end(self, client: str, pending: Pending) -> None:
         del self._pending[client]
         line = pending.line
         if not pending.done and pending.fate == "late":
-            self._late.append(replace(pending, line=replace(line)))
+            pending = replace(pending, line=replace(line))
+            self._late.append(pending)
         if pending.fate != "answered":
             line = replace(line, status=None, etag=None, got=None)
         line.at = (line.at[0] if line.at else 0, self.now)
         self.lines.append(line)
+        if line.status is None and line.did in ("update", "delete"):
+            self._unanswered[len(self.lines)] = pending
         if line.etag and line.status in (200, 201):
             self._seen.setdefault((client, line.id), []).append(line.etag)
 
@@ -266,29 +278,33 @@ class Judge:
         there = state not in ("absent", "gone")
         if line.status is None:
             yield state, names
-            for _, named in self._is(state, line.if_match, names) if there else ():
-                yield ("gone" if line.did == "delete" else f"?{number}"), named
+            yield from self._written(line, f"?{number}", state, names) if there else ()
         elif line.status == 404:
-            if not there:
-                yield state, names
+            yield from [] if there else [(state, names)]
         elif line.status == 409:
-            if not there or state != self._bound(line.if_match, names):
-                yield state, self._never(state, line.if_match, names) if there else names
+            yield from [(state, names)] if not there or state != names.get(line.if_match or "") else []
         elif line.status == 201:
-            if state == "absent" and self._new(line.etag, names):
-                yield f"={line.etag}", names | {line.etag or "": f"={line.etag}"}
+            yield from self._made(line, names) if state == "absent" else ()
         elif line.did == "read":
-            if there:
-                yield from self._is(state, line.etag, names)
+            yield from self._is(state, line.etag, names) if there else ()
         elif there:
-            for _, named in self._is(state, line.if_match, names):
-                if line.did == "delete":
-                    yield "gone", named
-                elif self._new(line.etag, named):
-                    yield f"={line.etag}", named | {line.etag or "": f"={line.etag}"}
+            yield from self._written(line, "", state, names)
 
-    def _bound(self, version: str | None, names: dict[str, str]) -> str | None:
-        return names.get(version or "")
+    def _written(
+        self, line: Line, unseen: str, state: str, names: dict[str, str]
+    ) -> Iterable[tuple[str, dict[str, str]]]:
+        for _, named in self._is(state, line.if_match, names):
+            if line.did == "delete":
+                yield "gone", named
+            elif unseen:
+                yield unseen, named
+            else:
+                yield from self._made(line, named)
+
+    def _made(self, line: Line, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
+        """A new version, if that is what it is."""
+        if line.etag and line.etag not in names:
+            yield f"={line.etag}", names | {line.etag: f"={line.etag}"}
 
     def _is(self, state: str, version: str | None, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
         """Whether the current version can be the one named; an unseen one gets its name when it is first named."""
@@ -298,9 +314,3 @@ class Judge:
                 yield state, names
         elif state.startswith("?") and state not in names.values():
             yield state, names | {version or "": state}
-
-    def _never(self, state: str, version: str | None, names: dict[str, str]) -> dict[str, str]:
-        return names
-
-    def _new(self, version: str | None, names: dict[str, str]) -> bool:
-        return (version or "") not in names

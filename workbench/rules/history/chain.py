@@ -62,11 +62,10 @@ class Chain:
 
 
 def flaws_of_form(track: Track, contents: Contents, who: Who) -> Iterator[Finding]:
-    """What is wrong whatever the time. Blind writes are no flaw: which of them overwrote what, is seen later."""
+    """What is wrong whatever the time. What blind writes overwrote is seen later."""
     forked: set[tuple[int, int]] = set()
     for rivals in track.rivals.values():
-        guarded = [write for write in rivals if not write.blind]
-        for one, other in pairwise(guarded):
+        for one, other in pairwise(rivals):
             forked.add((one.seq, other.seq))
             yield finding.fork(track.name, one, other, who)
     for one, other in track.doubles:
@@ -88,7 +87,7 @@ def _untold_forks(track: Track, who: Who) -> Iterator[Finding]:
         if write.accepted and not write.blind and write.base is not None:
             known = track.versions.get(write.base)
             other = (known.replaced_by if known else None) or first.setdefault(write.base, write)
-            if other is not write and not other.blind:
+            if other is not write:
                 yield finding.fork(track.name, other, write, who)
 
 
@@ -98,27 +97,23 @@ def _false_echoes(track: Track, contents: Contents, who: Who) -> Iterator[Findin
         version = track.version(write.version or "")
         if contents.same(contents.sent(write.seq), contents.held(version)) is False:
             before = version.made_by.seq if version.made_by else version.read_in
-            words = f"{who(write.seq)} was accepted with another text, and told that the version is still {version.id}."
+            words = (
+                f"{who(write.seq)} was accepted with another text than {who(before)} shows of version {version.id} "
+                f"of {track.name}, and was told that the version is still the same."
+            )
             yield finding.finding(Flaw.DUPLICATE, track.name, (before, write.seq), words)
 
 
 def pieces(track: Track) -> tuple[list[Chain], list[Write]]:
     """The chains that the known links make, and a circle if there is one.
 
-    Where writes compete for one version, it goes to the one that named it, else to the first of the blind ones;
-    the other blind ones begin pieces of their own.
+    A blind write begins a piece of its own: whatever its client had seen, another may have come between.
     """
-    freed: set[int] = set()
-    for base, rivals in track.rivals.items():
-        named = [write for write in rivals if not write.blind]
-        heir = named[0] if named else min(rivals, key=lambda write: write.start + write.end)
-        track.version(base).replaced_by = heir
-        freed |= {write.seq for write in rivals if write is not heir}
     found: list[Chain] = []
     placed = 0
     for version in track.versions.values():
         write = version.made_by
-        if write is None or write.base is None or write.seq in freed:
+        if write is None or write.base is None or write.blind:
             found.append(_follow(track, version))
             placed += len(found[-1].versions)
     return _deleted_once(found), [] if placed == len(track.versions) else _circle(track, found)

@@ -113,6 +113,8 @@ def circle(resource: str, writes: Sequence[Write], who: Who) -> Finding:
                     f"{who(run[-1].seq)} had ended with version {run[-1].version} of {resource} before "
                     f"{who(run[0].seq)}, which stored one before it, {run[0].version}, had begun."
                 )
+                between = " and ".join(who(write.seq) for write in run[1:-1])
+                words += f" That the one follows the other is known by {between}." if between else ""
                 return finding(Flaw.FUTURE, resource, (write.seq for write in run), words)
     names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
     words = f"The versions {names} of {resource} each follow the one before, and the first follows the last."
@@ -134,6 +136,15 @@ def refused_yet_done(resource: str, version: str, shown: int, refused: int, who:
         f"which is what it sent."
     )
     return finding(Flaw.REFUSED_YET_DONE, resource, (refused, shown), words)
+
+
+def landed_then_gone(resource: str, unanswered: Write, old: str, shown: Sequence[int], who: Who) -> Finding:
+    """What an unanswered write stored was seen, and after that the version before it."""
+    words = (
+        f"the unanswered write of {who(unanswered.seq)} had landed in {resource}, and after that version {old}, "
+        f"which it had replaced, was there again, as {' and '.join(map(who, sorted(shown)))} show."
+    )
+    return finding(Flaw.BOTH, resource, (*shown, unanswered.seq), words)
 
 
 def both(resource: str, version: str, shown: int, unanswered: Write, other: Write, who: Who) -> Finding:

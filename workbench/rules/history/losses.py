@@ -134,7 +134,10 @@ def vanished(track: Track, earlier: Write, later: Write, contents: Contents) -> 
     if seen is None or stored is None:
         return None
     unseen = {_sense(decision) for decision in _missing(base, draft, seen)}
-    return tuple(decision for decision in _missing(base, draft, stored) if _sense(decision) in unseen)
+    # By the places they had in the draft: beside what is stored now they would be counted differently.
+    own = {_sense(decision): decision for decision in _missing(base, draft, base)}
+    gone = (decision for decision in _missing(base, draft, stored) if _sense(decision) in unseen)
+    return tuple(own.get(_sense(decision), decision) for decision in gone)
 
 
 def _base(track: Track, write: Write, contents: Contents) -> dict[str, Any] | None:

@@ -68,7 +68,7 @@ class Write:
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """One version of a resource: by whom it was made and replaced, and when it was seen."""
+    """One version of a resource: by whom it was made, who named it and was accepted, and when it was seen."""
 
     id: str
     made_by: Write | None = None
@@ -92,7 +92,7 @@ class Track:
     loose: list[Write] = field(default_factory=list)
     """The writes whose version nobody was told: not answered, or answered without an ETag."""
     rivals: dict[str, list[Write]] = field(default_factory=dict)
-    """By version: the accepted writes that replaced it, where there is more than one."""
+    """By version: the accepted writes that named it, where there is more than one."""
     doubles: list[tuple[Write, Write]] = field(default_factory=list)
     """Two accepted writes that were answered with one version."""
     echoes: list[Write] = field(default_factory=list)
@@ -178,7 +178,7 @@ class Track:
             made.made_by = write
         else:
             self.doubles.append((made.made_by, write))
-        if write.base is not None:
+        if write.base is not None and not write.blind:  # where none is named, another may have come between
             base = self.version(write.base)
             if base.replaced_by is None:
                 base.replaced_by = write

@@ -109,6 +109,8 @@ def in_order(pieces: list[Chain], makers: Makers, first: Chain | None) -> Chain 
     zones.sort(key=lambda pair: (_rank(pair[1], first), pair[0][0][0] + pair[0][1][0]))
     if clash := _clash(zones, first):
         return clash
+    if all(piece is first or not piece.nobodys for piece in pieces):
+        return _joined([(piece, None) for _, piece in zones])
     for timed in (True, False):
         makers.used.clear()
         makers.sure.clear()

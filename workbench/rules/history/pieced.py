@@ -15,7 +15,7 @@ from workbench.rules.history import finding
 from workbench.rules.history.chain import Chain, flaws_of_form, pieces
 from workbench.rules.history.finding import Finding, Flaw, Who
 from workbench.rules.history.losses import Contents, overwrites, vanished
-from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Track, Version, Write
+from workbench.rules.history.moves import Deed, Track, Version, Write
 from workbench.rules.history.order import Clash, Makers, Undecided, in_order
 from workbench.rules.history.windows import check_times
 
@@ -75,7 +75,7 @@ def _whole(track: Track, parts: list[Chain], makers: Makers, result: Result, who
         return None
     if isinstance(whole, Chain):
         return whole
-    result.findings.append(_clash(track, whole, who) if whole else _too_many(track, parts, first, makers, who))
+    result.findings.append(_clash(track, whole, makers, who) if whole else _too_many(track, parts, first, makers, who))
     return None
 
 
@@ -124,8 +124,11 @@ def _beside(others: list[Chain]) -> tuple[int, str]:
     return 0, ""
 
 
-def _clash(track: Track, clash: Clash, who: Who) -> Finding:
+def _clash(track: Track, clash: Clash, makers: Makers, who: Who) -> Finding:
     old, new = clash.before.end, clash.after.versions[0]
+    began = makers.for_piece(old.id, clash.after, timed=True) if clash.after.nobodys else None
+    if began is not None:
+        return finding.landed_then_gone(track.name, began, old.id, clash.exchanges, who)
     words = (
         f"version {old.id} of {track.name} was still shown after version {new.id.strip()} had come, "
         f"as {' and '.join(map(who, sorted(clash.exchanges)))} show."
@@ -138,10 +141,10 @@ def _too_many(track: Track, parts: list[Chain], first: Chain | None, makers: Mak
     roots = [piece.versions[0] for piece in parts if piece.nobodys]
     wrote = [write.seq for writes in (*makers.by_base.values(), makers.blind) for write in writes]
     shown = [_shown(root) for root in roots] + ([_beside([first])[0]] if first else [])
-    words = (
-        f"the versions {', '.join(root.id for root in roots)} of {track.name} cannot all come from the unanswered "
-        f"writes {', '.join(map(who, wrote))}, and nobody else wrote them."
-    )
+    versions = ", ".join(f"{root.id} (shown to {who(_shown(root))})" for root in roots)
+    words = f"the versions {versions} of {track.name} cannot all come from the unanswered "
+    words += f"writes of {', '.join(map(who, wrote))}, and nobody else wrote them"
+    words += f" after that of {who(shown[-1])}." if first else "."
     return finding.finding(Flaw.NOBODYS, track.name, (*shown, *wrote), words)
 
 
@@ -175,21 +178,11 @@ def _fates(track: Track, whole: Chain, makers: Makers) -> dict[int, bool | None]
 
 def _order(track: Track) -> list[Write]:
     """The accepted writes as they can have taken effect where they form no chain: by their times and their bases."""
-    spans: dict[int, tuple[int, int, int]] = {}
-    writes = {write.version: write for write in track.writes}
-    for write in track.writes:  # a base was told before it was named, so it stands before it
-        begun, _, depth = spans.get(_seq(writes, write.base), (NEVER, ALWAYS, 0))
-        spans[write.seq] = (max(write.start, begun), write.end, depth + 1)
-    for write in reversed(track.writes):
-        begun, ended, depth = spans[write.seq]
-        spans[write.seq] = (begun, ended, depth)
-        above = _seq(writes, write.base)
-        if above in spans:
-            base = spans[above]
-            spans[above] = (base[0], min(base[1], ended), base[2])
-    return sorted(track.writes, key=lambda write: (sum(spans[write.seq][:2]), spans[write.seq][2]))
-
-
-def _seq(writes: dict[str | None, Write], version: str | None) -> int:
-    found = writes.get(version) if version is not None else None
-    return found.seq if found else 0
+    depths: dict[str, int] = {}
+    middles: dict[int, int] = {}
+    for write in track.writes:
+        version = track.version(write.version or "")
+        depths[version.id] = depths.get(write.base or "", 0) + 1
+        begun, lasted = min(write.end, version.seen_by[0]), max(write.start, version.seen_until[0])
+        middles[write.seq] = begun + lasted
+    return sorted(track.writes, key=lambda write: (middles[write.seq], depths[write.version or ""]))

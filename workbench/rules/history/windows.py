@@ -220,6 +220,8 @@ def _told(track: Track, found: _Contradiction, who: Who) -> Finding:
         unanswered=who(unanswered.seq) if unanswered else "",
         which="stored it" if found.first == found.last else "stored one before it",
     )
+    between = [who(write.seq) for write in links if f"({write.seq:,})" not in words and write.seq in found.exchanges]
+    words += f" That the one follows the other is known by {' and '.join(between)}." if between else ""
     return finding(flaw, track.name, found.exchanges, words)
 
 
