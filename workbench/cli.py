@@ -100,8 +100,8 @@ faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
 
 def _serve(options: argparse.Namespace) -> int:
     from workbench.endpoint.child import stop_with_input
-    from workbench.endpoint.server import Serving
     from workbench.endpoint.service import serve
+    from workbench.endpoint.serving import Serving
     from workbench.endpoint.settings import Settings
 
     given = vars(options)

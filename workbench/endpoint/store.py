@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.endpoint import schema
-from workbench.endpoint.database import MEMORY, keep_readers_going, no_use, open_database
+from workbench.endpoint.database import keep_readers_going, no_use, open_database
 from workbench.endpoint.schema import RESOURCE
+from workbench.endpoint.settings import MEMORY
 from workbench.endpoint.versions import VersionIds
 from workbench.exceptions import EndpointError
 from workbench.rules.search import Query
