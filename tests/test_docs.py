@@ -47,7 +47,7 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["serve", "lab", "app"])
+@pytest.mark.parametrize("name", ["serve", "lab", "app", "race"])
 def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"spine-workbench {name}" in README
     with pytest.raises(SystemExit):

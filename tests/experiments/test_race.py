@@ -222,6 +222,16 @@ def test_an_update_without_an_answer_is_never_sent_again() -> None:
     assert "6 without an answer" in str(run)
 
 
+def test_what_was_stored_and_never_answered_is_neither_lost_nor_claimed() -> None:
+    with Endpoint.in_process(faults=["drop-answer:update:times=5"]) as endpoint:
+        run = race(endpoint, clients=3, updates=8, progress=False)
+    assert run.counts.unknown == 5
+    assert run.proof.sound, run.proof.explain()
+    assert (run.survivors, run.lost) == (run.accepted, ())
+    told = {turn.mark for turn in run.turns if turn.verdict in (Verdict.UPDATED, Verdict.UNKNOWN)}
+    assert run.stands <= told
+
+
 # --- stopping ---
 
 
