@@ -80,16 +80,15 @@ def race(
     referee.connection.guard("PUT", referee.base_url)
     first = len(journal)
     targets, tag = _targets(referee, resources)
-    names = tuple(f"client-{number:0{len(str(clients))}}" for number in range(1, clients + 1))
     plan = Plan(targets, chosen, tag, seed, thinking)
-    field = Field(Leg(referee.base_url, referee.connection, plan, names, 1, updates), workers or clients)
+    whole = Leg(referee.base_url, referee.connection, plan, _names(clients), 1, updates)
     started = time.perf_counter()
     with _shown(clients * updates, progress, watch) as look:
-        tally = relay.run(field, executor, journal, stop, look)
+        tally = relay.run(Field(whole, workers or clients), executor, journal, stop, look)
     seconds = time.perf_counter() - started
     final = {"/".join(target): referee.read(*target) for target in targets}
     referee.close()
-    return Race(plan, names, updates, journal, first, tuple(tally.turns), tally.counts, seconds, final, skew)
+    return Race(plan, whole.clients, updates, journal, first, tuple(tally.turns), tally.counts, seconds, final, skew)
 
 
 def sweep(
@@ -127,6 +126,10 @@ def _check(clients: int, updates: int, thinking: float, skew: float, workers: in
         raise BadInput(f"thinking={thinking}: an edit takes some seconds, or none.")
     if not (math.isfinite(skew) and skew >= 0):
         raise BadInput(f"skew={skew}: clocks disagree by some seconds, or none.")
+
+
+def _names(clients: int) -> tuple[str, ...]:
+    return tuple(f"client-{number:0{len(str(clients))}}" for number in range(1, clients + 1))
 
 
 def _referee(where: Endpoint | Client | str, journal: Journal) -> Client:
