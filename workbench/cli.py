@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from workbench.exceptions import WorkbenchError
+from workbench.race_command import add_race
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_lab(commands)
     _add_app(commands)
+    add_race(commands)
     return parser
 
 
