@@ -173,7 +173,7 @@ class Client:
     ) -> Exchange:
         """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends.
 
-        A header field that is ``None`` is left out, where this client would add it (``Accept``, ``Content-Type``).
+        A header field that is ``None`` is left out, where this client or its connection would add it.
         ``chunked`` sends the body in chunks, its length not told beforehand.
         """
         method = method.upper()  # as requests sends it
@@ -266,9 +266,10 @@ class Client:
     def _prepare(self, call: Call) -> tuple[requests.PreparedRequest, Request]:
         """The request as it will go out, and as an exchange may hold it."""
         usual = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {})}
-        fields = {name: value for name, value in {**usual, **call.headers}.items() if value is not None}
+        fields = {**usual, **call.headers}
         for name, value in fields.items():
-            check_field(name, value)
+            if value is not None:  # None leaves a field out, also one that the session would add
+                check_field(name, value)
         body = iter([call.body]) if call.chunked and call.body else call.body or None
         asked = requests.Request(call.method, call.url, headers=fields, data=body)
         try:

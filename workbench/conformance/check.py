@@ -123,10 +123,10 @@ def try_out(site: Site, probe: Probe) -> Finding:
         return _not_tested(probe, site.no_write)
     trial = Trial(site)
     try:
-        found = _tried(trial, probe)
+        # Before the trial cleans up behind itself, which is no evidence of anything.
+        return replace(_tried(trial, probe), evidence=tuple(map(_shortened, trial.journal)))
     finally:
         trial.close()
-    return replace(found, evidence=tuple(map(_shortened, trial.journal)))
 
 
 def _tried(trial: Trial, probe: Probe) -> Finding:

@@ -144,7 +144,7 @@ class Site:
                 self.notes.append(f"A {self.resource_type} was created and cannot be found where the answer said it is.")
             return
         self.keep(path)
-        self.no_delete = self._delete(path)
+        self.no_delete = self._delete(self._cleaner, path)
         if self.no_delete and self.only is None:
             self.only = path
             found = self._ask("GET", path).resource
@@ -227,28 +227,32 @@ class Site:
         with self._guard:
             self._created.discard(path)
 
-    def clean(self, paths: set[str]) -> None:
-        """Delete these, as far as they are the check's own and still there."""
+    def clean(self, client: Client, paths: set[str]) -> None:
+        """Delete these by that client, as far as they are the check's own and still there."""
         for path in sorted(paths):
             if path in self._created and path != self.only:
-                self._delete(path)
+                self._delete(client, path)
 
     def leave(self) -> None:
         """Delete what is left of the check's own, put the one resource back as it was, and say what could not be."""
-        self.clean(set(self._created))
+        self.clean(self._cleaner, set(self._created))
         if self.only is not None and self.original is not None and self.may_change and self.only not in self._created:
             self._restore(self.only, self.original)
         for path in sorted(self._created):
             self.notes.append(f"{path} was made by this check and could not be deleted.")
         self._cleaner.close()
 
-    def _delete(self, path: str) -> str:
+    def _delete(self, client: Client, path: str) -> str:
         """Delete a resource of ours at whatever version it has; why it could not be, or an empty text."""
-        read = self._cleaner.send("GET", path)
+        tag = client.last_seen(*path.split("/"))
+        if tag is not None and client.send("DELETE", path, headers={"If-Match": tag}).status == 204:
+            self.forget(path)
+            return ""
+        read = client.send("GET", path)
         if read.status in (404, 410):
             self.forget(path)
             return ""
-        answer = self._cleaner.send("DELETE", path, headers={"If-Match": current_tag(read)})
+        answer = client.send("DELETE", path, headers={"If-Match": current_tag(read)})
         if answer.status is not None and (200 <= answer.status < 300 or answer.status in (404, 410)):
             self.forget(path)
             return ""

@@ -84,7 +84,7 @@ class Trial:
     def close(self) -> None:
         """Delete what this probe made, give back what it was lent."""
         try:
-            self.site.clean(self._made)
+            self.site.clean(self.client, self._made)
         finally:
             self._leases.close()
             self.client.close()
