@@ -66,8 +66,7 @@ class Held:
             return self.content | members
         if self.resource_type == "List":
             return self.content | {"title": f"changed by a check, {number}"}
-        codes = [code for code in ("en-GB", "en", "cy") if code != self.content.get("language")]
-        return self.content | {"language": codes[number % 2]}
+        return self.content | {"language": f"en-x-c{number}"}  # a private variant of English (BCP 47)
 
 
 class Trial:
@@ -193,6 +192,11 @@ class Trial:
         after = self.look(held.path)
         return Held(held.path, after.read, held.content if content is None else content)
 
+    def overtaken(self) -> tuple[Held, str | None]:
+        """A resource that was updated, and the ``If-Match`` that names the version from before."""
+        before = self.resource()
+        return self.updated(before), before.tag
+
     def unknown_id(self) -> str:
         """An id that was never assigned."""
         return str(uuid.uuid4())
@@ -265,6 +269,12 @@ def meta_in(exchange: Exchange, name: str) -> str:
     meta = found.get("meta") if isinstance(found, dict) else None
     value = meta.get(name) if isinstance(meta, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def same_but_for_meta(left: Any, right: Any) -> bool:
+    """Whether two resources have the same members; ``meta`` is left out, which endpoints may add to."""
+    pair = [{name: value for name, value in each.items() if name != "meta"} for each in (left, right)]
+    return json.same(*pair)
 
 
 def _fields(keywords: Mapping[str, str | None]) -> dict[str, str | None]:

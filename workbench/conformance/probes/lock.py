@@ -16,9 +16,8 @@ _TIMES: Final = 7
 @probe("UPD-6", "stale-previous", _STALE)
 def stale_previous(trial: Trial) -> None:
     """The version from before the last update: somebody was quicker."""
-    before = trial.resource()
-    held = trial.updated(before)
-    trial.expect_refused(trial.put(held, if_match=before.tag), held, 409)
+    held, stale = trial.overtaken()
+    trial.expect_refused(trial.put(held, if_match=stale), held, 409)
 
 
 @probe("UPD-6", "stale-made-up", _STALE)
@@ -43,29 +42,26 @@ def stale_near_miss(trial: Trial) -> None:
 @probe("UPD-6", "stale-same-content", _STALE)
 def stale_same_content(trial: Trial) -> None:
     """Also where the content sent is the one that is stored: the version was another."""
-    before = trial.resource()
-    held = trial.updated(before)
+    held, stale = trial.overtaken()
     stored = without_version(held.read.resource)
-    trial.expect_refused(trial.put(held, stored, if_match=before.tag), held, 409)
+    trial.expect_refused(trial.put(held, stored, if_match=stale), held, 409)
 
 
 @probe("UPD-6", "stale-body-version", _STALE)
 def stale_body_version(trial: Trial) -> None:
     """Also where the body claims the current version: ``If-Match`` alone decides."""
-    before = trial.resource()
-    held = trial.updated(before)
+    held, stale = trial.overtaken()
     claimed = trial.changed(held)
     claimed["meta"] = claimed.get("meta", {}) | {"versionId": held.version_id}
-    trial.expect_refused(trial.put(held, claimed, if_match=before.tag), held, 409)
+    trial.expect_refused(trial.put(held, claimed, if_match=stale), held, 409)
 
 
 @probe("UPD-6", "stale-again-and-again", f"409, {_TIMES} times out of {_TIMES}; nothing changes")
 def stale_again_and_again(trial: Trial) -> None:
     """A lock that holds sometimes is no lock."""
-    before = trial.resource()
-    held = trial.updated(before)
+    held, stale = trial.overtaken()
     for _ in range(_TIMES):
-        trial.expect_refused(trial.put(held, if_match=before.tag), held, 409)
+        trial.expect_refused(trial.put(held, if_match=stale), held, 409)
 
 
 @probe("UPD-6", "stale-foreign", _STALE)

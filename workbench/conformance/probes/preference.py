@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.site import told
-from workbench.conformance.trial import MADE_UP_VERSION, Trial, body_of, header, meta_in, tag_value, version_in
+from workbench.conformance.trial import Trial, body_of, header, meta_in, same_but_for_meta, tag_value, version_in
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.resource import without_version
 
 _EMPTY: Final = "an empty body"
 _STORED: Final = "the content sent, with id, the versionId of the ETag and the lastUpdated of Last-Modified"
@@ -67,10 +66,12 @@ def _expect_representation(trial: Trial, answer: Exchange, sent: dict[str, Any])
     assert isinstance(found, dict)
     kind = found.get("resourceType")
     trial.expect(kind == sent["resourceType"], f"a {kind} in the body", "another resource")
-    own = {"id"} - sent.keys()
-    shown = {name: value for name, value in without_version(found).items() if name not in own}
-    trial.expect(json.same(shown, sent), "the body is not what was sent", "another content")
     trial.expect(bool(found.get("id")), "the body has no id", "no id")
+    trial.expect(
+        same_but_for_meta(found, {"id": found["id"]} | sent), "the body is not what was sent", "another content"
+    )
+    stored = trial.look(f"{kind}/{found['id']}").read.resource
+    trial.expect(json.same(found, stored), "a read shows another content than the body", "another content")
     named = tag_value(header(answer, "ETag"))
     trial.expect(version_in(answer) == named, "versionId and ETag name different versions", "another version")
     moment, shown_date = meta_in(answer, "lastUpdated"), header(answer, "Last-Modified")
@@ -128,9 +129,9 @@ def prefer_unknown(trial: Trial) -> None:
 @probe("PRF-5", "prefer-on-error", "409 with an OperationOutcome of severity error, whatever is preferred")
 def prefer_on_error(trial: Trial) -> None:
     """A preference is about success."""
-    held = trial.resource()
+    held, stale = trial.overtaken()
     for prefer in ("return=minimal", "return=representation", "return=OperationOutcome"):
-        answer = trial.put(held, if_match=MADE_UP_VERSION, prefer=prefer)
+        answer = trial.put(held, if_match=stale, prefer=prefer)
         refused = answer.status is not None and 400 <= answer.status < 500
         trial.expect(refused, f"{told(answer)} to a stale PUT with Prefer: {prefer}", str(answer.status))
         found = answer.outcome

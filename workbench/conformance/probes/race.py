@@ -34,16 +34,16 @@ def race(trial: Trial) -> None:
     try:
         for client in clients:
             client.send("GET", held.path)  # so that each has its connection before the start
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             trial.site.check_not_stopped()
-            held = _round(trial, held, clients)
+            held = _round(trial, held, clients, number * CLIENTS)
     finally:
         for client in clients:
             client.close()
 
 
-def _round(trial: Trial, held: Held, clients: list[Client]) -> Held:
-    answers = _all_at_once(held, clients)
+def _round(trial: Trial, held: Held, clients: list[Client], first: int) -> Held:
+    answers = _all_at_once(held, clients, first)
     statuses = sorted(answer.status or 0 for answer in answers)
     shown = ", ".join(f"{statuses.count(status)} × {status or 'no answer'}" for status in dict.fromkeys(statuses))
     winners = [answer for answer in answers if answer.status == 200]
@@ -61,13 +61,13 @@ def _round(trial: Trial, held: Held, clients: list[Client]) -> Held:
     return Held(held.path, after.read, held.content)
 
 
-def _all_at_once(held: Held, clients: list[Client]) -> list[Exchange]:
-    """Each client's answer to the update that all send at once, each with content of its own."""
+def _all_at_once(held: Held, clients: list[Client], first: int) -> list[Exchange]:
+    """Each client's answer to the update that all send at once, each with content that nobody sent before."""
     start = threading.Barrier(len(clients))
     answers: list[Exchange] = []
 
     def run(number: int, client: Client) -> None:
-        body = json.dumps(held.with_changes(number))
+        body = json.dumps(held.with_changes(first + number))
         start.wait(_WAIT_SECONDS)
         answers.append(client.send("PUT", held.path, headers={"If-Match": held.tag}, body=body))
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from workbench.conformance.probe import probe
-from workbench.conformance.trial import Held, Trial, header, meta_in, tag_value, version_in
+from workbench.conformance.probe import Untestable, probe
+from workbench.conformance.trial import Held, Trial, header, meta_in, same_but_for_meta, tag_value, version_in
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resource import without_version
@@ -31,8 +31,8 @@ def update(trial: Trial) -> None:
     sent = trial.changed(held)
     answer = trial.put(held, sent, if_match=held.tag)
     trial.expect_status(answer, 200)
-    stored = without_version(trial.look(held.path).read.resource)
-    trial.expect(json.same(stored, sent), "200, but a read shows another content than was sent", "200, not stored")
+    stored = trial.look(held.path).content
+    trial.expect(same_but_for_meta(stored, sent), "200, but a read shows another content than was sent", "200, not stored")
 
 
 @probe("UPD-2", "update-date", "a Date that is an HTTP date")
@@ -101,8 +101,9 @@ def versions_are_new(trial: Trial) -> None:
 def refusal_makes_no_version(trial: Trial) -> None:
     """What was refused leaves no version behind, and the version held still updates."""
     held = trial.resource()
-    trial.put(held, b'{"resourceType":', if_match=held.tag)
-    trial.put(held, if_match=None)
+    answers = [trial.put(held, b'{"resourceType":', if_match=held.tag), trial.put(held, b"[]", if_match=held.tag)]
+    if not all(answer.status is not None and answer.status >= 400 for answer in answers):
+        raise Untestable("The endpoint refuses nothing that was tried.")
     after = trial.look(held.path)
     trial.expect(after.version_id == held.version_id, "a refused update changed the version", "version changed")
     trial.expect_status(trial.put(held, if_match=held.tag), 200)
