@@ -6,7 +6,6 @@ from typing import Any
 from faulty import (
     Answer,
     Real,
-    accepted,
     answered,
     asked,
     is_about_one,
@@ -38,10 +37,16 @@ def understood(name: str, meant: str, says: str, change: Any) -> None:
 
 
 understood(
-    "a missing id filled in", "id-missing", "a body without id gets the URL's", lambda r, t, i: r if "id" in r else r | {"id": i}
+    "a missing id filled in",
+    "id-missing",
+    "a body without id gets the URL's",
+    lambda r, t, i: r if "id" in r else r | {"id": i},
 )
 understood(
-    "the URL's id wins", "id-differs", "another id in the body is replaced", lambda r, t, i: r | {"id": i} if "id" in r else r
+    "the URL's id wins",
+    "id-differs",
+    "another id in the body is replaced",
+    lambda r, t, i: r | {"id": i} if "id" in r else r,
 )
 understood(
     "a missing type filled in",
@@ -90,7 +95,9 @@ creating(
     "a PUT without If-Match to an unknown id creates it",
     lambda r: r.headers.get("If-Match") is None,
 )
-creating("a PUT creates, and says nothing", "update-create-is-true", "a PUT creates, updateCreate says no", lambda r: True)
+creating(
+    "a PUT creates, and says nothing", "update-create-is-true", "a PUT creates, updateCreate says no", lambda r: True
+)
 
 
 @answered("unknown ids are not found", "unknown-id", "a PUT to an unknown id is answered 404")
@@ -230,7 +237,11 @@ def created_with(name: str, says: str, **changes: Any) -> None:
 
 created_with("created without ETag", "a create is answered without an ETag", ETag=None)
 created_with("created without date", "a create is answered without a Last-Modified", Last_Modified=None)
-created_with("created at a path", "the Location of a create is a path", Location=lambda url: "/STU3/" + url.partition("/STU3/")[2])
+created_with(
+    "created at a path",
+    "the Location of a create is a path",
+    Location=lambda url: "/STU3/" + url.partition("/STU3/")[2],
+)
 
 
 @mutant("creates are remembered", "create-twice", "a create of the same content gives back the first resource")
@@ -246,7 +257,9 @@ def _(real: Real) -> Answer:
 @asked("ids dropped on create", "create-with-an-id", "an id in the body of a create is left out")
 def _(request: Request, real: Real) -> Request:
     sent = resource_in(request) if is_create(request) else {}
-    return with_body(request, {name: value for name, value in sent.items() if name != "id"}) if "id" in sent else request
+    return (
+        with_body(request, {name: value for name, value in sent.items() if name != "id"}) if "id" in sent else request
+    )
 
 
 # --- deleting ---

@@ -53,12 +53,20 @@ def condition_otherwise(name: str, meant: str, says: str, **changes: Callable[[s
         return changed
 
 
-condition_otherwise("If-None-Match ignored", "if-none-match", "If-None-Match is not looked at", If_None_Match=lambda v: None)
 condition_otherwise(
-    "any If-None-Match matches", "if-none-match-other", "any If-None-Match is answered 304", If_None_Match=lambda v: v and "*"
+    "If-None-Match ignored", "if-none-match", "If-None-Match is not looked at", If_None_Match=lambda v: None
 )
 condition_otherwise(
-    "If-Modified-Since ignored", "if-modified-since", "If-Modified-Since is not looked at", If_Modified_Since=lambda v: None
+    "any If-None-Match matches",
+    "if-none-match-other",
+    "any If-None-Match is answered 304",
+    If_None_Match=lambda v: v and "*",
+)
+condition_otherwise(
+    "If-Modified-Since ignored",
+    "if-modified-since",
+    "If-Modified-Since is not looked at",
+    If_Modified_Since=lambda v: None,
 )
 condition_otherwise(
     "never modified",
@@ -209,7 +217,10 @@ for _element, _value, _probe in (
 
 claiming("FHIR R4 claimed", "metadata", "it says fhirVersion 4.0.1", lambda found: found.update(fhirVersion="4.0.1"))
 claiming(
-    "XML claimed", "format-is-true", "it lists XML as a format", lambda found: found["format"].append("application/fhir+xml")
+    "XML claimed",
+    "format-is-true",
+    "it lists XML as a format",
+    lambda found: found["format"].append("application/fhir+xml"),
 )
 claiming(
     "a type claimed",
@@ -221,7 +232,9 @@ claiming(
     "a parameter claimed",
     "search-parameters-are-known",
     "it lists a search parameter that it does not know",
-    lambda found: [each["searchParam"].append({"name": "title", "type": "string"}) for each in found["rest"][0]["resource"]],
+    lambda found: [
+        each["searchParam"].append({"name": "title", "type": "string"}) for each in found["rest"][0]["resource"]
+    ],
 )
 
 
@@ -237,7 +250,9 @@ def _(request: Request, response: Response) -> Response:
     return Response(405, response.headers, response.body) if request.method == "OPTIONS" else response
 
 
-@answered("delete is missing", "interactions-are-offered", "the statement lists delete, and a second one is answered 501")
+@answered(
+    "delete is missing", "interactions-are-offered", "the statement lists delete, and a second one is answered 501"
+)
 def _(request: Request, response: Response) -> Response:
     read = is_about_one(request, "DELETE") and request.headers.get("If-Match") is not None
     return refusal(501, "not-supported", "NOT_IMPLEMENTED") if read and response.status == 204 else response

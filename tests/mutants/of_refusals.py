@@ -141,7 +141,10 @@ issue_otherwise(
     lambda issue: issue["details"]["coding"][0].pop("display", None),
 )
 issue_otherwise(
-    "no diagnostics", "issues-say-what-was-wrong", "issues have no diagnostics", lambda issue: issue.pop("diagnostics", None)
+    "no diagnostics",
+    "issues-say-what-was-wrong",
+    "issues have no diagnostics",
+    lambda issue: issue.pop("diagnostics", None),
 )
 issue_otherwise(
     "always the same words",

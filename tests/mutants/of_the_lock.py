@@ -88,7 +88,9 @@ def _(real: Real) -> Answer:
     return answer
 
 
-@asked("stale accepted if nothing would change", "stale-same-content", "a stale PUT of what is stored already is accepted")
+@asked(
+    "stale accepted if nothing would change", "stale-same-content", "a stale PUT of what is stored already is accepted"
+)
 def _(request: Request, real: Real) -> Request:
     if is_put(request):
         stored, sent = resource_in(real.get(path_of(request))), resource_in(request)
@@ -99,7 +101,11 @@ def _(request: Request, real: Real) -> Request:
     return request
 
 
-@asked("the body's version counts", "stale-body-version", "where If-Match is stale, meta.versionId of the body is looked at")
+@asked(
+    "the body's version counts",
+    "stale-body-version",
+    "where If-Match is stale, meta.versionId of the body is looked at",
+)
 def _(request: Request, real: Real) -> Request:
     meta = resource_in(request).get("meta") if is_put(request) else None
     tag = real.tag(path_of(request)) if isinstance(meta, dict) else None

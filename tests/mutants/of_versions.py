@@ -73,7 +73,10 @@ answered_to_a_put(
     Location=lambda url: url[:-12] + "000000000000",
 )
 answered_to_a_put(
-    "Location with the version", "update-location", "Location is that of a version", Location=lambda url: url + "/_history/1"
+    "Location with the version",
+    "update-location",
+    "Location is that of a version",
+    Location=lambda url: url + "/_history/1",
 )
 
 
@@ -89,7 +92,11 @@ def _(real: Real) -> Answer:
         if is_put(request) and resource_in(request).get("id"):
             real_one = resource_in(real.get(path_of(request)))
             trial = real.answer(request)
-            return real.answer(with_body(told(request, If_Match=trial.headers["ETag"]), real_one)) if accepted(trial) else trial
+            return (
+                real.answer(with_body(told(request, If_Match=trial.headers["ETag"]), real_one))
+                if accepted(trial)
+                else trial
+            )
         return real.answer(request)
 
     return answer
@@ -203,7 +210,9 @@ def _(real: Real) -> Answer:
     return answer
 
 
-@mutant("identical content ignored", "identical-content", "a PUT of what is stored already is 200 without a new version")
+@mutant(
+    "identical content ignored", "identical-content", "a PUT of what is stored already is 200 without a new version"
+)
 def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         if is_put(request):
@@ -248,7 +257,9 @@ def _(real: Real) -> Answer:
     return _claimed(real, "lastUpdated")
 
 
-@asked("a body with a version refused", "sent-version-is-overwritten", "a body that carries a versionId is no JSON to it")
+@asked(
+    "a body with a version refused", "sent-version-is-overwritten", "a body that carries a versionId is no JSON to it"
+)
 def _(request: Request, real: Real) -> Request:
     meta = resource_in(request).get("meta", {}) if is_put(request) else {}
     return Request(request.method, request.url, request.headers, b"{") if "versionId" in meta else request
@@ -287,7 +298,10 @@ stored_otherwise("profiles dropped", "profiles-stay", "meta.profile is not store
 stored_otherwise("decimals as floats", "decimals-keep-their-digits", "1.10 is stored as 1.1", rounded)
 stored_otherwise("characters lost", "text-stays", "a letter beyond 16 bits is stored as a question mark", plain_text)
 stored_otherwise(
-    "members sorted", "stored-in-order", "members are stored in alphabetical order", lambda found: dict(sorted(found.items()))
+    "members sorted",
+    "stored-in-order",
+    "members are stored in alphabetical order",
+    lambda found: dict(sorted(found.items())),
 )
 stored_otherwise(
     "a default added", "stored-in-order", "implicitRules is filled in", lambda found: found | {"implicitRules": "urn:x"}

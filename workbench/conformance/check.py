@@ -15,12 +15,13 @@ from typing import Final
 
 from workbench.client import Client
 from workbench.conformance.catalogue import PROBES
-from workbench.conformance.findings import KEPT_ANSWER, Finding, Report, Result
+from workbench.conformance.findings import Finding, Report, Result
 from workbench.conformance.oracle import compared, fits, profile_named
 from workbench.conformance.probe import Deviation, Probe, Stopped, Untestable
 from workbench.conformance.site import Site
 from workbench.conformance.trial import Trial
 from workbench.exceptions import BadInput, WriteNotAllowed
+from workbench.rules.dialects import AS_PROMISED
 from workbench.rules.exchange import Exchange
 
 Progress = Callable[[int, int, Finding], object]
@@ -144,7 +145,7 @@ def _tried(trial: Trial, probe: Probe) -> Finding:
     except Exception as error:  # noqa: BLE001  # an answer that nobody foresaw must not cost the other findings
         _log.exception("the probe %s failed", probe.name)
         return _not_tested(probe, f"The probe itself failed on what came back ({type(error).__name__}: {error}).")
-    return replace(finding, observed=KEPT_ANSWER, answer=KEPT_ANSWER)
+    return replace(finding, observed=AS_PROMISED, answer=AS_PROMISED)
 
 
 def _not_tested(probe: Probe, why: str) -> Finding:

@@ -32,10 +32,6 @@ class Result(enum.Enum):
         return f"Result.{self.name}"
 
 
-KEPT_ANSWER: Final = "as promised"
-"""The ``answer`` of a probe that found its promise kept."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one probe found out about one promise.

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from workbench.client import Client
+from workbench.conformance.answers import created_path, current_tag, holds, objects, told
 from workbench.conformance.probe import Stopped, Untestable
 from workbench.exceptions import BadInput, CannotCheck
 from workbench.journal import Journal
@@ -60,6 +61,7 @@ class Site:
     def survey(self) -> None:
         """Find out what the endpoint offers; raises ``CannotCheck`` where nothing can be probed at all."""
         answer = self._ask("GET", "metadata")
+        self._expect_a_hearing(answer)
         found = answer.resource
         if isinstance(found, dict) and found.get("resourceType") == "CapabilityStatement":
             self.statement = found
@@ -74,6 +76,18 @@ class Site:
         if self._named is None and not self.may_write:
             self._find_one()
 
+    def _expect_a_hearing(self, answer: Exchange) -> None:
+        """Raise ``CannotCheck`` where every request is refused for what it lacks: a credential, or Spine's headers."""
+        if not _refused_unheard(answer):
+            return
+        kind, logical_id = self._named or (self.resource_type, "")
+        again = self._ask("GET", f"{kind}/{logical_id}" if logical_id else kind)
+        if _refused_unheard(again):
+            said = f" {again.outcome.diagnostics}" if again.outcome else ""
+            raise CannotCheck(
+                f"The endpoint refuses every request ({told(again)}); give it what it demands: Connection(headers=…).{said}"
+            )
+
     @property
     def no_write(self) -> str:
         """Why nothing is written; empty where it may be."""
@@ -83,8 +97,8 @@ class Site:
 
     def rest_of(self, resource_type: str) -> dict[str, Any]:
         """What the CapabilityStatement says about a type; empty where it says nothing."""
-        for rest in _objects(self.statement.get("rest")):
-            for entry in _objects(rest.get("resource")):
+        for rest in objects(self.statement.get("rest")):
+            for entry in objects(rest.get("resource")):
                 if entry.get("type") == resource_type:
                     return entry
         return {}
@@ -92,14 +106,14 @@ class Site:
     @property
     def types(self) -> tuple[str, ...]:
         """The types that the CapabilityStatement lists."""
-        listed = [entry for rest in _objects(self.statement.get("rest")) for entry in _objects(rest.get("resource"))]
+        listed = [entry for rest in objects(self.statement.get("rest")) for entry in objects(rest.get("resource"))]
         return tuple(str(entry.get("type")) for entry in listed)
 
     def lists(self, interaction: str, resource_type: str | None = None) -> bool | None:
         """Whether the CapabilityStatement lists an interaction of a type; ``None`` where there is no statement."""
         if not self.statement:
             return None
-        listed = _objects(self.rest_of(resource_type or self.resource_type).get("interaction"))
+        listed = objects(self.rest_of(resource_type or self.resource_type).get("interaction"))
         return any(entry.get("code") == interaction for entry in listed)
 
     def _take_named(self, resource_type: str, logical_id: str) -> None:
@@ -141,7 +155,9 @@ class Site:
             self.no_create = f"No {self.resource_type} can be created here: {told(answer)}."
             self.no_delete = self.no_create
             if answer.status is not None and answer.status < 300:
-                self.notes.append(f"A {self.resource_type} was created and cannot be found where the answer said it is.")
+                self.notes.append(
+                    f"A {self.resource_type} was created and cannot be found where the answer said it is."
+                )
             return
         self.keep(path)
         self.no_delete = self._delete(self._cleaner, path)
@@ -154,7 +170,7 @@ class Site:
         """Any resource to read, where none may be written and none was named."""
         for name in dict.fromkeys((self.resource_type, *self.types[:5])):
             found = self._ask("GET", f"{name}?_count=1").resource
-            for entry in _objects(found.get("entry") if isinstance(found, dict) else None):
+            for entry in objects(found.get("entry") if isinstance(found, dict) else None):
                 resource = entry.get("resource")
                 if isinstance(resource, dict) and LOGICAL_ID.fullmatch(str(resource.get("id"))):
                     self.resource_type, self.only = name, f"{name}/{resource['id']}"
@@ -271,54 +287,22 @@ class Site:
             self.notes.append(f"{path} was changed and could NOT be put back: {told(answer)}.")
 
 
+def _refused_unheard(answer: Exchange) -> bool:
+    found = answer.outcome
+    lacking = found is not None and found.spine_code in ("MISSING_OR_INVALID_HEADER", "ASID_CHECK_FAILED")
+    return answer.status in (401, 403, 407) or lacking
+
+
 def _marked(value: Any, mark: str) -> Any:
     if isinstance(value, dict):
         return {name: _marked(part, mark) for name, part in value.items()}
     return mark if value == _MARK else value
 
 
-def holds(read: Exchange, mark: str) -> bool:
-    """Whether what was read is the resource with this mark, and so the check's own."""
-    return read.status == 200 and read.response is not None and mark.encode() in read.response.body
-
-
 def _split(resource: str) -> tuple[str, str]:
     resource_type, _, logical_id = resource.strip("/").partition("/")
     if not RESOURCE_TYPE.fullmatch(resource_type) or not LOGICAL_ID.fullmatch(logical_id):
-        raise BadInput(f"{resource!r} does not name a resource; write it like Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1.")
+        raise BadInput(
+            f"{resource!r} does not name a resource; write it like Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1."
+        )
     return resource_type, logical_id
-
-
-def created_path(answer: Exchange) -> str | None:
-    """``Type/id`` of what a POST made: from the Location, else from the body; ``None`` where neither says."""
-    location = answer.response.headers.get("Location") or "" if answer.response else ""
-    steps = location.partition("/_history/")[0].rstrip("/").split("/")
-    if len(steps) >= 2 and RESOURCE_TYPE.fullmatch(steps[-2]) and LOGICAL_ID.fullmatch(steps[-1]):
-        return f"{steps[-2]}/{steps[-1]}"
-    made = answer.resource
-    if isinstance(made, dict) and made.get("resourceType") == answer.resource_type and made.get("id"):
-        return f"{answer.resource_type}/{made['id']}"
-    return None
-
-
-def current_tag(read: Exchange) -> str | None:
-    """The ``If-Match`` that names the version read: the ETag as the endpoint wrote it, else by ``meta.versionId``."""
-    tag = read.response.headers.get("ETag") if read.response else None
-    if tag is not None:
-        return tag
-    meta = read.resource.get("meta") if isinstance(read.resource, dict) else None
-    version_id = meta.get("versionId") if isinstance(meta, dict) else None
-    return f'W/"{version_id}"' if version_id is not None else None
-
-
-def told(answer: Exchange) -> str:
-    """What an answer says, in a few words: ``501 NOT_IMPLEMENTED``."""
-    if answer.response is None:
-        return answer.failure
-    found = answer.outcome
-    said = (found.spine_code or ", ".join(issue.code for issue in found.issues)) if found else ""
-    return f"{answer.status} {said}".strip()
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

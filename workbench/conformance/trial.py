@@ -12,15 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
+from workbench.conformance.answers import State, created_path, current_tag, holds, state_of, tag_value, told, version_in
 from workbench.conformance.probe import Deviation, Untestable
-from workbench.conformance.site import Site, created_path, current_tag, holds, told
+from workbench.conformance.site import Site
 from workbench.journal import Journal
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resource import without_version
-
-State = tuple[int | None, bytes, str | None, str | None]
-"""All that a read shows of a resource: status, body, ETag, Last-Modified."""
 
 FHIR_JSON: Final = "application/fhir+json"
 MADE_UP_VERSION: Final = 'W/"00000000-0000"'
@@ -232,49 +230,6 @@ class Trial:
             (issue_type, spine_code)
         }
         self.expect(right, shown, f"{status}, other codes")
-
-
-def state_of(read: Exchange) -> State:
-    """All that a read shows of a resource."""
-    if read.response is None:
-        return None, b"", None, None
-    headers = read.response.headers
-    return read.status, read.response.body, headers.get("ETag"), headers.get("Last-Modified")
-
-
-def header(exchange: Exchange, name: str) -> str:
-    """A field of the answer; empty where it is not there."""
-    return (exchange.response.headers.get(name) or "") if exchange.response else ""
-
-
-def body_of(exchange: Exchange) -> bytes:
-    """The answer's body."""
-    return exchange.response.body if exchange.response else b""
-
-
-def tag_value(tag: str | None) -> str:
-    """What stands between the quotation marks of an entity tag; all of it where there are none."""
-    text = tag or ""
-    return text.partition('"')[2].rpartition('"')[0] if text.count('"') >= 2 else text
-
-
-def version_in(exchange: Exchange) -> str:
-    """``meta.versionId`` of the resource that came; empty where there is none."""
-    return meta_in(exchange, "versionId")
-
-
-def meta_in(exchange: Exchange, name: str) -> str:
-    """A text of ``meta`` in the resource that came; empty where there is none."""
-    found = exchange.resource
-    meta = found.get("meta") if isinstance(found, dict) else None
-    value = meta.get(name) if isinstance(meta, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def same_but_for_meta(left: Any, right: Any) -> bool:
-    """Whether two resources have the same members; ``meta`` is left out, which endpoints may add to."""
-    pair = [{name: value for name, value in each.items() if name != "meta"} for each in (left, right)]
-    return json.same(*pair)
 
 
 def _fields(keywords: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -1,11 +1,12 @@
-"""Probes of what an update is about: ids and types that disagree, are unknown, deleted or not served (UPD-9 to UPD-12)."""
+"""Probes of what an update is about: ids and types that disagree, are unknown, gone, not served (UPD-9 to UPD-12)."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from workbench.conformance.answers import told
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.site import TEMPLATES, told
+from workbench.conformance.site import TEMPLATES
 from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
 
 _REFUSED: Final = "400; body, ETag and Last-Modified stay as they are"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from workbench.conformance.answers import created_path, header, holds, same_but_for_meta, tag_value, told
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.site import created_path, holds, told
-from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial, header, same_but_for_meta, tag_value
+from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
 from workbench.rules.exchange import Exchange
 from workbench.rules.resource import LOGICAL_ID
 

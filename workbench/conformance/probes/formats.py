@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from workbench.conformance.answers import body_of, header
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Held, Trial, body_of, header
+from workbench.conformance.trial import Held, Trial
 from workbench.rules.exchange import Exchange
 
 _READ: Final = ("application/fhir+json", "application/json+fhir", "application/json")
@@ -69,7 +70,9 @@ def format_refuses(trial: Trial) -> None:
     trial.expect_status(trial.get(f"{held.path}?_format=xml", accept="application/fhir+json"), 406)
 
 
-@probe("FMT-2", "content-type-decides", "406 where the request's Content-Type is XML and nothing else says", writes=False)
+@probe(
+    "FMT-2", "content-type-decides", "406 where the request's Content-Type is XML and nothing else says", writes=False
+)
 def content_type_decides(trial: Trial) -> None:
     """Without ``Accept`` and ``_format`` the answer comes in the request's own format."""
     held = trial.resource(change=False)
@@ -113,7 +116,9 @@ def chunked_body(trial: Trial) -> None:
     answer = trial.send("PUT", held.path, headers={"If-Match": held.tag}, body=sent, chunked=True)
     trial.expect_status(answer, 200)
     stored = trial.look(held.path).content
-    trial.expect(all(stored.get(name) == sent[name] for name in sent if name != "meta"), "200, not stored", "not stored")
+    trial.expect(
+        all(stored.get(name) == sent[name] for name in sent if name != "meta"), "200, not stored", "not stored"
+    )
 
 
 def _large(trial: Trial) -> Held:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from workbench.conformance.answers import body_of, header, tag_value, told
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.site import TEMPLATES, told
-from workbench.conformance.trial import MADE_UP_VERSION, Trial, body_of, header, tag_value
+from workbench.conformance.site import TEMPLATES
+from workbench.conformance.trial import MADE_UP_VERSION, Trial
 from workbench.rules.exchange import Exchange
 from workbench.rules.outcome import Issue
 
@@ -16,16 +17,21 @@ PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOu
 CODE_SYSTEM: Final = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"
 
 _ISSUE_TYPES: Final = frozenset(
-    "invalid structure required value invariant security login unknown expired forbidden suppressed processing "
-    "not-supported duplicate not-found too-long code-invalid extension too-costly business-rule conflict incomplete "
-    "transient lock-error no-store exception timeout throttled informational".split()
+    (
+        *("invalid", "structure", "required", "value", "invariant", "security", "login", "unknown", "expired"),
+        *("forbidden", "suppressed", "processing", "not-supported", "duplicate", "not-found", "too-long"),
+        *("code-invalid", "extension", "too-costly", "business-rule", "conflict", "incomplete", "transient"),
+        *("lock-error", "no-store", "exception", "timeout", "throttled", "informational"),
+    )
 )
 """FHIR STU3's issue types."""
 
 _BODY_LIMIT: Final = 5 * 1024 * 1024
 
 _INSIDES: Final = {
-    "a stack trace": re.compile(r"Traceback \(most recent call|^\s+at [\w.$<>]+\(|\.(?:java|py|cs|js|go|rb):\d+", re.M),
+    "a stack trace": re.compile(
+        r"Traceback \(most recent call|^\s+at [\w.$<>]+\(|\.(?:java|py|cs|js|go|rb):\d+", re.MULTILINE
+    ),
     "a path of the server": re.compile(
         r"(?<![\w./:-])/(?:home|root|usr|var|opt|srv|etc|tmp|app|work)/[\w.-]|\b[A-Z]:\\\w"
     ),

@@ -6,9 +6,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from workbench.conformance.answers import body_of, header, meta_in, same_but_for_meta, tag_value, told, version_in
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.site import told
-from workbench.conformance.trial import Trial, body_of, header, meta_in, same_but_for_meta, tag_value, version_in
+from workbench.conformance.trial import Trial
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 

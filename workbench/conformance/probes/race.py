@@ -6,9 +6,9 @@ import threading
 from typing import Final
 
 from workbench.client import Client
+from workbench.conformance.answers import tag_value, told
 from workbench.conformance.probe import Deviation, probe
-from workbench.conformance.site import told
-from workbench.conformance.trial import Held, Trial, tag_value
+from workbench.conformance.trial import Held, Trial
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
+from workbench.conformance.answers import body_of, header, meta_in, version_in
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial, body_of, header, meta_in, version_in
+from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
 
 _NEVER: Final = "Fri, 31 Dec 2100 23:59:59 GMT"
 _LONG_AGO: Final = "Sat, 01 Jan 2000 00:00:00 GMT"
@@ -35,7 +36,7 @@ def read_last_modified(trial: Trial) -> None:
     try:
         apart = parsedate_to_datetime(shown) - datetime.fromisoformat(told).replace(microsecond=0)
     except (ValueError, TypeError):
-        trial.expect(False, f"{shown!r} and {told!r} cannot be read as dates", "unreadable date")  # noqa: FBT003
+        trial.expect(False, f"{shown!r} and {told!r} cannot be read as dates", "unreadable date")
         return
     trial.expect(not apart, f"they are {abs(apart.total_seconds()):.0f} seconds apart", "another date")
 

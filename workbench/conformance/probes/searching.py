@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from workbench.conformance.answers import meta_in, version_in
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Held, Trial, meta_in, version_in
+from workbench.conformance.trial import Held, Trial
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 
@@ -44,7 +45,9 @@ def search_by_id(trial: Trial) -> None:
     held = trial.resource(change=False)
     _expect_one(trial, held, f"_id={held.logical_id}")
     found = _search(trial, held, f"_id={held.logical_id}")[0]
-    trial.expect(json.same(found, held.read.resource), "the search shows another content than a read", "another content")
+    trial.expect(
+        json.same(found, held.read.resource), "the search shows another content than a read", "another content"
+    )
 
 
 @probe("SR-1", "search-shows-versions", "each entry has its id and the meta.versionId that a read shows", writes=False)

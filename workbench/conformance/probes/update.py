@@ -6,8 +6,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from workbench.conformance.answers import header, meta_in, same_but_for_meta, tag_value, version_in
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Held, Trial, header, meta_in, same_but_for_meta, tag_value, version_in
+from workbench.conformance.trial import Held, Trial
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resource import without_version
@@ -32,7 +33,9 @@ def update(trial: Trial) -> None:
     answer = trial.put(held, sent, if_match=held.tag)
     trial.expect_status(answer, 200)
     stored = trial.look(held.path).content
-    trial.expect(same_but_for_meta(stored, sent), "200, but a read shows another content than was sent", "200, not stored")
+    trial.expect(
+        same_but_for_meta(stored, sent), "200, but a read shows another content than was sent", "200, not stored"
+    )
 
 
 @probe("UPD-2", "update-date", "a Date that is an HTTP date")
@@ -80,7 +83,7 @@ def update_location(trial: Trial) -> None:
     trial.expect(
         location.partition("/_history/")[0] != wanted, "Location names the version too", "Location with the version"
     )
-    trial.expect(False, f"Location is {location}, not {wanted}", "another Location")  # noqa: FBT003
+    trial.expect(False, f"Location is {location}, not {wanted}", "another Location")
 
 
 @probe("UPD-3", "versions-are-new", f"{_MANY} updates, {_MANY + 1} different version ids, one resource id")

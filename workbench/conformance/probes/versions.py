@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
+from workbench.conformance.answers import header
 from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Trial, header
+from workbench.conformance.trial import Trial
 
 _SHAPE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}")
 _STEPS: Final = 6
@@ -53,6 +55,6 @@ def version_ids_are_opaque(trial: Trial) -> None:
         numbers = [int(version.replace("-", ""), 16) for version in seen]
     except ValueError:
         raise Untestable("The version ids are no hex digits, so their order cannot be told.") from None
-    steps = {later - earlier for earlier, later in zip(numbers, numbers[1:], strict=False)}
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
     counted = max(abs(step) for step in steps) < _SMALL
     trial.expect(not counted, f"version ids that follow one another: {seen[0]}, {seen[1]}, {seen[2]}", "counted up")
