@@ -52,6 +52,7 @@ def told(answer: Exchange) -> str:
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a JSON array; none where it is no array."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -85,7 +85,7 @@ class Site:
         if _refused_unheard(again):
             said = f" {again.outcome.diagnostics}" if again.outcome else ""
             raise CannotCheck(
-                f"The endpoint refuses every request ({told(again)}); give it what it demands: Connection(headers=…).{said}"
+                f"The endpoint refuses every request ({told(again)}); give what it demands in a Connection.{said}"
             )
 
     @property

@@ -100,10 +100,10 @@ _HAPI_JPA: Final = {
     "another text": "text-stays",
     "500": "stale-made-up malformed-unquoted malformed-small-letter malformed-list malformed-star",
     "200": """
-        stale-near-miss missing missing-with-other-conditions malformed-bare malformed-strong malformed-
-        empty unknown-element missing-element wrong-type not-repeating codes-406 codes-412 codes-422 if-
-        modified-since history-of-a-resource vread history-of-a-type delete delete-stale delete-missing
-        xml-sent xml-asked format-refuses content-type-decides
+        stale-near-miss missing missing-with-other-conditions malformed-bare malformed-strong
+        malformed-empty unknown-element missing-element wrong-type not-repeating codes-406 codes-412
+        codes-422 if-modified-since history-of-a-resource vread history-of-a-type delete delete-stale
+        delete-missing xml-sent xml-asked format-refuses content-type-decides
     """,
     "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
     "409": "deleted",
@@ -134,12 +134,13 @@ _HAPI_PLAIN: Final = {
     "another order": "stored-in-order",
     "another text": "text-stays",
     "200": """
-        stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version stale-again-
-        and-again stale-foreign missing missing-with-other-conditions malformed-bare malformed-strong
-        malformed-unquoted malformed-small-letter malformed-list malformed-star malformed-empty unknown-
-        element missing-element wrong-type not-repeating prefer-on-error codes-400-parameter codes-406
-        codes-409 codes-412 codes-422 history-of-a-resource vread history-of-a-type search-unknown-
-        parameter search-unusable-value xml-sent xml-asked format-refuses content-type-decides
+        stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version
+        stale-again-and-again stale-foreign missing missing-with-other-conditions malformed-bare
+        malformed-strong malformed-unquoted malformed-small-letter malformed-list malformed-star
+        malformed-empty unknown-element missing-element wrong-type not-repeating prefer-on-error
+        codes-400-parameter codes-406 codes-409 codes-412 codes-422 history-of-a-resource vread
+        history-of-a-type search-unknown-parameter search-unusable-value xml-sent xml-asked format-refuses
+        content-type-decides
     """,
     "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
     "revived": "deleted",
