@@ -54,11 +54,14 @@ class Mutant:
     make: Callable[[Real], Answer]
     adapter: Callable[[Any], None] = lambda _request: None
     """What happens to a prepared request before the application sees it."""
+    connects_with: Callable[[], dict[str, str]] | None = None
+    """The header fields of the connection to one in strict mode; ``None`` where it is not strict."""
 
     def client(self) -> Client:
         """A client of this faulty endpoint, fresh."""
-        adapter = FaultyAdapter(self, Real(Settings()))
-        connection = Connection(adapter=adapter, allow_writes=True)
+        adapter = FaultyAdapter(self, Real(Settings(strict=self.connects_with is not None)))
+        headers = self.connects_with() if self.connects_with else {}
+        connection = Connection(adapter=adapter, allow_writes=True, headers=headers)
         return Client(BASE_URL, name="mutant", connection=connection, embedded=True)
 
 

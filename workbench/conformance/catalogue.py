@@ -12,6 +12,7 @@ from workbench.conformance.probes import (
     capability,
     creating,
     formats,
+    headers,
     lock,
     outcomes,
     preference,
@@ -26,7 +27,7 @@ from workbench.rules.contract import PROMISES
 
 _MODULES = (
     *(update, lock, addressing, race, validation, preference, outcomes),
-    *(reading, creating, searching, capability, versions, formats),
+    *(reading, creating, searching, capability, versions, formats, headers),
 )
 _PLACES = {promise.id: place for place, promise in enumerate(PROMISES)}
 
