@@ -10,9 +10,11 @@ import enum
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from workbench.rules.contract import BY_ID, Level, Promise
+from workbench.rules.dialects import AS_PROMISED
 from workbench.rules.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -86,6 +88,32 @@ class Fit:
         return (self.met + 1) / (self.known + 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One probe that two checks found different things by; ``None`` where a check did not have it."""
+
+    before: Finding | None
+    after: Finding | None
+
+    def __str__(self) -> str:
+        finding = self.after or self.before
+        assert finding is not None
+        return f"{finding.promise} {finding.probe}: {_in_words(self.before)}, now {_in_words(self.after)}"
+
+
+def _alike(before: Finding | None, after: Finding | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    return (before.result, before.answer) == (after.result, after.answer)
+
+
+def _in_words(finding: Finding | None) -> str:
+    if finding is None:
+        return "not probed"
+    said = f" ({finding.answer})" if finding.answer not in ("", AS_PROMISED) else ""
+    return f"{finding.result.value}{said}"
+
+
 EXIT_KEPT: Final = 0
 EXIT_DEVIATES: Final = 1
 EXIT_NOT_RUN: Final = 2
@@ -154,6 +182,30 @@ class Report:
 
         rows = [(f.promise, f.level.value, f.probe, f.result.value, *_texts(f)) for f in self.findings]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
+
+    def changes_since(self, before: Report) -> tuple[Change, ...]:
+        """What another check, made before, found otherwise; in this one's order, what is gone last."""
+        earlier = {finding.probe: finding for finding in before.findings}
+        here = {finding.probe for finding in self.findings}
+        pairs = [(earlier.get(finding.probe), finding) for finding in self.findings]
+        gone: list[tuple[Finding | None, Finding | None]] = [(f, None) for f in before.findings if f.probe not in here]
+        return tuple(Change(*pair) for pair in [*pairs, *gone] if not _alike(*pair))
+
+    def save(self, path: str | Path) -> None:
+        """Write the report: ``.json`` (``load`` reads it), ``.html`` (one page) or ``.xml`` (JUnit).
+
+        Raises ``BadInput`` for a name that ends otherwise.
+        """
+        from workbench.conformance.files import write
+
+        write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read a report that was saved as ``.json``; raises ``BadInput`` for anything else."""
+        from workbench.conformance.saved import read
+
+        return read(Path(path))
 
     def __repr__(self) -> str:
         counted = ", ".join(f"{number} {result.value}" for result, number in self.counts.items() if number)
