@@ -38,11 +38,11 @@ class Result(enum.Enum):
 class Finding:
     """What one probe found out about one promise.
 
-    ``expected`` is the expectation to the letter, ``observed`` what came instead of it or the same.
-    ``answer`` is the short form of it that dialects are compared by: ``"as promised"``, ``"412"``,
-    ``"200, same version"``; empty where nothing was tested. ``why`` says why it was not tested, or why it
-    counts as a deviation. ``dialect`` names the known server that answers so. ``predicted`` is the answer that
-    the profile compared with leads to expect, empty where it is not known or none was named.
+    ``tries`` says in a sentence what is tried, ``expected`` is the expectation to the letter, ``observed`` what came
+    instead of it or the same. ``answer`` is the short form of it that dialects are compared by: ``"as promised"``,
+    ``"412"``, ``"200, same version"``; empty where nothing was tested. ``why`` says why it was not tested, or why it
+    counts as a deviation. ``dialect`` names the known server that answers so. ``predicted`` is the answer that the
+    profile compared with leads to expect, empty where it is not known or none was named.
     """
 
     promise: str
@@ -55,6 +55,7 @@ class Finding:
     why: str = ""
     dialect: str = ""
     predicted: str = ""
+    tries: str = ""
     evidence: tuple[Exchange, ...] = ()
 
     @property
