@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from workbench.rules.merge import merge as merge
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
     from workbench.ui.workbench import Workbench as Workbench
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "exceptions",
+    "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",

@@ -173,6 +173,19 @@ class Report:
         tested = any(finding.tested for finding in self.findings)
         return EXIT_KEPT if tested and not self.interrupted else EXIT_NOT_RUN
 
+    @property
+    def headline(self) -> str:
+        """What the check comes to, in one sentence."""
+        tested = sum(finding.tested for finding in self.findings)
+        if not tested:
+            return "Nothing could be tested."
+        number = len(self.deviations)
+        against = "what its profile leads to expect" if self.profile else "the contract"
+        if not number:
+            return f"All {tested} probes that could be tried agree with {against}."
+        verb = "deviates" if number == 1 else "deviate"
+        return f"{number} of the {tested} probes that could be tried {verb} from {against}."
+
     def of(self, promise: str) -> tuple[Finding, ...]:
         """The findings about one promise, by its id."""
         return tuple(finding for finding in self.findings if finding.promise == promise)

@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.conformance.findings import Change, Finding, Report, Result
-from workbench.conformance.page import headline
 
 _STYLES: Final = {
     Result.KEPT: "green",
@@ -53,7 +52,7 @@ def show(report: Report, console: Console, *, since: Sequence[Change] | None = N
     if report.interrupted:
         console.print(Text("The check was ended early; what was not reached is not tested.", style="yellow"))
     counts = ", ".join(f"{number} {result.value}" for result, number in report.counts.items() if number)
-    console.print(Text(f"{counts}. {headline(report)}", style="bold"))
+    console.print(Text(f"{counts}. {report.headline}", style="bold"))
 
 
 def progress_on(console: Console) -> Progress:
