@@ -49,6 +49,7 @@ class CheckTable(widgets.VBox):
         self._rows: list[Finding] = []
         card = widgets.VBox([self._evidence])
         card.add_class("swb-card")
+        card.add_class("swb-spaced")
         bar = widgets.HBox([self.show, self.filter])
         bar.add_class("swb-bar")
         summary = widgets.HTML(markup.style() + markup.report_summary(report))
