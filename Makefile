@@ -8,7 +8,7 @@ READY := $(VENV)/.spine-workbench-ready
 FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 
-.PHONY: lab app test soak check setup bench clean
+.PHONY: lab app test soak fuzz check setup bench clean
 
 lab: $(READY)
 	$(BIN)/spine-workbench lab $(NOTEBOOK)
@@ -21,6 +21,9 @@ test: check
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak -s --durations=0 tests
+
+fuzz: $(READY)
+	$(BIN)/python -m pytest -m fuzz -s --durations=0 tests
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ import pytest
 
 import workbench
 from workbench import PROMISES, cli
+from workbench.endpoint.faults import KINDS
+from workbench.rules.update import POLICIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +49,24 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["serve", "lab", "app"])
+def test_the_endpoint_page_s_example_runs() -> None:
+    page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+    try:
+        exec(example, names)
+    finally:
+        names["spine"].stop()  # type: ignore[attr-defined]
+    assert names["put"].verdict is workbench.Verdict.UNKNOWN  # type: ignore[attr-defined]
+
+
+def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
+    page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
+    for name in (*POLICIES, *KINDS):
+        assert f"| `{name}` |" in page
+
+
+@pytest.mark.parametrize("name", ["serve", "lab", "app", "race"])
 def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"spine-workbench {name}" in README
     with pytest.raises(SystemExit):

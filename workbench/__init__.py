@@ -33,13 +33,19 @@ if TYPE_CHECKING:
     from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
     from workbench.exceptions import WorkbenchError as WorkbenchError
     from workbench.exceptions import WriteNotAllowed as WriteNotAllowed
+    from workbench.experiments.race import race as race
+    from workbench.experiments.race import sweep as sweep
+    from workbench.experiments.results import Race as Race
     from workbench.experiments.schedule import interleavings as interleavings
     from workbench.experiments.schedule import play as play
     from workbench.experiments.schedule import play_all as play_all
+    from workbench.experiments.strategy import STRATEGIES as STRATEGIES
+    from workbench.experiments.strategy import Strategy as Strategy
     from workbench.journal import Journal as Journal
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
+    from workbench.rules.history.proof import history as history
     from workbench.rules.merge import Edited as Edited
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
+    from workbench.ui.race import RaceBench as RaceBench
     from workbench.ui.workbench import Workbench as Workbench
 
 __version__ = "0.1.0"
@@ -72,14 +79,21 @@ _MODULES = {
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
+    "Race": "experiments.results",
+    "RaceBench": "ui.race",
     "Report": "conformance.findings",
     "Result": "conformance.findings",
+    "STRATEGIES": "experiments.strategy",
     "Side": "rules.merge",
+    "Strategy": "experiments.strategy",
     "check": "conformance.check",
+    "history": "rules.history.proof",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
+    "race": "experiments.race",
+    "sweep": "experiments.race",
     "MalformedJSON": "exceptions",
     "PROMISES": "rules.contract",
     "UnwantedVerdict": "exceptions",

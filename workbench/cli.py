@@ -18,6 +18,7 @@ from typing import Any
 
 from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
+from workbench.race_command import add_race
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_lab(commands)
     _add_app(commands)
     add_check(commands)
+    add_race(commands)
     return parser
 
 

@@ -51,6 +51,10 @@ class Writer:
         self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
         return answer.status, answer.headers["ETag"]
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.connection.close()
+
     def read(self) -> str:
         """The current version."""
         status, etag = self.send("GET")
@@ -79,7 +83,7 @@ class Writer:
         except (OSError, http.client.HTTPException):
             self.broken = True  # the server went away; what was acknowledged before stands
         finally:
-            self.connection.close()
+            self.close()
 
 
 class Count:

@@ -48,7 +48,7 @@ def test_one_resource(shared_db: str, seconds: float) -> None:
         go(writers, seconds)
         accepted = [pair for writer in writers for pair in writer.accepted]
         assert chain(accepted, first, observer.read()) == len(accepted) > 0
-        observer.connection.close()
+        observer.close()
     assert {status for writer in writers for status in writer.statuses} <= {200, 409}
     say("one resource", writers)
 

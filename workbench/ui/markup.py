@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any, Final
 
 from workbench.conformance.findings import Finding, Report, Result
-from workbench.exports import Diagram
+from workbench.exports import Picture
 from workbench.rules.compare import ABSENT, Change
 from workbench.rules.contract import SOURCES
 from workbench.rules.exchange import Exchange
@@ -212,9 +212,33 @@ def _person(person: Person) -> str:
     )
 
 
-def picture(diagram: Diagram) -> str:
-    """A sequence diagram. Its SVG is the package's own, every text in it escaped."""
-    return f'<div class="swb-picture" tabindex="0">{diagram.svg}</div>'
+def picture(drawn: Picture) -> str:
+    """A picture. Its SVG is the package's own, every text in it escaped."""
+    return f'<div class="swb-picture" tabindex="0">{drawn.svg}</div>'
+
+
+_COUNTED: Final = {
+    "accepted": "accepted",
+    "stale": "conflicts",
+    "retries": "retries",
+    "gave_up": "given up",
+    "unknown": "no answer",
+    "other": "refused or not sent",
+}
+
+
+def race_counts(counts: Mapping[str, int], every: int, *, racing: bool) -> str:
+    """How far a race is: a bar, and each count under its name."""
+    if not every:
+        return muted("No race has been run yet: choose, then press Start.")
+    ended, state = counts["ended"], "racing" if racing else "ended"
+    so_far = f'aria-label="Updates ended" aria-valuemin="0" aria-valuemax="{every}" aria-valuenow="{ended}"'
+    bar = (
+        f'<div class="swb-track" role="progressbar" {so_far}><div style="width:{100 * ended / every:.1f}%"></div></div>'
+    )
+    told = f'<div class="swb-muted">{ended:,} of {every:,} updates {state}</div>'
+    cells = "".join(f"<div><dt>{said}</dt><dd>{counts[name]:,}</dd></div>" for name, said in _COUNTED.items())
+    return f'{bar}{told}<dl class="swb-counts">{cells}</dl>'
 
 
 def message(text: str) -> str:
