@@ -63,9 +63,10 @@ def test_help_describes_every_option_and_holds_an_example(capsys: pytest.Capture
 
 @pytest.mark.parametrize("command", commands())
 def test_the_example_in_the_help_can_be_parsed(command: str) -> None:
-    epilog = commands()[command].epilog or ""
-    words = epilog.removeprefix("Example: spine-workbench ").split()
-    assert _parser().parse_args(words).run
+    examples = [line for line in (commands()[command].epilog or "").splitlines() if line.startswith("Example: ")]
+    assert examples
+    for example in examples:
+        assert _parser().parse_args(example.removeprefix("Example: spine-workbench ").split()).run
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,12 +95,14 @@ def busy_port() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--policy", "NOPE"], "There is no policy 'NOPE'; there are SPINE, UNPROTECTED."),
+        (["--policy", "NOPE"], "There is no policy 'NOPE'; there are OPTIONAL, R4, SPINE, UNPROTECTED."),
         (["--clock", "yesterday"], "The clock cannot start at 'yesterday'"),
         (["--clock", "2018-05-25T16:10:00"], "has no time zone"),
         (["--port", "{busy}"], "Port {busy} of 127.0.0.1 cannot be used"),
         (["--port", "99999"], "Port 99999 of 127.0.0.1 cannot be used"),
-        (["--host", "nosuch.invalid"], "of nosuch.invalid cannot be used"),
+        (["--host", "nosuch.invalid"], "nosuch.invalid is open to other machines: give --tls-cert"),
+        (["--host", "0.0.0.0"], "or --insecure if that is meant."),
+        (["--host", "nosuch.invalid", "--insecure"], "of nosuch.invalid cannot be used"),
         (["--db", "{folder}/absent/spine.db"], "The database {folder}/absent/spine.db cannot be used"),
         (["--db", "{folder}/text.db"], "The database {folder}/text.db cannot be used"),
     ],

@@ -104,7 +104,7 @@ def test_a_clock_may_be_written_in_several_ways(clock: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"policy": "NOPE"}, "There is no policy 'NOPE'; there are SPINE, UNPROTECTED."),
+        ({"policy": "NOPE"}, "There is no policy 'NOPE'; there are OPTIONAL, R4, SPINE, UNPROTECTED."),
         ({"policy": ""}, "There is no policy ''"),
         ({"policy": "spine"}, "There is no policy 'spine'"),
         ({"clock": "yesterday"}, "The clock cannot start at 'yesterday'"),

@@ -7,12 +7,14 @@ standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from workbench.exceptions import WorkbenchError
 
@@ -48,29 +50,68 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve = commands.add_parser(
         "serve",
         help="serve the embedded Spine until Ctrl-C",
-        description="Serve the embedded Spine until Ctrl-C or SIGTERM. The first line printed is its base URL.",
-        epilog="Example: spine-workbench serve --port 8080 --db spine.db",
+        description="Serve the embedded Spine until Ctrl-C or SIGTERM. The first line printed is its base URL; "
+        "what else there is to say goes to standard error. docs/endpoint.md tells the rest.",
+        epilog=_SERVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
-    serve.add_argument(
-        "--db", default=":memory:", metavar="PATH", help="SQLite file to keep the resources in (default: memory)"
+    where = serve.add_argument_group("where")
+    where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    where.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    where.add_argument("--base-url", metavar="URL", help="what it calls itself, where a proxy stands before it")
+    where.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
+    where.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    where.add_argument("--client-ca", metavar="FILE", help="take only clients with a certificate of this CA (PEM)")
+    where.add_argument("--insecure", action="store_true", help="allow other machines without TLS")
+    kept = serve.add_argument_group("what it keeps")
+    kept.add_argument(
+        "--db",
+        default=":memory:",
+        metavar="WHERE",
+        help="SQLite file, or postgresql://user@host/name (default: memory)",
     )
-    serve.add_argument("--policy", default="SPINE", help="SPINE, or UNPROTECTED: no lock at all (default: %(default)s)")
-    serve.add_argument("--clock", metavar="INSTANT", help="a lesson's clock: start here, one second a request")
-    serve.add_argument("--seed", metavar="TEXT", help="a lesson's ids: the same seed gives the same version ids")
-    serve.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input closes")
+    kept.add_argument("--synchronous", default="NORMAL", help="NORMAL or FULL, for a file (default: %(default)s)")
+    kept.add_argument("--reset", action="store_true", help="begin with the stories as they are told, forget all else")
+    answers = serve.add_argument_group("what it answers")
+    answers.add_argument("--policy", default="SPINE", help="SPINE, R4, OPTIONAL or UNPROTECTED (default: %(default)s)")
+    answers.add_argument("--strict", action="store_true", help="demand the headers that a live Spine demands")
+    answers.add_argument(
+        "--fault", action="append", default=[], metavar="FAULT", help="let something go wrong; repeatable"
+    )
+    answers.add_argument("--clock", metavar="INSTANT", help="a lesson's clock: start here, one second a request")
+    answers.add_argument("--seed", metavar="TEXT", help="a lesson's ids: the same seed gives the same version ids")
+    service = serve.add_argument_group("as a service")
+    service.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    service.add_argument("--log-format", default="text", help="text, json or none: a line a request (default: text)")
+    service.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input closes")
     serve.set_defaults(run=_serve)
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from workbench.endpoint.server import Settings, serve
+_SERVE_EXAMPLES = """Example: spine-workbench serve --port 8080 --db spine.db
+Example: spine-workbench serve --policy R4 --fault drop-answer:update:share=0.2
+Example: spine-workbench serve --host 0.0.0.0 --port 8443 --workers 4 --db postgresql://spine@db/spine --tls-cert spine.pem --tls-key spine.key
 
-    settings = Settings(policy=options.policy, clock=options.clock, seed=options.seed, db=options.db)
+faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
+  latency refuse drop-request drop-answer slow-body cut-body"""
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from workbench.endpoint.child import stop_with_input
+    from workbench.endpoint.server import Serving
+    from workbench.endpoint.service import serve
+    from workbench.endpoint.settings import Settings
+
+    given = vars(options)
+    settings = Settings(**_picked(Settings, given | {"faults": tuple(options.fault)}))
+    serving = Serving(**_picked(Serving, given))
     # SIGTERM before the server listens, or once it has stopped, is a clean end too.
     signal.signal(signal.SIGTERM, _leave)
-    serve(settings, options.host, options.port, stop_with_stdin=options.stop_with_stdin)
+    serve(settings, serving, attend=stop_with_input if options.stop_with_stdin else None)
     return 0
+
+
+def _picked(record: type[Any], given: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: given[field.name] for field in dataclasses.fields(record)}
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

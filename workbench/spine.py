@@ -5,6 +5,7 @@ The one module that knows both sides: it starts the endpoint and hands out clien
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -12,7 +13,10 @@ from typing import Protocol, Self
 from workbench.client import Client
 from workbench.clock import LessonClock, wall_clock
 from workbench.connection import Connection
-from workbench.endpoint.server import ServerProcess, Settings, as_instant
+from workbench.endpoint.faults import Fault, Faults
+from workbench.endpoint.process import ServerProcess
+from workbench.endpoint.server import Serving
+from workbench.endpoint.settings import Settings, as_instant
 from workbench.exceptions import EndpointError
 from workbench.journal import Journal
 
@@ -22,6 +26,8 @@ class _Serving(Protocol):
 
     @property
     def running(self) -> bool: ...
+
+    def ask(self, command: str, arguments: Iterable[str] = ()) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -49,15 +55,20 @@ class Endpoint:
         seed: int | str | None = None,
         policy: str = "SPINE",
         db: str = ":memory:",
+        strict: bool = False,
+        faults: Iterable[str] = (),
+        workers: int = 1,
     ) -> Self:
         """Start one in a process of its own, on a free port of loopback. It ends with this process.
 
         ``clock`` (the instant of the first request; each further one is a second later) and ``seed`` make
-        times and version ids the same in every run, for lessons. ``policy="UNPROTECTED"`` has no lock.
+        times and version ids the same in every run, for lessons. ``policy``: SPINE, R4, OPTIONAL, or
+        UNPROTECTED, which has no lock. ``db``: memory, a file, or ``postgresql://…``. ``strict`` demands the
+        headers of a live Spine; ``faults`` are as ``set_faults`` takes them; several ``workers`` share a ``db``.
         Raises ``EndpointError`` if it cannot start.
         """
-        settings = _settings(clock, seed, policy, db)
-        server = ServerProcess(settings)
+        settings = _settings(clock, seed, policy, db, strict, faults)
+        server = ServerProcess(settings, Serving(workers=workers))
         return cls(server.base_url, settings, server, Connection())
 
     @classmethod
@@ -68,12 +79,14 @@ class Endpoint:
         seed: int | str | None = None,
         policy: str = "SPINE",
         db: str = ":memory:",
+        strict: bool = False,
+        faults: Iterable[str] = (),
     ) -> Self:
         """The same application without a socket or a process: what its clients send never leaves Python."""
         from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 
-        settings = _settings(clock, seed, policy, db)
-        adapter = InProcessAdapter(settings.application(BASE_URL))
+        settings = _settings(clock, seed, policy, db, strict, faults)
+        adapter = InProcessAdapter(settings.application(BASE_URL), Faults(settings.faults, seed=settings.seed))
         # Nothing leaves Python, so writing needs nobody's yes.
         return cls(BASE_URL, settings, adapter, Connection(adapter=adapter, allow_writes=True))
 
@@ -90,6 +103,24 @@ class Endpoint:
             timed=not self._lesson,
             embedded=True,
         )
+
+    def reset(self) -> None:
+        """Return to the stories' start: their resources at their first versions, and nothing else.
+
+        The journal keeps what happened, the clock goes on.
+        """
+        self._serving.ask("reset")
+
+    def set_faults(self, *faults: str) -> None:
+        """Let these things go wrong from now on; none: everything goes well again.
+
+        A fault is written ``KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]``, for example
+        ``drop-answer:update:times=1``. Kinds: ``latency``, ``refuse``, ``drop-request``, ``drop-answer``,
+        ``slow-body``, ``cut-body``. Raises ``BadInput`` for one that cannot be read.
+        """
+        for fault in faults:
+            Fault.read(fault)
+        self._serving.ask("faults", faults)
 
     def stop(self) -> None:
         """End it; what it kept in memory is gone, what it kept in a file stays."""
@@ -108,5 +139,14 @@ class Endpoint:
         return f"<Endpoint: embedded Spine, policy {self.policy}>"
 
 
-def _settings(clock: datetime | str | None, seed: int | str | None, policy: str, db: str) -> Settings:
-    return Settings(policy=policy, clock=as_instant(clock), seed=None if seed is None else str(seed), db=db)
+def _settings(
+    clock: datetime | str | None, seed: int | str | None, policy: str, db: str, strict: bool, faults: Iterable[str]
+) -> Settings:
+    return Settings(
+        policy=policy,
+        clock=as_instant(clock),
+        seed=None if seed is None else str(seed),
+        db=db,
+        strict=strict,
+        faults=tuple(faults),
+    )

@@ -7,7 +7,7 @@ from spinekit import Held, Service, plain_session
 
 from workbench import Endpoint
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
-from workbench.endpoint.server import Settings
+from workbench.endpoint.settings import Settings
 
 
 @pytest.fixture(scope="session")

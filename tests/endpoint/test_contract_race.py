@@ -18,7 +18,7 @@ from spinekit import Held, Service, a_list, plain_session
 
 from workbench import Endpoint
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
-from workbench.endpoint.server import Settings
+from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store, Stored
 
 THREADS = 16

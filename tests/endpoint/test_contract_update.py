@@ -240,7 +240,7 @@ UNLISTED = [
     ("PUT", "List?_id={id}"),
     ("DELETE", "List?_id={id}"),
     ("PATCH", "List"),
-    ("POST", "List/_search"),
+    ("PUT", "List/_search"),
     ("POST", ""),
     ("GET", ""),
     ("GET", "?_type=List"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.endpoint.server import Settings
-from workbench.endpoint.store import MEMORY, Store, Stored
+from workbench.endpoint.settings import Settings
+from workbench.endpoint.store import MEMORY, Page, Store, Stored
 from workbench.exceptions import EndpointError
 from workbench.rules.search import Query
 
@@ -34,7 +34,7 @@ def test_what_is_inserted_is_read(store: Store) -> None:
 
 def test_nothing_is_there_before(store: Store) -> None:
     assert store.read("List", "x") is None
-    assert store.search("List", Query()) == (0, [])
+    assert store.search("List", Query()) == Page(0, [], more=False)
 
 
 @pytest.mark.parametrize("logical_id", ["x", "X", "'; DROP TABLE resource; --", "%", "_", "a" * 64])
@@ -82,13 +82,13 @@ def test_a_deleted_resource_keeps_its_place(store: Store) -> None:
     assert not store.insert("List", "x", first())
     assert not store.swap("List", "x", "2", first(b"back", "3"))
     assert not store.swap("List", "x", "1", first(b"back", "3"))
-    assert store.search("List", Query()) == (0, [])
+    assert store.search("List", Query()) == Page(0, [], more=False)
     assert store.read("List", "x") == gone
 
 
 def test_an_empty_body_is_a_body(store: Store) -> None:
     store.insert("List", "x", first(b""))
-    assert store.search("List", Query())[0] == 1
+    assert store.search("List", Query()).total == 1
     assert store.swap("List", "x", "1", first(b"", "2"))
 
 
@@ -108,6 +108,11 @@ SEARCHES = [
     (Query(spans=[(None, day(2))]), 1, "a"),
     (Query(spans=[(day(2), day(3))]), 1, "b"),
     (Query(spans=[(day(2), None), (None, day(4))]), 2, "cb"),
+    (Query(oldest_first=True), 4, "abcd"),
+    (Query(after=(day(3), "c")), 4, "ba"),
+    (Query(after=(day(3), "b")), 4, "cba"),
+    (Query(after=(day(3), "d"), count=1), 4, "b"),
+    (Query(after=(day(2), "b"), oldest_first=True), 4, "cd"),
     (Query(ids=[frozenset("abc")], spans=[(day(2), None)], count=1), 2, "c"),
 ]
 
@@ -120,14 +125,14 @@ def test_a_search(store: Store, query: Query, total: int, ids: str) -> None:
     store.insert("List", "gone", first())
     store.swap("List", "gone", "1", Stored("2", day(9), None))
     found = store.search("List", query)
-    assert (found[0], "".join(logical_id for logical_id, _ in found[1])) == (total, ids)
-    assert all(stored.body == logical_id.encode() for logical_id, stored in found[1])
+    assert (found.total, "".join(logical_id for logical_id, _ in found.found)) == (total, ids)
+    assert all(stored.body == logical_id.encode() for logical_id, stored in found.found)
 
 
 def test_of_the_same_moment_the_ids_decide(store: Store) -> None:
     for logical_id in "cab":
         store.insert("List", logical_id, first())
-    assert [logical_id for logical_id, _ in store.search("List", Query())[1]] == ["a", "b", "c"]
+    assert [logical_id for logical_id, _ in store.search("List", Query()).found] == ["a", "b", "c"]
 
 
 def test_a_file_keeps_what_is_stored(tmp_path: Path) -> None:
@@ -177,7 +182,7 @@ def test_the_stories_are_told_once(tmp_path: Path) -> None:
 def newer(path: Path) -> None:
     Store(str(path)).close()
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE setting SET value = '2' WHERE name = 'schema_version'")
+        connection.execute("UPDATE setting SET value = '99' WHERE name = 'schema_version'")
 
 
 def unreadable_settings(path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from workbench.rules import update
 from workbench.rules.outcome import Issue
 from workbench.rules.resource import without_version
-from workbench.rules.update import POLICIES, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
+from workbench.rules.update import OPTIONAL, POLICIES, R4, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
 
 BODY = b'{"resourceType":"List","id":"1","status":"current"}'
 FHIR_JSON = "application/fhir+json"
@@ -15,6 +15,9 @@ CURRENT = 'W/"25777f7d-27bc"'
 
 PRECONDITION = (412, "structure", "PRECONDITION_FAILED")
 STALE = (409, "conflict", "RESOURCE_VERSION_MISMATCH")
+MISSING_IN_R4 = (400, "required", "MISSING_OR_INVALID_HEADER")
+MALFORMED_IN_R4 = (400, "invalid", "MISSING_OR_INVALID_HEADER")
+STALE_IN_R4 = (412, "conflict", "RESOURCE_VERSION_MISMATCH")
 
 
 def no_complaint(_type: str, _resource: dict[str, Any]) -> tuple[Issue, ...]:
@@ -47,9 +50,12 @@ def answer(found: object) -> tuple[int, str, str]:
 
 
 def test_the_policies() -> None:
-    assert set(POLICIES) == {"SPINE", "UNPROTECTED"}
+    assert set(POLICIES) == {"SPINE", "R4", "OPTIONAL", "UNPROTECTED"}
     assert SPINE.refuses == {Lock.MISSING: PRECONDITION, Lock.MALFORMED: PRECONDITION, Lock.STALE: STALE}
+    assert R4.refuses == {Lock.MISSING: MISSING_IN_R4, Lock.MALFORMED: MALFORMED_IN_R4, Lock.STALE: STALE_IN_R4}
+    assert OPTIONAL.refuses == {Lock.MALFORMED: PRECONDITION, Lock.STALE: STALE}
     assert UNPROTECTED.refuses == {}
+    assert [policy.locks for policy in POLICIES.values()] == [True, True, False, False]
 
 
 def test_what_passes_is_the_body_as_it_was_sent() -> None:
@@ -81,6 +87,12 @@ LOCKS = [
     (SPINE, '"25777f7d-27bc"', PRECONDITION),
     (SPINE, "*", PRECONDITION),
     (SPINE, f"{CURRENT}, {CURRENT}", PRECONDITION),
+    (R4, CURRENT, "25777f7d-27bc"),
+    (R4, None, (400, "required", "MISSING_OR_INVALID_HEADER")),
+    (R4, "*", (400, "invalid", "MISSING_OR_INVALID_HEADER")),
+    (OPTIONAL, CURRENT, "25777f7d-27bc"),
+    (OPTIONAL, None, None),
+    (OPTIONAL, "*", PRECONDITION),
     (UNPROTECTED, CURRENT, None),
     (UNPROTECTED, None, None),
     (UNPROTECTED, "", None),

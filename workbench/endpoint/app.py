@@ -1,8 +1,8 @@
 """The endpoint itself: a request in, an answer out, and nothing of the transport in between.
 
 Decides with ``rules.update``, changes what is stored with one compare-and-swap. Holds no state of its
-own, so any number of threads and processes may share a database. The clock and the ids of created
-resources are handed in.
+own, so any number of threads and processes may share a database. The clock, the ids of created resources
+and what the headers must say are handed in.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import urlencode
 
 from workbench.clock import Clock
-from workbench.endpoint.capability import TYPES, statement
-from workbench.endpoint.store import Store, Stored
+from workbench.endpoint import examples
+from workbench.endpoint.capability import statement
+from workbench.endpoint.routing import BASE_PATH, CAPABILITIES, SEARCH, Call, is_form, taken_apart
+from workbench.endpoint.store import Page, Store, Stored
 from workbench.endpoint.validation import validate
 from workbench.endpoint.versions import SHAPE
 from workbench.rules import json, outcome, search, update
@@ -30,48 +31,33 @@ from workbench.rules.update import Policy, Refusal
 
 _log = logging.getLogger(__name__)
 
-BASE_PATH: Final = "/STU3"
+Gate = Callable[[Call], Refusal | None]
+"""What a call must pass before anything else is looked at: strict mode's headers, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A request, taken apart: what it is about, and the one moment at which it is answered."""
-
-    request: Request
-    steps: tuple[str, ...]
-    parameters: Sequence[tuple[str, str]]
-    now: datetime
-
-    def header(self, name: str) -> str | None:
-        return self.request.headers.get(name)
-
-    @property
-    def method(self) -> str:
-        return "GET" if self.request.method == "HEAD" else self.request.method
-
-    @property
-    def resource_type(self) -> str:
-        return self.steps[0]
-
-    @property
-    def logical_id(self) -> str:
-        return self.steps[1]
-
-    @property
-    def name(self) -> str:
-        """What the request is about, relative to the base: ``List`` or ``List/744e…``."""
-        return "/".join(self.steps)
+def open_gate(_call: Call) -> None:
+    """Let every call through."""
 
 
 class Application:
     """One endpoint: where it is, what it stores, by which policy."""
 
-    def __init__(self, store: Store, *, base_url: str, policy: Policy, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        base_url: str,
+        policy: Policy,
+        clock: Clock,
+        new_id: Callable[[], str],
+        gate: Gate = open_gate,
+    ) -> None:
         self._store = store
         self._base_url = base_url.rstrip("/")
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
+        self._gate = gate
 
     def close(self) -> None:
         """Let go of the database."""
@@ -81,32 +67,43 @@ class Application:
         """The answer to any request whatever; never raises, never shows its insides (ERR-4)."""
         now = self._clock()
         try:
-            answer = self._route(request, now)
+            answer = self._route(taken_apart(request, now))
         except Exception:  # noqa: BLE001  # whatever it is, the client gets an OperationOutcome
             _log.exception("unforeseen error on %s", request.method)
             words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
             answer = Refusal.because(500, "processing", "INTERNAL_SERVER_ERROR", words)
         return refused(answer, now) if isinstance(answer, Refusal) else answer
 
-    def _route(self, request: Request, now: datetime) -> Response | Refusal:
-        path, _, query = request.url.partition("?")
-        if path != BASE_PATH and not path.startswith(f"{BASE_PATH}/"):
-            return update.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
-        steps = path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]
-        parameters = parse_qsl(query, keep_blank_values=True)
-        call = _Call(request, tuple(map(unquote, steps)), parameters, now)
-        if (call.method, call.steps) in (("GET", ("metadata",)), ("OPTIONS", ())):
-            return _not_acceptable(call) or self._capabilities(call)
-        interaction = _INTERACTIONS.get((call.method, len(steps)))
-        is_operation = len(steps) == 2 and call.logical_id[:1] in ("_", "$")  # such as _history
-        if interaction is None or call.resource_type not in TYPES or is_operation:
-            return update.not_implemented(f"{request.method} {path[:200]} is not in the CapabilityStatement.")
-        return _not_understood(call) or interaction(self, call)
+    def health(self) -> Response:
+        """200 while the database answers, 503 when it does not; for whoever watches over the service."""
+        try:
+            self._store.ping()
+        except Exception:  # noqa: BLE001  # that it fails is the answer
+            _log.exception("the database does not answer")
+            return refused(update.unavailable("the database does not answer."), self._clock())
+        return Response(200, Headers([("Content-Type", "application/json")]), b'{"status":"pass"}')
 
-    def _capabilities(self, call: _Call) -> Response:
+    def reset(self) -> None:
+        """Return to the start: the stories as they are told, and nothing else (their ids and versions included)."""
+        self._store.reset(examples.rows())
+
+    def _route(self, call: Call) -> Response | Refusal:
+        refusal = self._gate(call)
+        if refusal:
+            return refusal
+        if call.steps is None:
+            return update.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
+        if call.interaction is None:
+            path = call.request.url.partition("?")[0]
+            return update.not_implemented(f"{call.request.method} {path[:200]} is not in the CapabilityStatement.")
+        if call.interaction == CAPABILITIES:
+            return _not_acceptable(call) or self._capabilities(call)
+        return _not_understood(call) or _SERVES[call.interaction](self, call)
+
+    def _capabilities(self, call: Call) -> Response:
         return _respond(200, call.now, body=_written(statement(self._base_url, self._policy)))
 
-    def _read(self, call: _Call) -> Response | Refusal:
+    def _read(self, call: Call) -> Response | Refusal:
         stored = self._store.read(call.resource_type, call.logical_id)
         if stored is None:
             return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
@@ -116,16 +113,22 @@ class Application:
             return _respond(304, call.now, stored)
         return _respond(200, call.now, stored, body=stored.body)
 
-    def _search(self, call: _Call) -> Response | Refusal:
+    def _search(self, call: Call) -> Response | Refusal:
+        if call.request.method == "POST" and not is_form(call.request):
+            return update.unsupported(415, "a search that is sent by POST is application/x-www-form-urlencoded.")
         query = search.read_query(call.parameters)
         if isinstance(query, Refusal):
             return query
-        total, found = self._store.search(call.resource_type, query)
+        page = self._store.search(call.resource_type, query)
         base = f"{self._base_url}/{call.resource_type}"
-        link = base + (f"?{urlencode(call.parameters)}" if call.parameters else "")
-        return _respond(200, call.now, body=_searchset(base, link, total, found))
+        links = [("self", call.parameters)]
+        if page.more and page.found:
+            last_id, last = page.found[-1]
+            begins = search.place(last.last_updated, last_id)
+            links.append(("next", [(name, value) for name, value in call.parameters if name != begins[0]] + [begins]))
+        return _respond(200, call.now, body=_searchset(base, links, page))
 
-    def _create(self, call: _Call) -> Response | Refusal:
+    def _create(self, call: Call) -> Response | Refusal:
         checked = update.check_create(
             call.resource_type, call.header("Content-Type"), call.request.body, validate=validate
         )
@@ -138,7 +141,7 @@ class Application:
             if self._store.insert(call.resource_type, logical_id, new):
                 return self._accepted(201, call, f"{call.resource_type}/{logical_id}", new)
 
-    def _update(self, call: _Call) -> Response | Refusal:
+    def _update(self, call: Call) -> Response | Refusal:
         checked = update.check_update(
             call.resource_type,
             call.logical_id,
@@ -159,7 +162,7 @@ class Application:
             )
         return new if isinstance(new, Refusal) else self._accepted(200, call, call.name, new)
 
-    def _delete(self, call: _Call) -> Response | Refusal:
+    def _delete(self, call: Call) -> Response | Refusal:
         lock = update.check_lock(call.header("If-Match"), self._policy)
         if isinstance(lock, Refusal):
             return lock
@@ -168,7 +171,7 @@ class Application:
             return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
         return gone if isinstance(gone, Refusal) else _respond(204, call.now)
 
-    def _swap(self, call: _Call, expected: str | None, made: Callable[[str], Stored]) -> Stored | Refusal | None:
+    def _swap(self, call: Call, expected: str | None, made: Callable[[str], Stored]) -> Stored | Refusal | None:
         """Replace version ``expected`` by what ``made`` makes of the next version id; ``None``: never assigned.
 
         Without a lock (``expected`` is ``None``) the current version is looked up and replaced whatever
@@ -190,7 +193,7 @@ class Application:
                 return refusal
             expected = found.version_id
 
-    def _accepted(self, status: int, call: _Call, name: str, new: Stored) -> Response:
+    def _accepted(self, status: int, call: Call, name: str, new: Stored) -> Response:
         """The answer to an accepted write, as ``Prefer`` would have it (PRF-1 to PRF-4)."""
         wanted = preferred_return(call.header("Prefer"))
         body = new.body or b"" if wanted is Return.REPRESENTATION else b""
@@ -201,14 +204,14 @@ class Application:
         return _respond(status, call.now, new, body=body, location=f"{self._base_url}/{name}")
 
 
-_INTERACTIONS: Final[Mapping[tuple[str, int], Callable[[Application, _Call], Response | Refusal]]] = {
-    ("GET", 1): Application._search,
-    ("POST", 1): Application._create,
-    ("GET", 2): Application._read,
-    ("PUT", 2): Application._update,
-    ("DELETE", 2): Application._delete,
+_SERVES: Final[Mapping[str, Callable[[Application, Call], Response | Refusal]]] = {
+    SEARCH: Application._search,
+    "create": Application._create,
+    "read": Application._read,
+    "update": Application._update,
+    "delete": Application._delete,
 }
-"""The interactions of the CapabilityStatement: method and number of steps below the base, to what serves them."""
+"""The interactions of the CapabilityStatement, to what serves them."""
 
 
 def refused(refusal: Refusal, now: datetime) -> Response:
@@ -216,27 +219,27 @@ def refused(refusal: Refusal, now: datetime) -> Response:
     return _respond(refusal.status, now, body=_written(outcome.build(refusal.issues)))
 
 
-def _not_understood(call: _Call) -> Refusal | None:
+def _not_understood(call: Call) -> Refusal | None:
     """What every interaction refuses: an id that is none, a format, a parameter or a condition not offered."""
     if call.header("If-None-Exist") is not None:
         return update.not_implemented("If-None-Exist asks for a conditional create, which is not offered.")
-    searching = call.method == "GET" and len(call.steps) == 1
+    searching = call.interaction == SEARCH
     stray = [name for name, _ in call.parameters if name != "_format" and not searching]
     return (
-        (update.check_id(call.logical_id) if len(call.steps) == 2 else None)
+        (update.check_id(call.logical_id) if len(call.steps or ()) == 2 and not searching else None)
         or _not_acceptable(call)
         or (update.bad_request(f"the parameter {update.quoted(stray[0])} means nothing here.") if stray else None)
     )
 
 
-def _not_acceptable(call: _Call) -> Refusal | None:
+def _not_acceptable(call: Call) -> Refusal | None:
     # What a body is written in is judged with the body (415); here only what may come back.
-    content_type = None if call.method in ("PUT", "POST") else call.header("Content-Type")
+    content_type = None if call.request.method in ("PUT", "POST") else call.header("Content-Type")
     asked = unacceptable(dict(call.parameters).get("_format"), call.header("Accept"), content_type)
     return update.unsupported(406, f"{asked} was asked for; this endpoint writes FHIR JSON.") if asked else None
 
 
-def _not_modified(call: _Call, stored: Stored) -> bool:
+def _not_modified(call: Call, stored: Stored) -> bool:
     """Whether the client holds this version: ``If-None-Match`` wins over ``If-Modified-Since`` (RD-2, RD-3)."""
     tags = call.header("If-None-Match")
     if tags is not None:
@@ -267,15 +270,18 @@ def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: dat
     return Stored(version_id, instant(now), _written(stamped(resource, version_id, now, logical_id=logical_id)))
 
 
-def _searchset(base: str, link: str, total: int, found: Sequence[tuple[str, Stored]]) -> bytes:
+def _searchset(base: str, links: Sequence[tuple[str, Sequence[tuple[str, str]]]], page: Page) -> bytes:
     """A searchset Bundle (SR-1); the resources go in as the bytes they are stored in, so nothing can change."""
-    head = {"resourceType": "Bundle", "type": "searchset", "total": total}
-    head["link"] = [{"relation": "self", "url": link}]
+    head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": page.total}
+    head["link"] = [
+        {"relation": relation, "url": f"{base}?{urlencode(parameters)}" if parameters else base}
+        for relation, parameters in links
+    ]
     entries = [
         f'{{"fullUrl":{json.dumps(f"{base}/{logical_id}")},"resource":'.encode()
         + (stored.body or b"null")
         + b',"search":{"mode":"match"}}'
-        for logical_id, stored in found
+        for logical_id, stored in page.found
     ]
     return _written(head)[:-1] + (b',"entry":[' + b",".join(entries) + b"]" if entries else b"") + b"}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from workbench.rules.search import PARAMETERS
-from workbench.rules.update import SPINE, Policy
+from workbench.rules.update import Policy
 
 FHIR_VERSION: Final = "3.0.2"
 
@@ -32,7 +32,13 @@ def statement(base_url: str, policy: Policy) -> dict[str, Any]:
         "fhirVersion": FHIR_VERSION,
         "acceptUnknown": "no",
         "format": ["application/fhir+json"],
-        "rest": [{"mode": "server", "resource": [_resource(name, policy) for name in TYPES]}],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": policy.in_words(),
+                "resource": [_resource(name, policy) for name in TYPES],
+            }
+        ],
     }
 
 
@@ -40,8 +46,8 @@ def _resource(name: str, policy: Policy) -> dict[str, Any]:
     return {
         "type": name,
         "interaction": [{"code": code} for code in INTERACTIONS],
-        # Without the lock versions still count up, but an update need not know the one it replaces.
-        "versioning": "versioned-update" if policy is SPINE else "versioned",
+        # Versions count up under every policy; only where the lock is demanded must an update know the one it replaces.
+        "versioning": "versioned-update" if policy.locks else "versioned",
         "readHistory": False,
         "updateCreate": False,
         "conditionalCreate": False,

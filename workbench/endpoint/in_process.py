@@ -15,21 +15,28 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from workbench.endpoint.app import BASE_PATH, Application
-from workbench.endpoint.asgi import compressed
-from workbench.rules.message import Headers, Request
+from workbench.endpoint.app import Application
+from workbench.endpoint.asgi import compressed, out_of_service
+from workbench.endpoint.commands import obey
+from workbench.endpoint.faults import Fault, Faults
+from workbench.endpoint.routing import BASE_PATH
+from workbench.rules.message import Headers, Request, Response
 from workbench.rules.wire import reason
 
 BASE_URL: Final = f"http://in-process.invalid{BASE_PATH}"
 """No such host can exist (RFC 2606), so a session without the adapter never reaches a stranger by this URL."""
 
 
+_BROKEN_OFF: Final = "Remote end closed connection without response"
+
+
 class InProcessAdapter(BaseAdapter):
     """Answers what a session sends, from an application in this process."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, faults: Faults | None = None) -> None:
         super().__init__()
         self._application = application
+        self._faults = faults or Faults()
         self.running = True
 
     def send(
@@ -43,20 +50,38 @@ class InProcessAdapter(BaseAdapter):
         fields = Headers((name, _as_text(value)) for name, value in request.headers.items())
         path = url.path + (f"?{url.query}" if url.query else "")
         asked = Request(request.method or "GET", path, fields, _as_bytes(request.body))
-        answer = compressed(self._application.answer(asked), fields)
+        fault = self._faults.strike_on(asked)
+        answer = self._answer(asked, fault)
         body = b"" if request.method == "HEAD" else answer.body
         headers = HTTPHeaderDict(answer.headers.items())
         if answer.status not in (204, 304):
             headers["Content-Length"] = str(len(answer.body))
         raw = HTTPResponse(
-            io.BytesIO(body),
+            io.BytesIO(body[: len(body) // 2] if fault and fault.kind == "cut-body" else body),
             headers=headers,
             status=answer.status,
             reason=reason(answer.status),
             preload_content=False,
             request_method=request.method,
+            enforce_content_length=True,
         )
         return _response(request, raw)
+
+    def _answer(self, asked: Request, fault: Fault | None) -> Response:
+        """The answer, or what a session raises where the fault ends the connection; time does not pass here."""
+        kind = fault.kind if fault else ""
+        if fault and kind == "refuse":
+            return out_of_service(fault)
+        if kind == "drop-request":
+            raise requests.ConnectionError(_BROKEN_OFF)
+        answer = compressed(self._application.answer(asked), asked.headers)
+        if kind == "drop-answer" or (kind == "cut-body" and not answer.body):
+            raise requests.ConnectionError(_BROKEN_OFF)
+        return answer
+
+    def ask(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Do what a server does when it is asked to; see ``commands``."""
+        obey(self._application, self._faults, command, arguments)
 
     def close(self) -> None:
         """A session that closes its adapters ends nothing: others may use the same application."""

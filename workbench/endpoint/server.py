@@ -1,129 +1,92 @@
-"""Serving the endpoint: in this process until told to stop, or in a child that ends with its parent.
+"""Serving the endpoint in this process until told to stop.
 
 uvicorn underneath, on asyncio's own loop (with 200 connections at once uvloop left some unanswered for
 seconds). The socket is bound before the server starts, so the port is known and a busy one is refused
-in words.
+in words. Several processes may serve one socket: see ``workers``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import random
+import ipaddress
 import socket
-import subprocess
+import ssl
 import sys
-import tempfile
-import threading
-import uuid
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import IO, Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
-from workbench.clock import Clock, LessonClock, wall_clock
-from workbench.endpoint.app import BASE_PATH, Application
-from workbench.endpoint.asgi import SpineProtocol, shell
-from workbench.endpoint.examples import stories
-from workbench.endpoint.store import MEMORY, Store, Stored
+from workbench.endpoint import log
+from workbench.endpoint.app import Application
+from workbench.endpoint.asgi import Shell
+from workbench.endpoint.commands import obey
+from workbench.endpoint.faults import Faults
+from workbench.endpoint.protocol import SpineProtocol
+from workbench.endpoint.routing import BASE_PATH
+from workbench.endpoint.settings import Settings
 from workbench.exceptions import BadInput, EndpointError
-from workbench.rules import json
-from workbench.rules.update import POLICIES
 
 FIRST_LINE: Final = "Spine endpoint at "
 """What ``serve`` prints first, followed by the base URL."""
+
+STOP_SECONDS: Final = 5
+"""How long requests in flight have to come to their end once the service stops."""
 
 _KEEP_ALIVE_SECONDS: Final = 600
 """Long, for a person who thinks between two requests: a connection closed just as the next one is sent leaves
 a write without an answer."""
 
 _BACKLOG: Final = 2048
-_START_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What an endpoint is started with; the same for a server, a child process and one without a socket.
+class Serving:
+    """Where and how an endpoint is reached. ``base_url``: what it calls itself, where a proxy stands before it."""
 
-    ``clock`` (an instant) and ``seed`` fix times and ids for lessons; ``None`` takes the wall's time and
-    random ids.
-    """
-
-    policy: str = "SPINE"
-    clock: str | None = None
-    seed: str | None = None
-    db: str = MEMORY
+    host: str = "127.0.0.1"
+    port: int = 0
+    base_url: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    client_ca: str | None = None
+    insecure: bool = False
+    workers: int = 1
+    log_format: str = "none"
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise BadInput(f"There is no policy {self.policy!r}; there are {', '.join(sorted(POLICIES))}.")
-        if self.clock is not None:
-            LessonClock(self.clock)
-        try:
-            (self.seed or "").encode()
-        except UnicodeEncodeError:
-            raise BadInput("The seed is not readable text; any word or number will do.") from None
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise BadInput("TLS needs both a certificate and its key; give --tls-cert and --tls-key.")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise BadInput("Client certificates need TLS; give --tls-cert and --tls-key beside --client-ca.")
+        if self.workers < 1:
+            raise BadInput("An endpoint has at least one worker.")
+        if self.log_format not in log.FORMATS:
+            raise BadInput(f"There is no log format {self.log_format!r}; there are {', '.join(log.FORMATS)}.")
+        if not _is_loopback(self.host) and self.tls_cert is None and not self.insecure:
+            raise BadInput(
+                f"{self.host} is open to other machines: give --tls-cert and --tls-key, or --insecure if that is meant."
+            )
+        if self.base_url is not None and not _is_base_url(self.base_url):
+            raise BadInput(
+                f"The base URL {self.base_url!r} cannot be used; write one like https://spine.example{BASE_PATH}."
+            )
 
-    def application(self, base_url: str) -> Application:
-        """The application with these settings, its stories stored."""
-        store = Store(self.db, seed=self.seed)
-        _tell_stories(store)
-        clock: Clock = LessonClock(self.clock) if self.clock is not None else wall_clock
-        return Application(store, base_url=base_url, policy=POLICIES[self.policy], clock=clock, new_id=_ids(self.seed))
-
-
-def _tell_stories(store: Store) -> None:
-    """Store the examples that are not there yet; one that a user has changed or deleted stays as it is."""
-    for resource in stories():
-        meta = resource["meta"]
-        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode())
-        store.insert(resource["resourceType"], resource["id"], stored)
-
-
-def _ids(seed: str | None) -> Callable[[], str]:
-    """The ids of created resources: random UUIDs, or with a seed the same ones every time."""
-    if seed is None:
-        return lambda: str(uuid.uuid4())
-    numbers = random.Random(seed)  # noqa: S311  # the same every time is what a seed is for
-    return lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4))
+    def url_at(self, port: int) -> str:
+        """The base URL of an endpoint that listens on this port."""
+        if self.base_url is not None:
+            return self.base_url.rstrip("/")
+        # Listening everywhere is not an address that anybody could go to.
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{'https' if self.tls_cert else 'http'}://{authority}{BASE_PATH}"
 
 
-def serve(settings: Settings, host: str, port: int, *, stop_with_stdin: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM (or until standard input closes); prints the base URL first.
-
-    Raises ``EndpointError`` for a port or a database that cannot be used.
-    """
-    listening = _listen(host, port)
-    base_url = f"http://{_authority(host, listening.getsockname()[1])}{BASE_PATH}"
-    try:
-        application = settings.application(base_url)
-    except EndpointError:
-        listening.close()
-        raise
-    config = uvicorn.Config(
-        shell(application),
-        http=SpineProtocol,
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
-    if stop_with_stdin:
-        threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
-    print(f"{FIRST_LINE}{base_url}", flush=True)  # noqa: T201
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly and raises it again
-        server.run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> socket.socket:
+def listen(serving: Serving) -> socket.socket:
+    """A socket that listens; raises ``EndpointError`` for an address that cannot be used."""
+    host, port = serving.host, serving.port
     if not host:
         raise EndpointError("Which address should it listen on? Give one, such as 127.0.0.1.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -144,79 +107,87 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+class Server:
+    """One process's share of an endpoint: an application and its faults behind a socket that listens."""
 
-
-def _stop_at_end_of_input(server: uvicorn.Server) -> None:
-    with contextlib.suppress(OSError):
-        while os.read(0, 1024):
-            pass
-    server.should_exit = True
-
-
-class ServerProcess:
-    """An endpoint in a child process of its own, on a free port of loopback.
-
-    The child stops when its standard input closes, and that happens however this process ends.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        """Start it and wait until it listens; raises ``EndpointError`` with the child's own words if it cannot."""
-        self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long-lived as the child
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "workbench", *_arguments(settings)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
+    def __init__(self, settings: Settings, serving: Serving, base_url: str) -> None:
+        """Open the database and read the certificates; raises ``EndpointError`` for what cannot be used."""
+        log.configure(serving.log_format)
+        _raise_the_limit_of_connections()
+        self._faults = Faults(settings.faults, seed=settings.seed)
+        self._application: Application = settings.application(base_url)
+        config = uvicorn.Config(
+            Shell(self._application, self._faults),
+            http=SpineProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            **_tls(serving),
         )
-        self.base_url = self._first_line()
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError is one
+            self._application.close()
+            why = error.strerror or "they do not belong together, or are not in PEM"
+            raise EndpointError(f"The certificate, its key or the CA cannot be used: {why}.") from None
+        self._server = uvicorn.Server(config)
 
-    def _first_line(self) -> str:
-        assert self._process.stdout is not None
-        # A child that neither speaks nor ends would hold a notebook for ever.
-        watch = threading.Timer(_START_SECONDS, self._process.kill)
-        watch.start()
-        line = self._process.stdout.readline().decode().strip()
-        watch.cancel()
-        if line.startswith(FIRST_LINE):
-            return line.removeprefix(FIRST_LINE)
-        self._process.kill()
-        self._process.wait()
-        words = self._last_words()
-        self.stop()
-        raise EndpointError(f"The endpoint did not start. {words}".strip())
+    def obey(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Do what a line of standard input says; see ``commands``."""
+        obey(self._application, self._faults, command, arguments)
 
-    def _last_words(self) -> str:
-        self._words.seek(0)
-        lines = self._words.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
-
-    @property
-    def running(self) -> bool:
-        """Whether the child is still there."""
-        return self._process.poll() is None
+    def run(self, listening: socket.socket) -> None:
+        """Serve until SIGINT, SIGTERM or ``stop``; what is in flight is finished first."""
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly and raises it again
+            self._server.run(sockets=[listening])
+        self._application.close()
 
     def stop(self) -> None:
-        """Let it finish what it is answering, then end it. Does nothing if it has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._words.close()
+        """Make ``run`` end; from any thread."""
+        self._server.should_exit = True
 
 
-def _arguments(settings: Settings) -> list[str]:
-    """The settings as a command line; with equals signs, because a seed may begin with a hyphen."""
-    words = ["serve", "--stop-with-stdin", f"--policy={settings.policy}", f"--db={settings.db}"]
-    words += [f"--clock={settings.clock}"] if settings.clock is not None else []
-    return words + ([f"--seed={settings.seed}"] if settings.seed is not None else [])
+def _tls(serving: Serving) -> dict[str, Any]:
+    if serving.tls_cert is None:
+        return {}
+    options: dict[str, Any] = {"ssl_certfile": serving.tls_cert, "ssl_keyfile": serving.tls_key}
+    if serving.client_ca is not None:
+        options |= {"ssl_ca_certs": serving.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return options
 
 
-def as_instant(clock: str | datetime | None) -> str | None:
-    """A lesson clock's start as text that survives a command line; raises ``BadInput`` for one that is none."""
-    return None if clock is None else LessonClock(clock)().isoformat()
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return (
+            url.scheme in ("http", "https")
+            and bool(url.hostname)
+            and url.path.rstrip("/") == BASE_PATH
+            and not url.query
+        )
+    except ValueError:
+        return False
+
+
+def _raise_the_limit_of_connections() -> None:
+    """Let this process have as many connections as the system allows, not as many as a shell suggests."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

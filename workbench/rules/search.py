@@ -1,13 +1,14 @@
 """Search parameters: which there are, and what their values mean (SR-1; FHIR STU3 search.html).
 
-Owns: ``_id``, ``_lastUpdated`` with its prefixes, and ``_count``. A parameter that is not known is
-refused: a search that quietly leaves out a condition answers a question nobody asked.
+Owns: ``_id``, ``_lastUpdated`` with its prefixes, ``_count``, ``_sort`` and the place where a page begins.
+A parameter that is not known is refused: a search that quietly leaves out a condition answers a question
+nobody asked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,10 +17,16 @@ from workbench.rules.resource import LOGICAL_ID, instant
 from workbench.rules.update import Refusal, bad_request, quoted
 
 PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}
-"""The search parameters with their FHIR types; ``_count`` and ``_format`` shape the answer."""
+"""The search parameters with their FHIR types; the others shape the answer."""
 
 MOST_IDS: Final = 1000
-"""Ids in one ``_id`` parameter; a client that looks for more asks twice."""
+"""Ids in one search; a client that looks for more asks twice."""
+
+PAGE: Final = 100
+"""Entries on a page where ``_count`` does not say (W)."""
+
+LARGEST_PAGE: Final = 1000
+"""Entries on a page at most; a larger ``_count`` gives pages of this size (FHIR lets a server give fewer)."""
 
 Span = tuple[str | None, str | None]
 """From the first instant (included) to the second (excluded); ``None`` is open."""
@@ -29,40 +36,84 @@ _DATE = re.compile(
     r"(?P<time>T\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,6}))?)?(?:Z|[+ \-]\d\d:\d\d))?)?)?",
     re.ASCII,
 )
+_PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+ ]00:00)/([A-Za-z0-9\-.]{1,64})", re.ASCII)
 
 
 @dataclass(slots=True)
 class Query:
-    """A search, understood: each set of ids and each span must hold; ``count`` limits what comes back."""
+    """A search, understood: each set of ids and each span must hold; ``count`` is the size of a page.
+
+    ``after`` is the entry before the page, ``(last updated, id)``.
+    """
 
     ids: list[frozenset[str]] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
-    count: int | None = None
+    count: int = PAGE
+    oldest_first: bool = False
+    after: tuple[str, str] | None = None
 
 
 def read_query(parameters: Iterable[tuple[str, str]]) -> Query | Refusal:
     """Understand the parameters of a search, or refuse them naming the first that cannot be used."""
     query = Query()
     for name, value in parameters:
-        if name == "_id" and (ids := _ids(value)):
-            query.ids.append(ids)
-        elif name == "_lastUpdated" and (span := read_span(value)) is not None:
-            query.spans.append(span)
-        elif name == "_count" and re.fullmatch(r"[0-9]{1,9}", value):
-            query.count = int(value)
-        elif name in ("_id", "_lastUpdated", "_count"):
+        if name == "_format":
+            continue
+        if name not in _READERS:
+            known = ", ".join(sorted(set(_READERS) - {_PAGE_PARAMETER}))
+            return bad_request(f"the search parameter {quoted(name)} is not known; there are {known}.")
+        if not _READERS[name](query, value):
             return bad_request(f"the search parameter {name} cannot have the value {quoted(value)}.")
-        elif name != "_format":
-            return bad_request(
-                f"the search parameter {quoted(name)} is not known; there are _id, _lastUpdated and _count."
-            )
+    if sum(map(len, query.ids)) > MOST_IDS:
+        return bad_request(f"a search takes {MOST_IDS} ids at most; ask in parts.")
     return query
 
 
-def _ids(value: str) -> frozenset[str]:
-    """The ids a value names; none at all where one of them is no id, or there are too many."""
+def place(last_updated: str, logical_id: str) -> tuple[str, str]:
+    """The parameter of the page that begins after this entry; it belongs to the endpoint, not to its clients."""
+    return _PAGE_PARAMETER, f"{last_updated}/{logical_id}"
+
+
+def _read_ids(query: Query, value: str) -> bool:
     ids = frozenset(value.split(",", MOST_IDS))
-    return ids if all(map(LOGICAL_ID.fullmatch, ids)) else frozenset()
+    query.ids.append(ids)
+    return all(map(LOGICAL_ID.fullmatch, ids))
+
+
+def _read_last_updated(query: Query, value: str) -> bool:
+    span = read_span(value)
+    query.spans += [span] if span else []
+    return span is not None
+
+
+def _read_count(query: Query, value: str) -> bool:
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        return False
+    query.count = min(int(value), LARGEST_PAGE)
+    return True
+
+
+def _read_sort(query: Query, value: str) -> bool:
+    query.oldest_first = value == "_lastUpdated"
+    return value in ("_lastUpdated", "-_lastUpdated")
+
+
+def _read_place(query: Query, value: str) -> bool:
+    found = _PLACE.fullmatch(value)
+    # An unescaped plus sign arrives as a space.
+    query.after = (found[1].replace(" ", "+"), found[2]) if found else None
+    return found is not None
+
+
+_PAGE_PARAMETER: Final = "_page"
+_READERS: Final[Mapping[str, Callable[[Query, str], bool]]] = {
+    "_id": _read_ids,
+    "_lastUpdated": _read_last_updated,
+    "_count": _read_count,
+    "_sort": _read_sort,
+    _PAGE_PARAMETER: _read_place,
+}
+"""Each parameter to what understands its value; false where it cannot be used."""
 
 
 def read_span(text: str) -> Span | None:

@@ -2,7 +2,8 @@
 
 Owns: the order of checks on a PUT and a DELETE (the contract's *Order of checks*), and the policies
 that say which state of the lock lets a write through. A policy is a table, never a branch: SPINE is
-the contract; UNPROTECTED has no lock at all and exists for the lesson that shows what is then lost.
+the contract; R4 and OPTIONAL are what other servers do; UNPROTECTED has no lock at all and exists for the
+lesson that shows what is then lost.
 
 The last three checks (exists, not deleted, version matches) cannot be made here: they are one atomic
 step of the store. ``Refusal`` for them comes from ``Policy.refusal`` once the store has said no.
@@ -64,6 +65,21 @@ class Policy:
     name: str
     refuses: Mapping[Lock, Answer]
 
+    @property
+    def locks(self) -> bool:
+        """Whether no write passes without the version it replaces: FHIR's ``versioned-update``."""
+        return Lock.MISSING in self.refuses
+
+    def in_words(self) -> str:
+        """What it answers, for the CapabilityStatement: ``A missing If-Match answers 412. …``."""
+        words = {
+            lock: f"is answered {self.refuses[lock][0]}" if lock in self.refuses else "is accepted" for lock in Lock
+        }
+        return (
+            f"Update and delete: a missing If-Match {words[Lock.MISSING]}, a malformed one {words[Lock.MALFORMED]}, "
+            f"one that names another version than the current {words[Lock.STALE]}."
+        )
+
     def refusal(self, lock: Lock, diagnostics: str) -> Refusal | None:
         """The refusal for this state of the lock; ``None`` where the policy lets the write through."""
         answer = self.refuses.get(lock)
@@ -80,10 +96,23 @@ SPINE: Final = Policy(
 )
 """The guide's own rules (UPD-6, UPD-7, UPD-8): the STU3 pair 409 and 412."""
 
+R4: Final = Policy(
+    "R4",
+    {
+        Lock.MISSING: (400, "required", "MISSING_OR_INVALID_HEADER"),
+        Lock.MALFORMED: (400, "invalid", "MISSING_OR_INVALID_HEADER"),
+        Lock.STALE: (412, "conflict", "RESOURCE_VERSION_MISMATCH"),
+    },
+)
+"""What FHIR R4 made of the pair: a stale ``If-Match`` is 412 there, a missing one 400 (see *Dialects*)."""
+
+OPTIONAL: Final = Policy("OPTIONAL", {lock: SPINE.refuses[lock] for lock in (Lock.MALFORMED, Lock.STALE)})
+"""A lock for those who use it: ``If-Match`` is kept to where it is sent, and none is accepted, as many servers do."""
+
 UNPROTECTED: Final = Policy("UNPROTECTED", {})
 """No lock: ``If-Match`` is never looked at and the last writer wins. Not a Spine endpoint; a warning."""
 
-POLICIES: Final = {policy.name: policy for policy in (SPINE, UNPROTECTED)}
+POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPROTECTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +252,11 @@ def may_not_assign(diagnostics: str) -> Refusal:
 def not_implemented(diagnostics: str) -> Refusal:
     """501: a type or an interaction that the CapabilityStatement does not list (UPD-12)."""
     return Refusal.because(501, "not-supported", "NOT_IMPLEMENTED", diagnostics)
+
+
+def unavailable(diagnostics: str) -> Refusal:
+    """503: it cannot be done now, and nothing was (W: Spine's own table has no such row)."""
+    return Refusal.because(503, "transient", "INTERNAL_SERVER_ERROR", diagnostics)
 
 
 def bad_request(diagnostics: str, *, expression: tuple[str, ...] = ()) -> Refusal:

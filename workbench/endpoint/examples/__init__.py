@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
+from workbench.endpoint.store import Stored
 from workbench.rules import json
 
 
@@ -18,3 +19,11 @@ def stories() -> Iterator[dict[str, Any]]:
     for file in sorted(resources.files(__name__).iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".json"):
             yield json.parse(file.read_bytes())
+
+
+def rows() -> Iterator[tuple[str, str, Stored]]:
+    """Each example as it is stored: its type, its id, and its version with date and JSON."""
+    for resource in stories():
+        meta = resource["meta"]
+        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode())
+        yield resource["resourceType"], resource["id"], stored

@@ -1,0 +1,119 @@
+"""Several processes behind one socket and one database: started together, replaced when one ends, stopped together.
+
+The parent serves nothing itself. It holds each worker's standard input, so that all of them stop when it
+does, however that happens; the socket stays open while a worker is replaced, so nobody is turned away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import Final
+
+from workbench.endpoint import log
+from workbench.endpoint.process import ServerProcess
+from workbench.endpoint.server import Serving
+from workbench.endpoint.settings import Settings
+from workbench.exceptions import EndpointError
+
+_log: Final = logging.getLogger("workbench.endpoint.workers")
+
+_SOON_SECONDS: Final = 5.0
+_MOST_FAILURES: Final = 5
+"""A worker that ends so often, each time within seconds, will not be mended by starting it again."""
+
+
+class Workers:
+    """The workers of one endpoint."""
+
+    def __init__(self, settings: Settings, serving: Serving, base_url: str, listening: socket.socket) -> None:
+        """Start them all; raises ``EndpointError`` if one cannot start, and then none is left."""
+        log.configure(serving.log_format)
+        self._settings, self._serving = settings, serving
+        self._base_url, self._listening = base_url, listening
+        self._ending = threading.Event()
+        self._turn = threading.Lock()
+        # Opened here first, so that what is wrong with the database is said once, and it is reset once.
+        settings.application(base_url).close()
+        self._settings = dataclasses.replace(settings, reset=False)
+        self._alone = dataclasses.replace(serving, workers=1)
+        self._workers: list[ServerProcess] = []
+        try:
+            for _ in range(serving.workers):
+                self._workers.append(self._start())
+        except EndpointError:
+            self._stop_all()
+            raise
+
+    def obey(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Have it done: a reset once, for they share the database; all else by each."""
+        arguments = tuple(arguments)
+        with self._turn:
+            for worker in self._workers[:1] if command == "reset" else self._workers:
+                worker.ask(command, arguments)
+            if command == "faults":
+                self._settings = dataclasses.replace(self._settings, faults=arguments)
+
+    def run(self, listening: socket.socket) -> None:  # noqa: ARG002  # the workers have inherited it
+        """Watch over them until SIGINT, SIGTERM or ``stop``; then let each finish what is in flight."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        watchers = [
+            threading.Thread(target=self._watch, args=(place,), daemon=True) for place in range(len(self._workers))
+        ]
+        for watcher in watchers:
+            watcher.start()
+        self._ending.wait()
+        self._stop_all()
+        for watcher in watchers:
+            watcher.join()
+
+    def stop(self) -> None:
+        """Make ``run`` end; from any thread."""
+        self._ending.set()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # Not here: the thread that is interrupted may be holding the event's own lock.
+        threading.Thread(target=self.stop).start()
+
+    def _start(self) -> ServerProcess:
+        return ServerProcess(self._settings, self._alone, descriptor=self._listening.fileno(), base_url=self._base_url)
+
+    def _watch(self, place: int) -> None:
+        """Keep one place filled."""
+        failures = 0
+        while True:
+            began = time.monotonic()
+            code = self._workers[place].wait()
+            if self._ending.is_set():
+                return
+            failures = failures + 1 if time.monotonic() - began < _SOON_SECONDS else 1
+            _log.error("worker %s ended with code %s; another takes its place", self._workers[place].pid, code)
+            if failures >= _MOST_FAILURES or not self._replace(place):
+                _log.critical("a worker cannot be kept running; the endpoint stops")
+                self.stop()
+                return
+
+    def _replace(self, place: int) -> bool:
+        with self._turn:
+            if self._ending.is_set():
+                return True
+            try:
+                self._workers[place] = self._start()
+            except EndpointError:
+                return False
+        return True
+
+    def _stop_all(self) -> None:
+        with self._turn:
+            enders = [threading.Thread(target=worker.stop) for worker in self._workers]
+            for ender in enders:
+                ender.start()
+            for ender in enders:
+                ender.join()
