@@ -172,6 +172,9 @@ def _capabilities(base_url: str) -> dict[str, Any]:
 
 
 Starter = Callable[[Path], Start]
+"""Takes a folder for what the server writes; raises ``Unavailable`` where it cannot be had."""
+
+ServerNamed = Callable[[str], Server]
 
 
 def _hapi_plain(_: Path) -> Start:

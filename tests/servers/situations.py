@@ -3,6 +3,8 @@
 Owns: the requests, and how an answer is written down. Must not know any server.
 """
 
+import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +16,9 @@ FLAG = {
     "code": {"text": "Hard of hearing"},
     "subject": {"display": "A patient who does not exist"},
 }
+
+SAYING_WHERE = ("ETag", "Last-Modified", "Location", "Content-Location")
+"""The header fields that may say which version is stored now, since when, and where."""
 
 NOBODY = "7f1c9a52-never-assigned"
 
@@ -148,3 +153,32 @@ def _body(exchange: Exchange) -> str:
         return str(exchange.resource["resourceType"])
     assert exchange.response
     return "text" if exchange.response.body else "empty"
+
+
+def carried(client: Client) -> tuple[str, ...]:
+    """Which of ``SAYING_WHERE`` an accepted update carries."""
+    it = subject(client)
+    answer = it.put(it.current).response
+    assert answer
+    return tuple(name for name in SAYING_WHERE if name in answer.headers)
+
+
+def race(base_url: str, racers: int = 8) -> dict[int, int]:
+    """How many of these clients, sending one current version at once, are answered what."""
+    it = subject(Client(base_url))
+    together = threading.Barrier(racers)
+    statuses: list[int | None] = []
+
+    def run(number: int) -> None:
+        client = Client(base_url, name=f"racer {number}")
+        edit = {**it.edited, "code": {"text": f"Edited by racer {number}"}}
+        together.wait(30)
+        statuses.append(client.update(edit, if_match=it.current).status)
+        client.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(racers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return dict(Counter(status for status in statuses if status is not None))
