@@ -26,6 +26,7 @@ from urllib3.util import Retry
 HERE = Path(__file__).parent
 DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 HELIOS = "0.2.7"
+HELIOS_NAME = f"helios-{HELIOS}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def helios(folder: Path, **environment: str) -> Start:
         build = [program("cargo"), "install", "--quiet", "--debug", *exactly, *places]
         return [build, [sys.executable, "-c", "import shutil; shutil.rmtree('target')"]]
 
-    built = fetched(f"helios-{HELIOS}", commands, minutes=90)
+    built = fetched(HELIOS_NAME, commands, minutes=90, environment={"CARGO_PROFILE_DEV_DEBUG": "false"})
     port = _free_port()
     settings = {
         "HFS_SERVER_PORT": str(port),
@@ -187,12 +188,12 @@ def _hapi_jpa(_: Path) -> Start:
 
 
 def _helios(folder: Path) -> Start:
-    costly("helios", f"helios-{HELIOS}")
+    costly("helios", HELIOS_NAME)
     return helios(folder)
 
 
 def _helios_strict(folder: Path) -> Start:
-    costly("helios", f"helios-{HELIOS}")
+    costly("helios", HELIOS_NAME)
     return helios(folder, HFS_REQUIRE_IF_MATCH="true")
 
 
