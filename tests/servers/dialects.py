@@ -19,9 +19,12 @@ class Dialect(NamedTuple):
     answers: dict[str, Answer]
     carries: tuple[str, ...]
     """Which of ``situations.SAYING_WHERE`` an accepted update carries."""
-    race: dict[int, int]
-    """Eight clients that send the same current ``If-Match`` at once: how many were answered what."""
+    race: dict[Verdict, int]
+    """What became of eight clients that sent the same current ``If-Match`` at once."""
 
+
+ONE_WINS = {Verdict.UPDATED: 1, Verdict.STALE: 7}
+NO_LOCK = {Verdict.UPDATED: 8}
 
 SPINE: dict[str, Answer] = {
     "the current version": Answer(200, Verdict.UPDATED, "changed", "empty"),
@@ -128,17 +131,73 @@ HAPI_JPA: dict[str, Answer] = {
 }
 
 
+HELIOS: dict[str, Answer] = {
+    "the current version": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "no If-Match": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "an older version": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "a version that never was": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "a version of another kind": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "bare, current": Answer(412, Verdict.UNGUARDED, "unchanged", "error conflict"),
+    "bare, older": Answer(412, Verdict.UNGUARDED, "unchanged", "error conflict"),
+    "strong, current": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "strong, older": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "a list with the current": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "a list of others": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "any version (*)": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "no tag at all": Answer(412, Verdict.UNGUARDED, "unchanged", "error conflict"),
+    "unchanged content": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "Prefer: minimal": Answer(200, Verdict.UPDATED, "changed", "empty"),
+    "Prefer: representation": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "Prefer: OperationOutcome": Answer(200, Verdict.UPDATED, "changed", "information informational"),
+    "Prefer: another": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "older, Prefer: representation": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "an id never assigned, If-Match": Answer(412, Verdict.STALE, "absent", "error conflict"),
+    "an id never assigned, no If-Match": Answer(201, Verdict.CREATED, "appeared", "Flag"),
+    "deleted, its last version": Answer(412, Verdict.STALE, "gone", "error conflict"),
+    "deleted, no If-Match": Answer(201, Verdict.CREATED, "changed", "Flag"),
+    "another id in the body": Answer(400, Verdict.REFUSED, "unchanged", "error invalid"),
+    "no id in the body": Answer(200, Verdict.UPDATED, "changed", "Flag"),
+    "half a body": Answer(400, Verdict.REFUSED, "unchanged", "error invalid"),
+    "DELETE, the current version": Answer(204, Verdict.DELETED, "gone", "empty"),
+    "DELETE, an older version": Answer(412, Verdict.STALE, "unchanged", "error conflict"),
+    "DELETE, no If-Match": Answer(204, Verdict.DELETED, "gone", "empty"),
+    "GET, an id never assigned": Answer(404, Verdict.NOT_FOUND, "absent", "error not-found"),
+    "GET, If-None-Match current": Answer(304, Verdict.NOT_MODIFIED, "unchanged", "empty"),
+}
+
+HELIOS_STRICT: dict[str, Answer] = {
+    **HELIOS,
+    "no If-Match": Answer(412, Verdict.UNGUARDED, "unchanged", "error conflict"),
+    "an id never assigned, no If-Match": Answer(412, Verdict.UNGUARDED, "absent", "error conflict"),
+    "deleted, no If-Match": Answer(412, Verdict.UNGUARDED, "gone", "error conflict"),
+    "DELETE, no If-Match": Answer(412, Verdict.UNGUARDED, "unchanged", "error conflict"),
+}
+"""The same server, told to insist on ``If-Match``: the rows that differ."""
+
+
 DIALECTS: dict[str, Dialect] = {
     "hapi-plain": Dialect(
         software=("HAPI FHIR Server", "8.4.0", "3.0.2"),
         answers=HAPI_PLAIN,
         carries=("ETag", "Content-Location"),
-        race={200: 8},
+        race=NO_LOCK,
     ),
     "hapi-jpa": Dialect(
         software=("HAPI FHIR Server", "8.4.0", "3.0.2"),
         answers=HAPI_JPA,
         carries=("ETag", "Last-Modified", "Content-Location"),
-        race={200: 1, 409: 7},
+        race=ONE_WINS,
+    ),
+    "helios": Dialect(
+        software=("Helios FHIR Server", "0.2.7", "4.0.1"),
+        answers=HELIOS,
+        carries=("ETag", "Last-Modified"),
+        race=ONE_WINS,
+    ),
+    "helios-strict": Dialect(
+        software=("Helios FHIR Server", "0.2.7", "4.0.1"),
+        answers=HELIOS_STRICT,
+        carries=("ETag", "Last-Modified"),
+        race=ONE_WINS,
     ),
 }

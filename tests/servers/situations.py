@@ -163,17 +163,17 @@ def carried(client: Client) -> tuple[str, ...]:
     return tuple(name for name in SAYING_WHERE if name in answer.headers)
 
 
-def race(base_url: str, racers: int = 8) -> dict[int, int]:
-    """How many of these clients, sending one current version at once, are answered what."""
+def race(base_url: str, racers: int = 8) -> dict[Verdict, int]:
+    """What becomes of so many clients that send one current version at once."""
     it = subject(Client(base_url))
     together = threading.Barrier(racers)
-    statuses: list[int | None] = []
+    verdicts: list[Verdict] = []
 
     def run(number: int) -> None:
         client = Client(base_url, name=f"racer {number}")
         edit = {**it.edited, "code": {"text": f"Edited by racer {number}"}}
         together.wait(30)
-        statuses.append(client.update(edit, if_match=it.current).status)
+        verdicts.append(client.update(edit, if_match=it.current).verdict)
         client.close()
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(racers)]
@@ -181,4 +181,4 @@ def race(base_url: str, racers: int = 8) -> dict[int, int]:
         thread.start()
     for thread in threads:
         thread.join()
-    return dict(Counter(status for status in statuses if status is not None))
+    return dict(Counter(verdicts))

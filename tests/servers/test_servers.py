@@ -52,6 +52,17 @@ def test_of_eight_who_send_the_same_version_at_once(name: str, server_named: Ser
     assert race(server_named(name).base_url) == DIALECTS[name].race
 
 
+def test_the_pages_columns_are_the_servers() -> None:
+    assert f"| what is sent | the embedded endpoint | {' | '.join(DIALECTS)} |" in PAGE.splitlines()
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_page_names_the_server_and_its_version(name: str) -> None:
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
+    if name != "helios-strict":  # "the same" as helios
+        assert all(part.removesuffix(" Server") in row for part in DIALECTS[name].software)
+
+
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_the_page_says_the_same(situation: str) -> None:
     cells = [str(table[situation]) for table in (SPINE, *(dialect.answers for dialect in DIALECTS.values()))]
