@@ -8,7 +8,7 @@ READY := $(VENV)/.spine-workbench-ready
 FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 
-.PHONY: lab app test check setup bench clean
+.PHONY: lab app test soak check setup bench clean
 
 lab: $(READY)
 	$(BIN)/spine-workbench lab $(NOTEBOOK)
@@ -18,6 +18,9 @@ app: $(READY)
 
 test: check
 	$(BIN)/python -m pytest $(TESTS)
+
+soak: $(READY)
+	$(BIN)/python -m pytest -m soak -s --durations=0 tests
 
 check: $(READY)
 	$(BIN)/ruff format --check .

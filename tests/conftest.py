@@ -1,9 +1,11 @@
 """What every test may use: a running endpoint, one without a socket, and how Hypothesis behaves here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres import cluster
 
 from workbench import Endpoint
 
@@ -41,3 +43,19 @@ def spine_in_process() -> Iterator[Endpoint]:
     """An endpoint without a socket, fresh for each test, with the same ids and times every time."""
     with Endpoint.in_process(clock=LESSON_CLOCK, seed=1) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def new_database() -> Iterator[Callable[[], str]]:
+    """Make an empty database on a real PostgreSQL server of the tests' own, and give its address."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def shared_db(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database that several processes can share: each kind there is."""
+    if request.param == "file":
+        return str(tmp_path / "spine.db")
+    made: str = request.getfixturevalue("new_database")()
+    return made

@@ -89,7 +89,8 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 _SERVE_EXAMPLES = """Example: spine-workbench serve --port 8080 --db spine.db
 Example: spine-workbench serve --policy R4 --fault drop-answer:update:share=0.2
-Example: spine-workbench serve --host 0.0.0.0 --port 8443 --workers 4 --db postgresql://spine@db/spine --tls-cert spine.pem --tls-key spine.key
+Example: spine-workbench serve --db postgresql://spine@db/spine --workers 4
+Example: spine-workbench serve --host 0.0.0.0 --port 8443 --tls-cert spine.pem --tls-key spine.key
 
 faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
   latency refuse drop-request drop-answer slow-body cut-body"""
@@ -97,8 +98,8 @@ faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
 
 def _serve(options: argparse.Namespace) -> int:
     from workbench.endpoint.child import stop_with_input
-    from workbench.endpoint.server import Serving
     from workbench.endpoint.service import serve
+    from workbench.endpoint.serving import Serving
     from workbench.endpoint.settings import Settings
 
     given = vars(options)

@@ -15,7 +15,7 @@ from workbench.clock import LessonClock, wall_clock
 from workbench.connection import Connection
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.server import Serving
+from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings, as_instant
 from workbench.exceptions import EndpointError
 from workbench.journal import Journal

@@ -12,6 +12,7 @@ CONTRACT = [
     *("ERR-1", "ERR-2", "ERR-3", "ERR-4"),
     *("RD-1", "RD-2", "RD-3", "RD-4", "CR-1", "CR-2", "DL-1", "DL-2", "SR-1", "CAP-1", "VER-1"),
     *("FMT-1", "FMT-2", "FMT-3"),
+    *("HDR-1", "HDR-2", "HDR-3", "HDR-4", "HDR-5"),
 ]
 """The rule ids of the contract's tables, in their order."""
 

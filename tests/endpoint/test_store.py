@@ -1,15 +1,19 @@
-"""One suite for every store: in memory and on a file; and what a file adds, or must refuse."""
+"""One suite for every store: in memory, on a file, on PostgreSQL; and what sharing one adds, or it must refuse."""
 
 import sqlite3
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from workbench.endpoint.schema import SCHEMA_VERSION
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import MEMORY, Page, Store, Stored
-from workbench.exceptions import EndpointError
+from workbench.endpoint.versions import VersionIds
+from workbench.exceptions import BadInput, EndpointError
 from workbench.rules.search import Query
 
 AT = "2018-05-25T16:09:50.000+00:00"
@@ -19,11 +23,12 @@ def first(text: bytes = b"{}", version: str = "1", at: str = AT) -> Stored:
     return Stored(version, at, text)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(MEMORY if request.param == "memory" else str(tmp_path / "spine.db"))
-    yield opened
-    opened.close()
+    addresses = {"memory": lambda: MEMORY, "file": lambda: str(tmp_path / "spine.db")}
+    address = addresses.get(request.param) or request.getfixturevalue("new_database")
+    with closing(Store(address())) as opened:
+        yield opened
 
 
 def test_what_is_inserted_is_read(store: Store) -> None:
@@ -135,27 +140,138 @@ def test_of_the_same_moment_the_ids_decide(store: Store) -> None:
     assert [logical_id for logical_id, _ in store.search("List", Query()).found] == ["a", "b", "c"]
 
 
-def test_a_file_keeps_what_is_stored(tmp_path: Path) -> None:
-    path = str(tmp_path / "spine.db")
-    with closing(Store(path, seed="1")) as one:
+def test_the_pages_of_a_search_are_the_whole_of_it(store: Store) -> None:
+    for number in range(25):
+        store.insert("List", f"id-{number:02}", first(b"{}", "1", day(1 + number // 4)))
+    for oldest_first in (False, True):
+        whole = [key for key, _ in store.search("List", Query(oldest_first=oldest_first)).found]
+        paged, query = [], Query(count=4, oldest_first=oldest_first)
+        more = True
+        while more:
+            page = store.search("List", query)
+            paged += [key for key, _ in page.found]
+            last_id, last = page.found[-1]
+            query.after, more = (last.last_updated, last_id), page.more
+        assert paged == whole
+        assert len(whole) == 25
+
+
+def test_a_reset_leaves_what_it_is_given_and_nothing_else(store: Store) -> None:
+    store.insert("List", "x", first())
+    store.insert("Flag", "f", first())
+    store.swap("Flag", "f", "1", Stored("2", AT, None))
+    store.reset([("Flag", "f", first(b"again"))])
+    assert store.read("List", "x") is None
+    assert store.read("Flag", "f") == first(b"again")
+
+
+def test_a_store_that_is_there_answers_a_ping(store: Store) -> None:
+    store.ping()
+
+
+def test_what_is_stored_is_kept(shared_db: str) -> None:
+    with closing(Store(shared_db, seed="1")) as one:
         one.insert("List", "x", first())
         one.insert("List", "gone", first())
         one.swap("List", "gone", "1", Stored("2", AT, None))
         key = one.versions.first("List/x")
-    with closing(Store(path, seed="another")) as two:
+    with closing(Store(shared_db, seed="another")) as two:
         assert two.read("List", "x") == first()
         assert two.read("List", "gone") == Stored("2", AT, None)
         assert two.versions.first("List/x") == key
 
 
-def test_two_stores_on_one_file_see_the_same(tmp_path: Path) -> None:
-    path = str(tmp_path / "spine.db")
-    with closing(Store(path)) as one, closing(Store(path)) as two:
+def test_two_stores_on_one_database_see_the_same(shared_db: str) -> None:
+    with closing(Store(shared_db)) as one, closing(Store(shared_db)) as two:
         one.insert("List", "x", first())
         assert two.swap("List", "x", "1", first(b"two", "2"))
         assert not one.swap("List", "x", "1", first(b"one", "2"))
         assert one.read("List", "x") == first(b"two", "2")
         assert one.versions.first("List/x") == two.versions.first("List/x")
+
+
+VERSION_1 = {
+    "sqlite": """
+        CREATE TABLE resource (
+            type VARCHAR NOT NULL, id VARCHAR NOT NULL, version_id VARCHAR NOT NULL,
+            last_updated VARCHAR NOT NULL, body BLOB, PRIMARY KEY (type, id));
+        CREATE INDEX by_last_updated ON resource (type, last_updated);
+        CREATE TABLE setting (name VARCHAR NOT NULL, value VARCHAR NOT NULL, PRIMARY KEY (name));
+    """,
+}
+VERSION_1["postgresql"] = VERSION_1["sqlite"].replace("BLOB", "BYTEA")
+"""The tables as the first version made them."""
+
+
+@contextmanager
+def plainly(address: str) -> Iterator[sa.Connection]:
+    """The database without a store."""
+    url = address.replace("postgresql:", "postgresql+psycopg:") if "://" in address else f"sqlite:///{address}"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def test_a_database_of_an_older_version_is_upgraded(shared_db: str) -> None:
+    with plainly(shared_db) as old:
+        for statement in VERSION_1[old.dialect.name].split(";")[:-1]:
+            old.exec_driver_sql(statement)
+        old.exec_driver_sql("INSERT INTO setting VALUES ('schema_version', '1'), ('version_key', '00ff')")
+        values = {"type": "List", "id": "x", "version_id": "1", "last_updated": AT, "body": b"{}"}
+        old.execute(sa.text("INSERT INTO resource VALUES (:type, :id, :version_id, :last_updated, :body)"), values)
+    for _ in range(2):
+        with closing(Store(shared_db)) as store:
+            assert store.read("List", "x") == first()
+            assert store.search("List", Query()).total == 1
+            assert store.versions.first("List/x") == VersionIds(b"\x00\xff").first("List/x")
+    with plainly(shared_db) as upgraded:
+        indexes = {index["name"] for index in sa.inspect(upgraded).get_indexes("resource")}
+        settings = dict(upgraded.exec_driver_sql("SELECT name, value FROM setting").all())  # type: ignore[arg-type]
+    assert indexes == {"resource_pages"}
+    assert settings == {"schema_version": str(SCHEMA_VERSION), "version_key": "00ff"}
+
+
+def test_a_database_of_a_newer_version_is_left_alone(shared_db: str) -> None:
+    Store(shared_db).close()
+    with plainly(shared_db) as connection:
+        connection.exec_driver_sql("UPDATE setting SET value = '99' WHERE name = 'schema_version'")
+        connection.exec_driver_sql("ALTER TABLE resource ADD COLUMN something_new INTEGER")
+    with pytest.raises(EndpointError, match="newer spine-workbench"):
+        Store(shared_db)
+    with plainly(shared_db) as connection:
+        assert len(sa.inspect(connection).get_columns("resource")) == 6
+
+
+def test_a_server_s_other_tables_are_nobody_s_business(new_database: Callable[[], str]) -> None:
+    address = new_database()
+    with plainly(address) as connection:
+        connection.exec_driver_sql("CREATE TABLE bookmark (url TEXT)")
+    with closing(Store(address)) as store:
+        assert store.insert("List", "x", first())
+    with plainly(address) as connection:
+        connection.exec_driver_sql("DROP TABLE setting")
+        connection.exec_driver_sql("CREATE TABLE setting (b TEXT)")
+    with pytest.raises(EndpointError, match="belongs to something else"):
+        Store(address)
+
+
+NOWHERE = {
+    "postgresql://tester:hunter2@127.0.0.1:1/spine": "postgresql://tester:***@127.0.0.1:1/spine cannot be used",
+    "postgresql+psycopg://127.0.0.1:1/spine": "cannot be used",
+    "mysql://root:hunter2@127.0.0.1/spine": "no database of kind 'mysql'",
+    "postgresql://[": "cannot be used",
+    "postgresql://a:hunter2@h:port/x": "cannot be read",
+}
+
+
+@pytest.mark.parametrize(("address", "words"), NOWHERE.items(), ids=NOWHERE)
+def test_an_address_that_cannot_be_used(address: str, words: str) -> None:
+    with pytest.raises((EndpointError, BadInput)) as caught:
+        Store(address)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("name", ["a b.db", "100%.db", "what?.db", "zoë.db", "#.db"])
@@ -177,12 +293,6 @@ def test_the_stories_are_told_once(tmp_path: Path) -> None:
     Settings(db=path).application("http://127.0.0.1:1/STU3")
     with closing(Store(path)) as store:
         assert store.read(*story) == first(b"changed", "2")
-
-
-def newer(path: Path) -> None:
-    Store(str(path)).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE setting SET value = '99' WHERE name = 'schema_version'")
 
 
 def unreadable_settings(path: Path) -> None:
@@ -209,7 +319,7 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
-UNUSABLE = [newer, unreadable_settings, of_something_else, with_our_table_names, no_database, a_folder]
+UNUSABLE = [unreadable_settings, of_something_else, with_our_table_names, no_database, a_folder]
 
 
 @pytest.mark.parametrize("spoil", UNUSABLE, ids=lambda spoil: spoil.__name__.replace("_", " "))

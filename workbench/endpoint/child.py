@@ -14,8 +14,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from workbench.endpoint.server import Serving
 from workbench.endpoint.service import Running, serve
+from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import WorkbenchError
 
@@ -35,7 +35,7 @@ def main() -> int:
         settings, serving = Settings(**told["settings"]), Serving(**told["serving"])
         serve(settings, serving, inherited=inherited, attend=lambda running: _listen_to(lines, running))
     except WorkbenchError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        _say(str(error))  # in place of the line that says where it is
         return 2
     return 0
 

@@ -16,12 +16,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
+from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
 from workbench.exceptions import BadInput, EndpointError
-
-MEMORY: Final = ":memory:"
-
-SYNCHRONOUS: Final = ("NORMAL", "FULL")
-"""How far SQLite goes before a write is acknowledged; ``docs/endpoint.md`` says what each one survives."""
 
 _BUSY_SECONDS: Final = 5.0
 """How long a statement waits for another process's write before the database says that it is locked."""
@@ -44,11 +40,6 @@ class Database:
     def close(self) -> None:
         """Let go of it; what is stored stays."""
         self.engine.dispose()
-
-
-def is_shared(address: str) -> bool:
-    """Whether several processes can use the database at this address at once."""
-    return address != MEMORY
 
 
 def open_database(address: str, *, synchronous: str = "NORMAL") -> Database:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable
 from typing import IO, Any, Final
 
-from workbench.endpoint.server import FIRST_LINE, STOP_SECONDS, Serving
+from workbench.endpoint.serving import FIRST_LINE, STOP_SECONDS, Serving
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import EndpointError
 
@@ -109,7 +109,7 @@ class ServerProcess:
             return line.removeprefix(FIRST_LINE)
         self._process.kill()
         self._process.wait()
-        words = self._last_words()
+        words = line or self._last_words()
         self.stop()
         raise EndpointError(f"The endpoint did not start. {words}".strip())
 

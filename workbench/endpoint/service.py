@@ -7,10 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from workbench.endpoint.database import is_shared
-from workbench.endpoint.server import FIRST_LINE, Server, Serving, listen
-from workbench.endpoint.settings import Settings
-from workbench.endpoint.workers import Workers
+from workbench.endpoint.serving import FIRST_LINE, Serving, listen
+from workbench.endpoint.settings import MEMORY, Settings
 from workbench.exceptions import BadInput
 
 
@@ -43,21 +41,28 @@ def serve(
     listening = inherited[0] if inherited else listen(serving)
     with listening:
         base_url = inherited[1] if inherited else serving.url_at(listening.getsockname()[1])
-        running: Running
-        if serving.workers == 1:
-            running = Server(settings, serving, base_url)
-        else:
-            running = Workers(settings, serving, base_url, listening)
+        running = _running(settings, serving, base_url, listening)
         if attend:
             attend(running)
         print(f"{FIRST_LINE}{base_url}", flush=True)  # noqa: T201
         running.run(listening)
 
 
+def _running(settings: Settings, serving: Serving, base_url: str, listening: socket.socket) -> Running:
+    # Whoever only watches over workers need not load what it takes to answer.
+    if serving.workers > 1:
+        from workbench.endpoint.workers import Workers
+
+        return Workers(settings, serving, base_url, listening)
+    from workbench.endpoint.server import Server
+
+    return Server(settings, serving, base_url)
+
+
 def _check(settings: Settings, serving: Serving) -> None:
     if serving.workers == 1:
         return
-    if not is_shared(settings.db):
+    if settings.db == MEMORY:
         raise BadInput("Several workers need a database that they share; give --db a file, or postgresql://….")
     if settings.clock is not None:
         raise BadInput("A lesson's clock is one process's own; use one worker.")

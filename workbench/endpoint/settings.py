@@ -11,17 +11,21 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from workbench.clock import Clock, LessonClock, wall_clock
-from workbench.endpoint import examples
-from workbench.endpoint.app import Application, Gate, open_gate
-from workbench.endpoint.database import MEMORY, SYNCHRONOUS
 from workbench.endpoint.faults import Fault
 from workbench.endpoint.routing import CAPABILITIES, Call
-from workbench.endpoint.store import Store
 from workbench.exceptions import BadInput
 from workbench.rules.update import POLICIES, Refusal
+
+if TYPE_CHECKING:
+    from workbench.endpoint.app import Application, Gate
+
+MEMORY: Final = ":memory:"
+
+SYNCHRONOUS: Final = ("NORMAL", "FULL")
+"""How far SQLite goes before a write is acknowledged; ``docs/endpoint.md`` says what each one survives."""
 
 ASID: Final = "999999999999"
 """The embedded Spine's own accredited-system id: what ``toASID`` must name in strict mode."""
@@ -61,6 +65,11 @@ class Settings:
 
         A story that a user has changed or deleted stays as it is, unless ``reset`` says otherwise.
         """
+        # Not above: a notebook, and whoever only starts an endpoint, need not load what it takes to be one.
+        from workbench.endpoint import examples
+        from workbench.endpoint.app import Application, open_gate
+        from workbench.endpoint.store import Store
+
         store = Store(self.db, seed=self.seed, synchronous=self.synchronous)
         for row in examples.rows():
             store.insert(*row)

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.endpoint import schema
-from workbench.endpoint.database import MEMORY, keep_readers_going, no_use, open_database
+from workbench.endpoint.database import keep_readers_going, no_use, open_database
 from workbench.endpoint.schema import RESOURCE
+from workbench.endpoint.settings import MEMORY
 from workbench.endpoint.versions import VersionIds
 from workbench.exceptions import EndpointError
 from workbench.rules.search import Query
@@ -90,9 +91,9 @@ class Store:
 
     def insert(self, resource_type: str, logical_id: str, new: Stored) -> bool:
         """Store a resource under an id that was never assigned; ``False`` if it was."""
-        statement = self._insert(RESOURCE).values(_values(resource_type, logical_id, new)).on_conflict_do_nothing()
+        statement = self._insert(RESOURCE).values(_values(resource_type, logical_id, new))
         with self._connection() as connection:
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(statement.on_conflict_do_nothing().returning(_row.id)).first() is not None
 
     def swap(self, resource_type: str, logical_id: str, expected: str, new: Stored) -> bool:
         """Replace version ``expected`` by ``new`` (no body: delete it); ``False`` if it was not the current one."""

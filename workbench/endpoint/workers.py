@@ -13,12 +13,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Final
 
 from workbench.endpoint import log
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.server import Serving
+from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import EndpointError
 
@@ -39,17 +40,16 @@ class Workers:
         self._base_url, self._listening = base_url, listening
         self._ending = threading.Event()
         self._turn = threading.Lock()
-        # Opened here first, so that what is wrong with the database is said once, and it is reset once.
-        settings.application(base_url).close()
-        self._settings = dataclasses.replace(settings, reset=False)
         self._alone = dataclasses.replace(serving, workers=1)
-        self._workers: list[ServerProcess] = []
-        try:
-            for _ in range(serving.workers):
-                self._workers.append(self._start())
-        except EndpointError:
+        # The first one alone: what is wrong with the database is said once, and it is reset once.
+        self._workers = [self._start()]
+        self._settings = dataclasses.replace(settings, reset=False)
+        with ThreadPoolExecutor() as pool:
+            starts = [pool.submit(self._start) for _ in range(serving.workers - 1)]
+        self._workers += [start.result() for start in starts if start.exception() is None]
+        if len(self._workers) < serving.workers:
             self._stop_all()
-            raise
+            raise EndpointError("Not all of the endpoint's workers could be started.")
 
     def obey(self, command: str, arguments: Iterable[str] = ()) -> None:
         """Have it done: a reset once, for they share the database; all else by each."""
@@ -95,18 +95,23 @@ class Workers:
                 return
             failures = failures + 1 if time.monotonic() - began < _SOON_SECONDS else 1
             _log.error("worker %s ended with code %s; another takes its place", self._workers[place].pid, code)
-            if failures >= _MOST_FAILURES or not self._replace(place):
+            while failures < _MOST_FAILURES and not self._replace(place):
+                failures += 1
+            if failures >= _MOST_FAILURES:
                 _log.critical("a worker cannot be kept running; the endpoint stops")
                 self.stop()
                 return
 
     def _replace(self, place: int) -> bool:
+        """Start another in this place; false if it did not come up."""
         with self._turn:
             if self._ending.is_set():
                 return True
+            self._workers[place].stop()
             try:
                 self._workers[place] = self._start()
             except EndpointError:
+                _log.exception("a worker did not start")
                 return False
         return True
 

@@ -114,7 +114,34 @@ PROMISES: Final = (
     ),
     _must("FMT-2", "G", "_format overrides Accept; with neither, the request's Content-Type decides; else JSON."),
     _must("FMT-3", "G", "Accept-Encoding: gzip is honoured; a chunked request body is accepted."),
+    _must(
+        "HDR-1",
+        "G",
+        "Strict: Authorization carries an unsigned, unexpired JWT whose claims agree with the other headers, else 400.",
+    ),
+    _must("HDR-2", "G", "Strict: fromASID is missing or not twelve digits: 400 MISSING_OR_INVALID_HEADER."),
+    _must(
+        "HDR-3", "G", "Strict: toASID is missing or not twelve digits: 400; another endpoint's: 403 ASID_CHECK_FAILED."
+    ),
+    _must("HDR-4", "G", "Strict: InteractionID is missing, malformed or of another interaction or type: 400."),
+    _must("HDR-5", "G", "Strict: TraceID is missing or not a UUID: 400."),
 )
 """Every promise, in the contract's order."""
 
 BY_ID: Final = {promise.id: promise for promise in PROMISES}
+
+SOURCES: Final = {
+    "S": "Spine Core guide, Updating Resources",
+    "C": "Spine Core guide, Creating Resources",
+    "R": "Spine Core guide, Reading Resources",
+    "D": "Spine Core guide, Deleting Resources",
+    "V": "Spine Core guide, Versioning of Resources",
+    "E": "Spine Core guide, Error handling",
+    "G": "Spine Core guide, HTTP Headers",
+    "P": "NHS Personal Demographics Service API",
+    "F": "FHIR STU3, http.html",
+    "H": "RFC 9110",
+    "7240": "RFC 7240",
+    "W": "this project's own choice",
+}
+"""The sources in words, by the letters that a promise names them by."""

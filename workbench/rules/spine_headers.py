@@ -107,7 +107,7 @@ def _lifetime(claims: dict[str, Any], now: datetime) -> Iterator[str]:
 
 def _agreement(claims: dict[str, Any], headers: Headers, asked: Asked) -> Iterator[str]:
     system, sender = claims["requesting_system"], headers.get("fromASID")
-    if system != f"{ASID_SYSTEM}{sender}":
+    if _ASID.fullmatch(sender or "") and system != f"{ASID_SYSTEM}{sender}":
         yield f"requesting_system of the token does not agree with fromASID; it is to be {ASID_SYSTEM}{sender}."
     if claims["sub"] != claims.get("requesting_user", system):
         yield "sub of the token is neither its requesting_user nor, without one, its requesting_system."

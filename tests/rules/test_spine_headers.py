@@ -1,0 +1,175 @@
+"""What a live Spine wants in a request's head: every field right, and then each of them wrong in every way."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from workbench.rules.message import Headers
+from workbench.rules.spine_headers import Asked, check_headers
+
+NOW = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
+ISSUED = int(NOW.timestamp())
+ASID = "999999999999"
+SENDER = "200000000115"
+SYSTEM = f"https://fhir.nhs.uk/Id/accredited-system|{SENDER}"
+USER = "https://fhir.nhs.uk/Id/sds-role-profile-id|999999999999"
+UPDATE = Asked("update", "List", NOW)
+
+CLAIMS: dict[str, Any] = {
+    "iss": "https://client.example",
+    "sub": SYSTEM,
+    "aud": "https://spine.example/STU3",
+    "exp": ISSUED + 300,
+    "iat": ISSUED,
+    "reason_for_request": "directcare",
+    "scope": "patient/*.write",
+    "requesting_system": SYSTEM,
+}
+
+
+def token(key: str | None = None, **changed: Any) -> str:
+    """A token with these claims changed; ``...`` leaves one out."""
+    claims = {name: value for name, value in (CLAIMS | changed).items() if value is not ...}
+    return jwt.encode(claims, key=key, algorithm="HS256" if key else "none")
+
+
+def headers(**changed: str | None) -> Headers:
+    """A head with everything right but what is given; ``None`` leaves a field out."""
+    fields: dict[str, str | None] = {
+        "Authorization": f"Bearer {token()}",
+        "fromASID": SENDER,
+        "toASID": ASID,
+        "InteractionID": "urn:nhs:names:services:raflags:List.write:1",
+        "TraceID": "629ea9ba-a077-4d99-b289-7a9b19fd4e03",
+    }
+    return Headers({name: value for name, value in (fields | changed).items() if value is not None})
+
+
+RIGHT = [
+    (headers(), UPDATE),
+    (headers(), Asked("create", "List", NOW)),
+    (headers(), Asked("delete", "List", NOW)),
+    (headers(Authorization=f"bearer {token()}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(sub=USER, requesting_user=USER)}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(scope='user/Flag.read patient/List.*')}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(iat=ISSUED - 200, exp=ISSUED + 1)}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(iat=ISSUED + 60, exp=ISSUED + 360)}"), UPDATE),
+    (headers(TraceID="629EA9BA-A077-4D99-B289-7A9B19FD4E03"), UPDATE),
+    (headers(), Asked(None, "", NOW)),
+    (
+        headers(
+            Authorization=f"Bearer {token(scope='patient/*.read')}",
+            InteractionID="urn:nhs:names:services:raflags:Anything.read:1",
+        ),
+        Asked("capabilities", "", NOW),
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "asked"), RIGHT)
+def test_what_passes(given: Headers, asked: Asked) -> None:
+    asked = Asked(asked.interaction, asked.resource_type, NOW)
+    if asked.interaction is None:
+        given = Headers([*given.items()])
+        assert "scope" in problems(given, asked)  # nothing that is offered is a write
+    else:
+        assert check_headers(given, asked, asid=ASID) is None
+
+
+def problems(given: Headers, asked: Asked = UPDATE) -> str:
+    refusal = check_headers(given, asked, asid=ASID)
+    assert refusal is not None
+    assert refusal.status == 400
+    assert {(issue.code, issue.spine_code) for issue in refusal.issues} == {("invalid", "MISSING_OR_INVALID_HEADER")}
+    return " ".join(issue.diagnostics for issue in refusal.issues)
+
+
+NESTED = "e30." + base64.urlsafe_b64encode(b"[" * 30_000).decode().rstrip("=") + "."
+
+WRONG = {
+    "no Authorization": (headers(Authorization=None), "Authorization is missing"),
+    "another scheme": (headers(Authorization=f"Basic {token()}"), "Authorization is not of Bearer"),
+    "no token": (headers(Authorization="Bearer"), "Authorization is not of Bearer"),
+    "not a token": (headers(Authorization="Bearer abc"), "does not carry a JWT"),
+    "not base64": (headers(Authorization="Bearer a!.b!."), "does not carry a JWT"),
+    "a list": (headers(Authorization="Bearer e30.W10."), "does not carry a JWT"),
+    "nested deep": (headers(Authorization=f"Bearer {NESTED}"), "does not carry a JWT"),
+    "signed": (headers(Authorization=f"Bearer {token(key='k' * 32)}"), "is signed"),
+    "signed in name only": (headers(Authorization=f"Bearer {token()}AAAA"), "is signed"),
+    "expired": (headers(Authorization=f"Bearer {token(iat=ISSUED - 300, exp=ISSUED)}"), "has expired"),
+    "from the future": (headers(Authorization=f"Bearer {token(iat=ISSUED + 61, exp=ISSUED + 361)}"), "in the future"),
+    "too long": (headers(Authorization=f"Bearer {token(exp=ISSUED + 301)}"), "good for 301 s"),
+    "expires before it is issued": (
+        headers(Authorization=f"Bearer {token(iat=ISSUED + 30, exp=ISSUED + 20)}"),
+        "good for -10 s",
+    ),
+    "times in words": (headers(Authorization=f"Bearer {token(exp=True)}"), "not whole seconds"),
+    "a fraction": (headers(Authorization=f"Bearer {token(exp=ISSUED + 1.5)}"), "not whole seconds"),
+    "another system": (headers(fromASID="200000000116"), "requesting_system"),
+    "another subject": (headers(Authorization=f"Bearer {token(sub='somebody')}"), "sub of the token"),
+    "a user who is not the subject": (headers(Authorization=f"Bearer {token(requesting_user=USER)}"), "sub of"),
+    "another reason": (headers(Authorization=f"Bearer {token(reason_for_request='curiosity')}"), "reason_for_request"),
+    "may only read": (headers(Authorization=f"Bearer {token(scope='patient/*.read')}"), "scope"),
+    "may write another type": (headers(Authorization=f"Bearer {token(scope='patient/Flag.write')}"), "scope"),
+    "a scope that is none": (headers(Authorization=f"Bearer {token(scope='everything')}"), "scope"),
+    "a scope that is no text": (headers(Authorization=f"Bearer {token(scope=['patient/*.write'])}"), "scope"),
+    "no fromASID": (headers(fromASID=None), "fromASID is missing"),
+    "a short fromASID": (headers(fromASID="20000000011"), "fromASID is '20000000011'"),
+    "no toASID": (headers(toASID=None), "toASID is missing"),
+    "a toASID in letters": (headers(toASID="spine"), "toASID is 'spine'"),
+    "other digits": (headers(toASID="٩" * 12), "toASID"),
+    "no InteractionID": (headers(InteractionID=None), "InteractionID is missing"),
+    "an InteractionID that is none": (headers(InteractionID="List.write"), "it has the form"),
+    "an InteractionID to read": (
+        headers(InteractionID="urn:nhs:names:services:raflags:List.read:1"),
+        "but this request is a write",
+    ),
+    "an InteractionID of another type": (
+        headers(InteractionID="urn:nhs:names:services:raflags:Flag.write:1"),
+        "but the resource is a List",
+    ),
+    "no TraceID": (headers(TraceID=None), "TraceID is missing"),
+    "a TraceID that is none": (headers(TraceID="1"), "TraceID is '1'"),
+    "two TraceIDs": (Headers([*headers().items(), ("TraceID", "629ea9ba-a077-4d99-b289-7a9b19fd4e03")]), "TraceID is"),
+}
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named(given: Headers, words: str) -> None:
+    assert words in problems(given)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("value", [..., ""])
+def test_every_claim_is_needed(claim: str, value: Any) -> None:
+    assert f"lacks {claim}." in problems(headers(Authorization=f"Bearer {token(**{claim: value})}"))
+
+
+def test_each_field_that_is_wrong_has_an_issue_of_its_own() -> None:
+    refusal = check_headers(Headers(), UPDATE, asid=ASID)
+    assert refusal is not None
+    named = [issue.diagnostics.split()[0] for issue in refusal.issues]
+    assert named == ["Authorization", "fromASID", "toASID", "InteractionID", "TraceID"]
+
+
+def test_a_message_for_somebody_else() -> None:
+    refusal = check_headers(headers(toASID="200000000199"), UPDATE, asid=ASID)
+    assert refusal is not None
+    (issue,) = refusal.issues
+    assert (refusal.status, issue.code, issue.spine_code) == (403, "forbidden", "ASID_CHECK_FAILED")
+
+
+def test_what_a_token_says_is_not_repeated() -> None:
+    planted = "planted-secret"
+    for claim in CLAIMS:
+        given = headers(Authorization=f"Bearer {token(**{claim: planted})}")
+        refusal = check_headers(given, UPDATE, asid=ASID)
+        assert refusal is None or planted not in str(refusal)
+
+
+def test_time_is_an_argument() -> None:
+    later = Asked("update", "List", NOW + timedelta(seconds=301))
+    assert "has expired" in problems(headers(), later)
