@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from workbench.client import LAST_READ as LAST_READ
     from workbench.client import Client as Client
     from workbench.clock import LESSON_START as LESSON_START
+    from workbench.conformance.check import check as check
+    from workbench.conformance.findings import Finding as Finding
+    from workbench.conformance.findings import Report as Report
+    from workbench.conformance.findings import Result as Result
     from workbench.connection import Connection as Connection
     from workbench.exceptions import BadInput as BadInput
     from workbench.exceptions import EndpointError as EndpointError
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from workbench.rules.merge import merge as merge
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
     from workbench.ui.workbench import Workbench as Workbench
@@ -50,6 +55,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "exceptions",
+    "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
@@ -58,6 +64,7 @@ _MODULES = {
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",
+    "Finding": "conformance.findings",
     "Journal": "journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
@@ -65,7 +72,10 @@ _MODULES = {
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
+    "Report": "conformance.findings",
+    "Result": "conformance.findings",
     "Side": "rules.merge",
+    "check": "conformance.check",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",
     "play": "experiments.schedule",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
 
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_lab(commands)
     _add_app(commands)
+    add_check(commands)
     return parser
 
 

@@ -131,7 +131,7 @@ def try_out(site: Site, probe: Probe) -> Finding:
 
 
 def _tried(trial: Trial, probe: Probe) -> Finding:
-    finding = Finding(probe.promise, probe.rule.level, probe.name, Result.KEPT, probe.expected)
+    finding = replace(_not_tested(probe, ""), result=Result.KEPT)
     try:
         probe.run(trial)
     except Deviation as found:
@@ -149,7 +149,8 @@ def _tried(trial: Trial, probe: Probe) -> Finding:
 
 
 def _not_tested(probe: Probe, why: str) -> Finding:
-    return Finding(probe.promise, probe.rule.level, probe.name, Result.NOT_TESTED, probe.expected, why=why)
+    about = (probe.promise, probe.rule.level, probe.name)
+    return Finding(*about, Result.NOT_TESTED, probe.expected, why=why, tries=probe.tries)
 
 
 def _shortened(exchange: Exchange) -> Exchange:

@@ -38,11 +38,11 @@ class Result(enum.Enum):
 class Finding:
     """What one probe found out about one promise.
 
-    ``expected`` is the expectation to the letter, ``observed`` what came instead of it or the same.
-    ``answer`` is the short form of it that dialects are compared by: ``"as promised"``, ``"412"``,
-    ``"200, same version"``; empty where nothing was tested. ``why`` says why it was not tested, or why it
-    counts as a deviation. ``dialect`` names the known server that answers so. ``predicted`` is the answer that
-    the profile compared with leads to expect, empty where it is not known or none was named.
+    ``tries`` says in a sentence what is tried, ``expected`` is the expectation to the letter, ``observed`` what came
+    instead of it or the same. ``answer`` is the short form of it that dialects are compared by: ``"as promised"``,
+    ``"412"``, ``"200, same version"``; empty where nothing was tested. ``why`` says why it was not tested, or why it
+    counts as a deviation. ``dialect`` names the known server that answers so. ``predicted`` is the answer that the
+    profile compared with leads to expect, empty where it is not known or none was named.
     """
 
     promise: str
@@ -55,6 +55,7 @@ class Finding:
     why: str = ""
     dialect: str = ""
     predicted: str = ""
+    tries: str = ""
     evidence: tuple[Exchange, ...] = ()
 
     @property
@@ -171,6 +172,19 @@ class Report:
             return EXIT_DEVIATES
         tested = any(finding.tested for finding in self.findings)
         return EXIT_KEPT if tested and not self.interrupted else EXIT_NOT_RUN
+
+    @property
+    def headline(self) -> str:
+        """What the check comes to, in one sentence."""
+        tested = sum(finding.tested for finding in self.findings)
+        if not tested:
+            return "Nothing could be tested."
+        number = len(self.deviations)
+        against = "what its profile leads to expect" if self.profile else "the contract"
+        if not number:
+            return f"All {tested} probes that could be tried agree with {against}."
+        verb = "deviates" if number == 1 else "deviate"
+        return f"{number} of the {tested} probes that could be tried {verb} from {against}."
 
     def of(self, promise: str) -> tuple[Finding, ...]:
         """The findings about one promise, by its id."""

@@ -47,25 +47,12 @@ def page(report: Report) -> str:
         deviating={finding.probe for finding in deviations},
         sections=_sections(report),
         fits=report.fits[:_MOST_FITS],
-        headline=headline(report),
+        headline=report.headline,
         Result=Result,
         sources=_sources,
         messages=lambda exchange: _messages(exchange, report.endpoint),
         title_of=_title_of,
     )
-
-
-def headline(report: Report) -> str:
-    """What the check comes to, in one sentence."""
-    tested = sum(finding.tested for finding in report.findings)
-    if not tested:
-        return "Nothing could be tested."
-    number = len(report.deviations)
-    against = "what its profile leads to expect" if report.profile else "the contract"
-    if not number:
-        return f"All {tested} probes that could be tried agree with {against}."
-    verb = "deviates" if number == 1 else "deviate"
-    return f"{number} of the {tested} probes that could be tried {verb} from {against}."
 
 
 @cache

@@ -52,6 +52,11 @@ class Probe:
         """The promise itself."""
         return BY_ID[self.promise]
 
+    @property
+    def tries(self) -> str:
+        """What it tries, in a sentence: the first line of its function's docstring, without its markup."""
+        return (self.run.__doc__ or "").partition("\n")[0].replace("``", "")
+
     def __repr__(self) -> str:
         return f"<Probe {self.promise} {self.name}>"
 

@@ -51,6 +51,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "why": finding.why,
         "dialect": finding.dialect,
         "predicted": finding.predicted,
+        "tries": finding.tries,
         "evidence": [as_json(exchange) for exchange in finding.evidence],
     }
 
@@ -90,7 +91,7 @@ def _read_fit(found: dict[str, Any]) -> Fit:
 def _read_finding(found: dict[str, Any]) -> Finding:
     if found["promise"] not in BY_ID:
         raise BadInput(f"There is no promise {found['promise']!r}.")
-    texts = ("probe", "expected", "observed", "answer", "why", "dialect", "predicted")
+    texts = ("probe", "expected", "observed", "answer", "why", "dialect", "predicted", "tries")
     return Finding(
         promise=found["promise"],
         level=Level(found["level"]),

@@ -101,6 +101,8 @@ class Trial:
         self.site.check_not_stopped()
         content = json.dumps(body) if isinstance(body, dict) else body
         exchange = self.client.send(method, path, headers=headers, body=content, chunked=chunked)
+        if exchange.response is None and exchange.sent and method == "POST":
+            self.site.notes.append(f"POST {path} was not answered; what it may have created was not deleted.")
         if exchange.response is None or exchange.failure:
             raise Deviation(f"no answer to {method} {path}: {exchange.failure}", "no answer")
         return exchange
@@ -151,14 +153,15 @@ class Trial:
     def own(self, answer: Exchange, mark: str) -> Held | None:
         """The resource that this answer says was created, once it is known to be there; it is deleted later."""
         path = created_path(answer) if answer.status in (200, 201) else None
-        read = self.send("GET", path) if path else None
+        # Also once the check has been ended: what was made has to be known to be deleted.
+        read = self.client.send("GET", path) if path else None
         if path is None or read is None or not holds(read, mark):
             return None
         self.made(path)
         return Held(path, read, without_version(read.resource))
 
     def made(self, path: str) -> None:
-        """Have this deleted when the probe is over: it is surely this probe's own."""
+        """Have this deleted when the probe is over, if it is there: it can only be this probe's own."""
         self._made.add(path)
         self.site.keep(path)
 
@@ -198,6 +201,13 @@ class Trial:
     def unknown_id(self) -> str:
         """An id that was never assigned."""
         return str(uuid.uuid4())
+
+    def unknown_path(self) -> str:
+        """``Type/id`` of a resource that was never there; if one appears there after all it is deleted again."""
+        path = f"{self.site.resource_type}/{self.unknown_id()}"
+        if self.site.may_write:
+            self.made(path)
+        return path
 
     # --- expecting ---
 

@@ -157,12 +157,10 @@ def update_create_is_true(trial: Trial) -> None:
         raise Untestable(f"A check cannot make a {kind}.")
     created = False
     for tag in (MADE_UP_VERSION, None):
-        path = f"{kind}/{trial.unknown_id()}"
+        path = trial.unknown_path()
         content = TEMPLATES[kind] | {"id": path.partition("/")[2]}
         answer = trial.send("PUT", path, headers={"If-Match": tag}, body=content)
-        if trial.get(path).status == 200:
-            trial.made(path)  # nobody else can have made it: the id is new
-            created = True
+        created = created or trial.get(path).status == 200
     _expect_truth(trial, "updateCreate", claimed, created, f"a PUT to a new id is answered {told(answer)}")
 
 

@@ -65,12 +65,10 @@ def _provoked(trial: Trial) -> Iterator[Exchange]:
 
 
 def _put_unknown(trial: Trial) -> Exchange:
-    kind, logical_id = trial.site.resource_type, trial.unknown_id()
+    path = trial.unknown_path()
+    kind, _, logical_id = path.partition("/")
     content = (TEMPLATES.get(kind) or {}) | {"resourceType": kind, "id": logical_id}
-    answer = trial.send("PUT", f"{kind}/{logical_id}", headers={"If-Match": MADE_UP_VERSION}, body=content)
-    if answer.status in (200, 201):
-        trial.made(f"{kind}/{logical_id}")  # nobody else can have made it: the id is new
-    return answer
+    return trial.send("PUT", path, headers={"If-Match": MADE_UP_VERSION}, body=content)
 
 
 def _name(answer: Exchange) -> str:
