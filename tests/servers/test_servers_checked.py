@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 from serverkit import ServerNamed
 
-from workbench import Client
-from workbench.conformance.check import check
+from workbench import Client, check, cli
 from workbench.conformance.findings import Report, Result
 
 Checked = Callable[[str], Report]
@@ -131,3 +130,12 @@ def test_a_server_that_locks_differs(checked: Checked) -> None:
 def test_a_server_without_a_lock_is_not_excused(checked: Checked) -> None:
     assert checked("hapi-plain")["stale-previous"].result is Result.BROKEN
     assert checked("hapi-plain")["race"].result is Result.BROKEN
+
+
+def test_one_command_names_the_server_that_answers_so(
+    server_named: ServerNamed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base_url = server_named("hapi-plain").base_url
+    assert cli.main(["check", base_url]) == 1
+    assert "answers like a plain HAPI FHIR server: " in capsys.readouterr().out
+    assert cli.main(["check", base_url, "--profile", "hapi-plain"]) == 0
