@@ -16,6 +16,7 @@ AS_PROMISED: Final = "as promised"
 
 _READ: Final = "its source and documentation, read in November 2026"
 _ASKED: Final = "HAPI FHIR 8.4.0 for DSTU3, asked with these probes in November 2026"
+_ASKED_HELIOS: Final = "Helios FHIR Server 0.2.7 for R4, asked with these probes in November 2026"
 _GUIDE: Final = "the contract"
 _STU3: Final = "the FHIR STU3 specification, http.html (Managing Resource Contention; update)"
 _R4: Final = "the FHIR R4 specification, http.html (Managing Resource Contention; update)"
@@ -168,6 +169,49 @@ _HAPI_PLAIN: Final = {
 }
 """The plain server checks no ``If-Match`` at all: every update replaces what is there."""
 
+_HELIOS: Final = {
+    "no Location": "update-location",
+    "412": """
+        stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version
+        stale-again-and-again stale-foreign unknown-id deleted race codes-405 codes-409 delete-stale
+    """,
+    "200": """
+        missing missing-with-other-conditions malformed-strong malformed-list malformed-star id-missing
+        unknown-element missing-element wrong-type unknown-code not-repeating codes-400-parameter
+        codes-406 codes-412 codes-422 if-modified-since history-of-a-resource vread history-of-a-type
+        search-unknown-parameter search-unusable-value content-type-decides
+    """,
+    "201": "unknown-id-without-version create-with-an-id",
+    "400": "codes-413",
+    "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
+    "another code": "prefer-outcome prefer-outcome-create",
+    "another Content-Type": "refusals-are-fhir-json",
+    "not the profile": "refusals-have-the-profile",
+    "no Spine code": "issues-have-a-spine-code",
+    "no diagnostics": "issues-say-what-was-wrong",
+    "diagnostics of no request": "diagnostics-of-this-request",
+    "400, other codes": "codes-400-structure codes-400-invalid",
+    "404, other codes": "codes-404",
+    "415, other codes": "codes-415",
+    "204, then 410": "delete",
+    "204": "delete-missing",
+    "FHIR 4.0": "metadata",
+    "no statement": "options",
+    "a parameter is unknown": "search-parameters-are-known",
+    "another shape": "version-id-shape",
+    "counted up": "version-ids-are-opaque",
+    "application/fhir+json": "one-name-is-written",
+}
+"""R4, with a lock: every refusal about ``If-Match`` is 412, and its issue type *conflict*."""
+
+_HELIOS_STRICT: Final = {
+    AS_PROMISED: "missing missing-with-other-conditions unknown-id-without-version delete-missing",
+    "412, other codes": "codes-412",
+    "versioning is not true": "versioning-is-true",
+    "updateCreate is not true": "update-create-is-true",
+}
+"""The same where it is told to insist on ``If-Match``: what differs. Its CapabilityStatement does not learn of it."""
+
 PROFILES: Final = (
     Profile("spine", "a Spine endpoint", _GUIDE, otherwise=AS_PROMISED),
     Profile("stu3", "the STU3 specification", _STU3, _specified(stale="409", missing="412")),
@@ -216,6 +260,14 @@ PROFILES: Final = (
         _NOT_SPINES
         | _lock(stale="412", missing="200", unknown="412", unchanged=_SAME, bare="412", list="200")
         | {"metadata": "FHIR 4.0"},
+    ),
+    Profile("helios", "Helios", _ASKED_HELIOS, _by_probe(_HELIOS), AS_PROMISED),
+    Profile(
+        "helios-strict",
+        "Helios that insists on If-Match",
+        _ASKED_HELIOS,
+        _by_probe(_HELIOS, _HELIOS_STRICT),
+        AS_PROMISED,
     ),
     Profile("aidbox", "Aidbox", _READ, _NOT_SPINES | _lock(stale="409", missing="200", bare="200")),
 )
