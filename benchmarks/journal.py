@@ -14,7 +14,7 @@ import workbench as wb
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 EXCHANGES = 2000
-SIZES = (10_000, 100_000, 300_000)
+SIZES = (10_000, 100_000, 1_000_000)
 
 
 def main() -> None:

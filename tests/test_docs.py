@@ -66,7 +66,7 @@ def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
         assert f"| `{name}` |" in page
 
 
-@pytest.mark.parametrize("name", ["serve", "lab", "app"])
+@pytest.mark.parametrize("name", ["serve", "lab", "app", "race"])
 def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"spine-workbench {name}" in README
     with pytest.raises(SystemExit):

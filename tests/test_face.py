@@ -18,7 +18,10 @@ import pytest
 
 import workbench
 
-HEAVY = ("pandas", "ipywidgets", "anywidget", "requests", "sqlalchemy", "uvicorn", "fhir", "simplejson")
+HEAVY = (
+    *("pandas", "ipywidgets", "anywidget", "requests", "sqlalchemy"),
+    *("uvicorn", "fhir", "simplejson", "matplotlib", "tqdm"),
+)
 
 
 def test_all_is_sorted_and_every_name_can_be_imported() -> None:

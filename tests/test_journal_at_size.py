@@ -139,7 +139,7 @@ def test_a_file_takes_no_more_memory_however_long_it_is(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert len(journal) == 6000
-    assert held[2] - held[0] < 4000, "less than a byte an exchange: no more than noise"
+    assert held[2] - held[0] < 100_000, "noise beside the eight megabytes that were appended"
 
 
 def test_a_file_that_cannot_keep_one_is_one_sentence(tmp_path: Path) -> None:

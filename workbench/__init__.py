@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from workbench.client import LAST_READ as LAST_READ
     from workbench.client import Client as Client
     from workbench.clock import LESSON_START as LESSON_START
+    from workbench.conformance.check import check as check
+    from workbench.conformance.findings import Finding as Finding
+    from workbench.conformance.findings import Report as Report
+    from workbench.conformance.findings import Result as Result
     from workbench.connection import Connection as Connection
     from workbench.exceptions import BadInput as BadInput
     from workbench.exceptions import EndpointError as EndpointError
@@ -29,9 +33,14 @@ if TYPE_CHECKING:
     from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
     from workbench.exceptions import WorkbenchError as WorkbenchError
     from workbench.exceptions import WriteNotAllowed as WriteNotAllowed
+    from workbench.experiments.race import race as race
+    from workbench.experiments.race import sweep as sweep
+    from workbench.experiments.results import Race as Race
     from workbench.experiments.schedule import interleavings as interleavings
     from workbench.experiments.schedule import play as play
     from workbench.experiments.schedule import play_all as play_all
+    from workbench.experiments.strategy import STRATEGIES as STRATEGIES
+    from workbench.experiments.strategy import Strategy as Strategy
     from workbench.journal import Journal as Journal
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
@@ -43,14 +52,17 @@ if TYPE_CHECKING:
     from workbench.rules.merge import merge as merge
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
+    from workbench.ui.race import RaceBench as RaceBench
     from workbench.ui.workbench import Workbench as Workbench
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "exceptions",
+    "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
@@ -59,6 +71,7 @@ _MODULES = {
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",
+    "Finding": "conformance.findings",
     "Journal": "journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
@@ -66,12 +79,21 @@ _MODULES = {
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
+    "Race": "experiments.results",
+    "RaceBench": "ui.race",
+    "Report": "conformance.findings",
+    "Result": "conformance.findings",
+    "STRATEGIES": "experiments.strategy",
     "Side": "rules.merge",
+    "Strategy": "experiments.strategy",
+    "check": "conformance.check",
     "history": "rules.history.proof",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
+    "race": "experiments.race",
+    "sweep": "experiments.race",
     "MalformedJSON": "exceptions",
     "PROMISES": "rules.contract",
     "UnwantedVerdict": "exceptions",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
@@ -85,9 +85,20 @@ class Connection:
         secret = _CREDENTIALS | {name.lower() for name in self.headers}
         return Headers((name, REDACTED if name.lower() in secret else value) for name, value in fields)
 
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Connection], tuple[dict[str, Any]]]:
+        """How it travels to another process, credentials and all; an endpoint without a socket cannot."""
+        if self.adapter is not None:
+            raise BadInput("An endpoint in this process cannot be reached from another; use Endpoint.start().")
+        settings = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _made, (settings | {"headers": dict(self.headers)},)
+
     def __repr__(self) -> str:
         shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
         return f"Connection({shown})"
+
+
+def _made(settings: dict[str, Any]) -> Connection:
+    return Connection(**settings)
 
 
 def check_field(name: str, value: object) -> None:

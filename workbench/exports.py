@@ -36,7 +36,9 @@ Move = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, repr=False)
-class _Picture:
+class Picture:
+    """A picture of what happened: as SVG, and as text for ``print`` and for whoever does not see it."""
+
     svg: str
     text: str
 
@@ -51,7 +53,7 @@ class _Picture:
 
 
 @dataclass(frozen=True, repr=False)
-class Diagram(_Picture):
+class Diagram(Picture):
     """A sequence diagram: JupyterLab draws the Mermaid, everything else shows the SVG, ``print`` the text."""
 
     mermaid: str
@@ -62,7 +64,7 @@ class Diagram(_Picture):
 
 
 @dataclass(frozen=True, repr=False)
-class Timeline(_Picture):
+class Timeline(Picture):
     """How the ETag moved: as SVG, and as text for ``print``."""
 
 

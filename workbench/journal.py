@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.exceptions import BadInput, MalformedETag
-from workbench.record import Told, as_line, from_line, told
+from workbench.records import Told, as_line, from_line, told
 from workbench.rules import json
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from workbench.exceptions import BadInput, WorkbenchError
-from workbench.record import COLUMNS, Told, as_row, from_row
+from workbench.records import COLUMNS, Told, as_row, from_row
 from workbench.rules.exchange import Exchange
 from workbench.transitions import Columns, Move, Transition, values
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.record import EPOCH, Told, microseconds
+from workbench.records import EPOCH, Told, microseconds
 from workbench.rules.exchange import Exchange
 
 if TYPE_CHECKING:

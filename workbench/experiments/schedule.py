@@ -192,7 +192,12 @@ def play(
 
 def new_story(endpoint: Endpoint) -> tuple[str, str]:
     """A List of reasonable adjustments of its own for one play, made at the endpoint; its type and id."""
-    made = endpoint.client("story").create(
+    return new_list(endpoint.client("story"))
+
+
+def new_list(client: Client) -> tuple[str, str]:
+    """A List of reasonable adjustments, made by this client; its type and id."""
+    made = client.create(
         {
             "resourceType": "List",
             "status": "current",

@@ -1,7 +1,8 @@
-"""How an exchange is written down: a line of JSON, and a row of a journal's file.
+"""An exchange as JSON, and back: the one form in which journals and reports keep exchanges. And as a row of a file.
 
-Owns: both forms and the way back. A body that is no UTF-8 is kept byte for byte; of one that is no longer kept its
-digest is, and then also what had been made of it: the verdict, and what the OperationOutcome said.
+Owns: both forms and the way back. Credentials have been replaced before an exchange exists, so none is written. A
+body that is no UTF-8 is kept byte for byte; of one that is no longer kept its digest is, and then also what had been
+made of it: the verdict, and what the OperationOutcome said.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // _MICROSECOND
 
 
-def as_line(exchange: Exchange, said: Told) -> str:
-    """One line of a saved journal."""
+def as_json(exchange: Exchange) -> dict[str, Any]:
+    """The exchange as plain JSON: everything in it, bodies as text where they are text."""
     request, response = exchange.request, exchange.response
     line: dict[str, Any] = {
         "client": exchange.client,
@@ -51,14 +52,11 @@ def as_line(exchange: Exchange, said: Told) -> str:
         "request": {"method": request.method, "url": request.url, **_content(request)},
         "response": {"status": response.status, **_content(response)} if response else None,
     }
-    if not exchange.is_whole:
-        line |= {"verdict": exchange.verdict.value, "told": list(said)}
-    return json.dumps(line)
+    return line if exchange.is_whole else line | {"verdict": exchange.verdict.value}
 
 
-def from_line(text: bytes) -> tuple[Exchange, Told]:
-    """An exchange from its line; raises one of many errors for a line that is none."""
-    line = json.parse(text)
+def from_json(line: dict[str, Any]) -> Exchange:
+    """The exchange that ``as_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
     request, response = line["request"], line["response"]
     exchange = Exchange(
         client=line["client"],
@@ -72,9 +70,20 @@ def from_line(text: bytes) -> tuple[Exchange, Told]:
         failure=line["failure"],
         sent=line["sent"],
     )
-    if exchange.is_whole:
-        return exchange, told(exchange)
-    return exchange.judged(Verdict(line["verdict"])), Told(*line["told"])
+    return exchange if exchange.is_whole else exchange.judged(Verdict(line["verdict"]))
+
+
+def as_line(exchange: Exchange, said: Told) -> str:
+    """One line of a saved journal: the exchange, and what its answer said where its body cannot tell any more."""
+    line = as_json(exchange)
+    return json.dumps(line if exchange.is_whole else line | {"told": list(said)})
+
+
+def from_line(text: bytes) -> tuple[Exchange, Told]:
+    """An exchange from its line; raises one of many errors for a line that is none."""
+    line = json.parse(text)
+    exchange = from_json(line)
+    return exchange, told(exchange) if exchange.is_whole else Told(*line["told"])
 
 
 def _content(message: Request | Response) -> dict[str, Any]:

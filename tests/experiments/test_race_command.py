@@ -1,0 +1,49 @@
+"""``spine-workbench race``: what it prints, what it writes, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workbench import Endpoint, Journal, Race, race, race_command
+from workbench.cli import main
+
+
+def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    files = ["--journal", str(tmp_path / "race.jsonl"), "--charts", str(tmp_path / "charts")]
+    assert main(["race", spine.base_url, "--clients", "2", "--updates", "3", "--strategy", "merge", *files]) == 0
+    printed = capsys.readouterr().out
+    assert "6 updates of 2 clients (merge and retry): 6 accepted" in printed
+    assert "whole update" in printed
+    journal = Journal.load(tmp_path / "race.jsonl")
+    assert sum(each.interaction == "update" and each.status == 200 for each in journal) == 6
+    assert {path.name for path in (tmp_path / "charts").iterdir()} == {"tries.svg", "latency.svg", "chain.svg"}
+
+
+def test_without_an_address_it_brings_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["race", "--clients", "1", "--updates", "2", "--policy", "UNPROTECTED", "--strategy", "blind"]
+    assert main(arguments) == 0
+    assert "2 accepted" in capsys.readouterr().out
+
+
+def test_another_host_is_not_raced_without_a_yes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["race", "http://192.0.2.1/STU3"]) == 2
+    told = capsys.readouterr().err
+    assert "192.0.2.1 is not this machine" in told
+    assert "--allow-writes" in told
+
+
+@pytest.mark.parametrize("arguments", [["--clients", "0"], ["--policy", "NONE"], ["ftp://host/"]], ids=" ".join)
+def test_what_cannot_be_raced_is_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["race", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_its_exit_code_says_what_came_of_it() -> None:
+    with Endpoint.in_process() as endpoint:
+        done: Race = race(endpoint, clients=1, updates=2, progress=False)
+    emptied = replace(done, final={})
+    assert (race_command.code(done), race_command.code(emptied)) == (0, 1)
+    assert race_command.code(replace(done, updates=3)) == 130

@@ -1,0 +1,116 @@
+"""The race bench without a browser: what its buttons do, what it counts, and what it says of the end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from workbench import Endpoint, RaceBench
+
+
+def small(bench: RaceBench, **chosen: object) -> RaceBench:
+    for name, value in {"clients": 2, "updates": 3, **chosen}.items():
+        getattr(bench, name).value = value
+    return bench
+
+
+async def finished(bench: RaceBench) -> None:
+    """Wait for the race that was started."""
+    assert bench._watching is not None
+    await bench._watching
+
+
+def test_a_race_with_what_is_chosen() -> None:
+    bench = small(RaceBench(), strategy="merge")
+    assert "No race has been run yet" in bench._progress.value
+    race = bench.run()
+    assert race is bench.race is not None
+    assert race.plan.strategy.name == "merge"
+    assert race.accepted == race.survivors == 6
+    assert 'aria-valuenow="6"' in bench._progress.value
+    assert "6 of 6 updates ended" in bench._progress.value
+    assert "Nothing was lost: 6 updates were accepted" in bench._verdict.value
+    assert "The proof. Sound: " in bench._verdict.value
+    assert "<svg" in bench._chart.value
+
+
+def test_start_runs_it_in_the_background_and_a_second_click_starts_nothing(spine: Endpoint) -> None:
+    bench = small(RaceBench(spine))
+
+    async def story() -> None:
+        bench.start_button.click()
+        first = bench._watching
+        bench.start_button.click()
+        assert bench._watching is first
+        assert bench.start_button.disabled
+        assert bench.clients.disabled
+        assert not bench.stop_button.disabled
+        await finished(bench)
+
+    asyncio.run(story())
+    assert bench.race is not None
+    assert bench.race.complete
+    assert not bench.start_button.disabled
+    assert bench.stop_button.disabled
+
+
+def test_stop_stops_and_keeps_what_was_done(spine: Endpoint) -> None:
+    bench = small(RaceBench(spine), updates=1000)
+
+    async def story() -> None:
+        bench.start()
+        bench.stop_button.click()
+        await finished(bench)
+
+    asyncio.run(story())
+    assert bench.race is not None
+    assert not bench.race.complete
+    assert bench.race.survivors == bench.race.accepted
+    assert "stopped early" in bench._verdict.value
+
+
+def test_an_endpoint_of_ones_own_keeps_its_policy(spine: Endpoint) -> None:
+    bench = RaceBench(spine)
+    assert (bench.policy.value, bench.policy.disabled) == ("SPINE", True)
+    bench = small(bench, strategy="blind")
+    race = bench.run()
+    assert race is not None
+    assert race.counts.other == 6
+    assert "6 updates were refused" in bench._verdict.value
+    assert bench.policy.disabled
+
+
+def test_without_a_lock_the_verdict_is_what_the_race_shows() -> None:
+    bench = small(RaceBench(), clients=4, policy="UNPROTECTED", strategy="blind")
+    race = bench.run()
+    assert race is not None
+    assert ("accepted and then overwritten" in bench._verdict.value) == bool(race.lost)
+    assert ("The proof. Sound" in bench._verdict.value) == race.proof.sound
+
+
+def test_every_strategy_is_explained() -> None:
+    bench = RaceBench()
+    seen = set()
+    for _, name in bench.strategy.options:
+        bench.strategy.value = name
+        seen.add(bench._about.value)
+    assert len(seen) == 4
+
+
+def test_an_endpoint_that_has_ended_is_said_in_a_sentence() -> None:
+    endpoint = Endpoint.in_process()
+    endpoint.stop()
+    bench = small(RaceBench(endpoint))
+    assert bench.run() is None
+    assert "This endpoint is no longer running" in bench._verdict.value
+    assert not bench.start_button.disabled
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_race_that_breaks_off_is_not_passed_over() -> None:
+    with Endpoint.in_process() as endpoint:
+        bench = small(RaceBench(endpoint))
+        bench._endpoint = object()  # type: ignore[assignment]  # anything that is no endpoint
+        assert bench.run() is None
+        assert "The race broke off" in bench._verdict.value
