@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
+    from workbench.rules.history.proof import history as history
     from workbench.rules.merge import Edited as Edited
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
@@ -66,6 +67,7 @@ _MODULES = {
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
     "Side": "rules.merge",
+    "history": "rules.history.proof",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",
     "play": "experiments.schedule",

@@ -8,17 +8,14 @@ next begins: the order of the steps is all that concurrency is here.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
 from workbench.exceptions import BadInput
-from workbench.rules.compare import ABSENT
 from workbench.rules.exchange import Exchange
-from workbench.rules.json import dumps
-from workbench.rules.merge import Decision, Kind, merge
+from workbench.rules.history import Loss, Proof, history
 from workbench.rules.resource import without_version
 from workbench.rules.verdict import Verdict
 
@@ -102,17 +99,6 @@ class Participant:
         return step == "reads" or self.read is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Accepted and then overwritten by somebody who had not seen it: whose, and which elements."""
-
-    client: str
-    elements: tuple[Decision, ...]
-
-    def __str__(self) -> str:
-        return f"{self.client}'s {', '.join(decision.path for decision in self.elements)}"
-
-
 @dataclass(slots=True)
 class Play:
     """A schedule as it is played: every step taken, and what is stored after it."""
@@ -123,8 +109,7 @@ class Play:
     participants: dict[str, Participant] = field(default_factory=dict)
     taken: list[tuple[Step, Exchange | None]] = field(default_factory=list)
     stored: dict[str, Any] = field(default_factory=dict)
-    losses: list[Loss] = field(default_factory=list)
-    _accepted: list[tuple[str, dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    _proof: tuple[int, Proof] | None = None
 
     def take(self, client: str, step: str) -> Exchange | None:
         """Take one step more."""
@@ -134,22 +119,24 @@ class Play:
         exchange = participant.take(step)
         self.participants[client] = participant
         self.taken.append(((client, step), exchange))
-        if exchange is not None and exchange.verdict is Verdict.UPDATED:
-            self._note(participant)
+        if exchange is not None and exchange.verdict is Verdict.UPDATED and participant.draft is not None:
+            self.stored = participant.draft
         return exchange
 
-    def _note(self, participant: Participant) -> None:
-        """An update was accepted: whatever was accepted before and is no longer there has been lost."""
-        assert participant.read is not None
-        assert participant.draft is not None
-        name, seen = participant.client.name, without_version(participant.read.resource)
-        self.stored = participant.draft
-        for other, base, draft in self._accepted:
-            unseen = {_sense(decision) for decision in _missing(base, draft, seen)}
-            gone = [decision for decision in _missing(base, draft, self.stored) if _sense(decision) in unseen]
-            if gone and other != name and not any(loss.client == other for loss in self.losses):
-                self.losses.append(Loss(other, tuple(gone)))
-        self._accepted.append((name, seen, participant.draft))
+    @property
+    def proof(self) -> Proof:
+        """Whether the endpoint can have been correct in what all its clients did to this resource so far."""
+        journal = self.endpoint.journal
+        if self._proof is None or self._proof[0] != len(journal):
+            # Each step ends before the next begins.
+            found = history(journal, in_turn=True).check("/".join(self.target))
+            self._proof = (len(journal), found)
+        return self._proof[1]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What was accepted and then overwritten by somebody who had not seen it."""
+        return list(self.proof.losses)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -182,17 +169,6 @@ class Play:
 
 def _verdict(exchange: Exchange | None) -> str | None:
     return exchange.verdict.value if exchange else None
-
-
-def _missing(base: dict[str, Any], draft: dict[str, Any], stored: dict[str, Any]) -> list[Decision]:
-    """The changes from ``base`` to ``draft`` that are not in ``stored``."""
-    return [each for each in merge(base, draft, stored).decisions if each.kind in (Kind.ONLY_MINE, Kind.CONFLICT)]
-
-
-def _sense(decision: Decision) -> tuple[str, str]:
-    """What a change says wherever it stands: its path without indices, and its value."""
-    value = "" if decision.mine is ABSENT else dumps(decision.mine)
-    return re.sub(r"\[\d+\]", "", decision.path), value
 
 
 def play(

@@ -1,0 +1,316 @@
+"""Histories as data: the compact form of tests/histories, a model endpoint that makes sound ones, and a slow judge.
+
+Owns nothing that is shipped. The model endpoint and the judge share no code with the proof: what one says is what
+the other is held against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from workbench.rules.exchange import Exchange
+from workbench.rules.message import Headers, Request, Response
+
+BASE = "http://127.0.0.1:8080/STU3"
+START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
+METHODS = {"read": "GET", "update": "PUT", "create": "POST", "delete": "DELETE", "patch": "PATCH"}
+FOLDER = Path(__file__).parents[1] / "histories"
+
+
+@dataclass
+class Line:
+    """One exchange of a history. ``at`` is its start and end in milliseconds; ``status`` ``None``: no answer."""
+
+    who: str
+    did: str
+    status: int | None = 200
+    etag: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    at: tuple[float, float] | None = None
+    id: str = "1"
+    sent: dict[str, Any] | None = None
+    got: dict[str, Any] | None = None
+    reached: bool = True
+    """Whether the request can have arrived."""
+
+    def exchange(self) -> Exchange:
+        """The exchange it stands for; version ids are written as weak ETags."""
+        asked = {"If-Match": _tag(self.if_match), "If-None-Match": _tag(self.if_none_match)}
+        url = f"{BASE}/List" + ("" if self.did == "create" else f"/{self.id}")
+        request = Request(METHODS[self.did], url, _fields(asked), _body(self.sent, self.id, None))
+        response = None
+        if self.status is not None:
+            got = _body(self.got, self.id, self.etag)
+            response = Response(self.status, _fields({"ETag": _tag(self.etag)}), got)
+        logical_id = "" if self.did == "create" and self.status != 201 else self.id
+        begun, ended = self.at or (0.0, 0.0)
+        return Exchange(
+            client=self.who,
+            interaction=self.did,
+            resource_type="List",
+            logical_id=logical_id,
+            request=request,
+            response=response,
+            sent_at=START + timedelta(milliseconds=begun),
+            elapsed=(ended - begun) / 1000 if self.at else None,
+            failure="" if response else "No answer came.",
+            sent=self.reached,
+        )
+
+
+def _tag(version: str | None) -> str | None:
+    return version if version is None or version[:1] in ('"', "*", "=") else f'W/"{version}"'
+
+
+def _fields(named: dict[str, str | None]) -> Headers:
+    return Headers((name, value.removeprefix("=")) for name, value in named.items() if value is not None)
+
+
+def _body(content: dict[str, Any] | None, logical_id: str, version: str | None) -> bytes:
+    if content is None:
+        return b""
+    meta = {"meta": {"versionId": version}} if version else {}
+    return json.dumps({"resourceType": "List", "id": logical_id, **meta, **content}).encode()
+
+
+@dataclass
+class Recorded:
+    """A history of tests/histories, with what is to be found in it."""
+
+    name: str
+    about: str
+    expect: dict[str, Any]
+    lines: list[Line]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Its exchanges."""
+        return [line.exchange() for line in self.lines]
+
+
+def recorded(kind: str) -> list[Recorded]:
+    """The histories of a folder; a member that is not known is an error."""
+    found = []
+    for path in sorted((FOLDER / kind).glob("*.json")):
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        lines = [Line(**{**each, "at": tuple(each["at"]) if "at" in each else None}) for each in whole.pop("exchanges")]
+        found.append(Recorded(path.stem, whole.pop("about"), whole.pop("expect"), lines, whole))
+    return found
+
+
+# --- a model endpoint, and clients whose requests overlap ---
+
+
+@dataclass
+class Stored:
+    """What the model endpoint holds of one resource: no version, and it is not there."""
+
+    version: str | None = None
+    content: dict[str, Any] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass
+class Pending:
+    """A request under way: begun, then carried out, then answered; an unanswered one may be late, or never be."""
+
+    line: Line
+    fate: str
+    done: bool = False
+    landed: bool = False
+
+
+class Model:
+    """An endpoint that is right by construction: each request takes effect at one moment, in one place.
+
+    Driven by numbers, so that Hypothesis can choose them: each step lets one client begin, be carried out, or end.
+    A millisecond passes between any two steps.
+    """
+
+    def __init__(self, resources: int, *, there: bool) -> None:
+        self.lines: list[Line] = []
+        self.now = 0
+        self._stored = {str(number): Stored() for number in range(1, resources + 1)}
+        self._seen: dict[tuple[str, str], list[str]] = {}
+        self._pending: dict[str, Pending] = {}
+        self._late: list[Pending] = []
+        self._made = 0
+        self._unanswered: dict[int, Pending] = {}
+        if there:
+            for logical_id, stored in self._stored.items():
+                self._write(stored, {"title": f"first of {logical_id}"})
+
+    def _write(self, stored: Stored, content: dict[str, Any]) -> None:
+        self._made += 1
+        stored.version, stored.content = f"v{self._made}", content
+
+    def step(self, client: str, logical_id: str, deed: int, fate: str) -> None:
+        """Move one client on by one step: ``deed`` and ``fate`` choose what it begins, if it begins something."""
+        self.now += 1
+        if self._late and deed % 3 == 0:
+            self._carry_out(self._late.pop(0))
+        pending = self._pending.get(client)
+        if pending is None:
+            self._begin(client, logical_id, deed, fate)
+        elif not pending.done and pending.fate in ("answered", "lost after"):
+            self._carry_out(pending)
+        else:
+            self._end(client, pending)
+
+    def finish(self) -> list[Line]:
+        """End everything under way; the exchanges in the order in which they ended."""
+        for client, pending in list(self._pending.items()):
+            self.now += 1
+            if not pending.done and pending.fate in ("answered", "lost after"):
+                self._carry_out(pending)
+            self.now += 1
+            self._end(client, pending)
+        return self.lines
+
+    @property
+    def landed(self) -> dict[int, bool]:
+        """Of each unanswered update and delete, by its number in the history: whether it took effect."""
+        return {number: pending.landed for number, pending in self._unanswered.items()}
+
+    def _begin(self, client: str, logical_id: str, deed: int, fate: str) -> None:
+        seen = self._seen.get((client, logical_id), [])
+        line = Line(client, "read", id=logical_id, at=(self.now, self.now))
+        if not seen and deed % 5 == 4:
+            line = replace(line, did="create", sent={"title": f"created by {client} at {self.now}"})
+        elif seen and deed % 10 < 5:
+            line = replace(line, did="update", if_match=seen[-1], sent={"title": f"{client} at {self.now}"})
+        elif seen and deed % 10 == 5:
+            line = replace(line, did="update", if_match=seen[0], sent={"title": f"{client} at {self.now}"})
+        elif seen and deed % 20 == 6:
+            line = replace(line, did="delete", if_match=seen[-1])
+        elif seen and deed % 10 == 7:
+            line = replace(line, if_none_match=seen[-1])
+        elif seen and deed % 10 == 8:
+            line = replace(line, did="update", sent={"title": f"{client} at {self.now}"})
+        self._pending[client] = Pending(line, fate)
+
+    def _carry_out(self, pending: Pending) -> None:
+        pending.done = True
+        line, stored = pending.line, self._stored[pending.line.id]
+        if line.did == "create":
+            # The model has one id to give: whoever comes first gets it.
+            fresh = stored.version is None and not stored.deleted and pending.fate == "answered"
+            line.status = 201 if fresh else 422
+            if fresh:
+                self._write(stored, line.sent or {})
+                line.etag = stored.version
+        elif stored.version is None:
+            line.status = 404
+        elif line.did == "read":
+            line.status, line.etag = (304 if line.if_none_match == stored.version else 200), stored.version
+            line.got = stored.content if line.status == 200 else None
+        elif line.if_match is None:
+            line.status = 412
+        elif line.if_match != stored.version:
+            line.status = 409
+        elif line.did == "delete":
+            line.status, stored.version, stored.deleted = 204, None, True
+            pending.landed = True
+        else:
+            self._write(stored, line.sent or {})
+            line.status, line.etag = 200, stored.version
+            pending.landed = True
+
+    def _end(self, client: str, pending: Pending) -> None:
+        del self._pending[client]
+        line = pending.line
+        if not pending.done and pending.fate == "late":
+            pending = replace(pending, line=replace(line))
+            self._late.append(pending)
+        if pending.fate != "answered":
+            line = replace(line, status=None, etag=None, got=None)
+        line.at = (line.at[0] if line.at else 0, self.now)
+        self.lines.append(line)
+        if line.status is None and line.did in ("update", "delete"):
+            self._unanswered[len(self.lines)] = pending
+        if line.etag and line.status in (200, 201):
+            self._seen.setdefault((client, line.id), []).append(line.etag)
+
+
+def untimed(lines: Iterable[Line]) -> list[Line]:
+    """The same as a lesson's clock has it: nothing says how long it took."""
+    return [replace(line, at=None) for line in lines]
+
+
+# --- a slow judge for a few exchanges about one resource, all of whose writes name a version ---
+
+
+class Judge:
+    """Tries every order in which the exchanges can have taken effect, as Wing and Gong did."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = [line for line in lines if line.did != "read" or line.status is not None]
+        self._ends = [float("inf") if line.status is None else (line.at or (0, 0))[1] for line in self._lines]
+
+    def sound(self) -> bool:
+        """Whether some order explains every answer, from a resource that was there or from one that was not."""
+        every = frozenset(range(len(self._lines)))
+        return any(self._explained(every, state, {}) for state in ("?first", "absent"))
+
+    def _explained(self, left: frozenset[int], state: str, names: dict[str, str]) -> bool:
+        if all(self._lines[number].status is None for number in left):
+            return True
+        soonest = min(self._ends[number] for number in left)
+        for number in left:
+            line = self._lines[number]
+            if (line.at or (0, 0))[0] > soonest:
+                continue
+            for after, named in self._effects(number, state, names):
+                if self._explained(left - {number}, after, named):
+                    return True
+        return False
+
+    def _effects(self, number: int, state: str, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
+        """The states after one exchange took effect, if its answer is right here; ``names`` binds unseen versions."""
+        line = self._lines[number]
+        there = state not in ("absent", "gone")
+        if line.status is None:
+            yield state, names
+            yield from self._written(line, f"?{number}", state, names) if there else ()
+        elif line.status == 404:
+            yield from [] if there else [(state, names)]
+        elif line.status == 409:
+            yield from [(state, names)] if not there or state != names.get(line.if_match or "") else []
+        elif line.status == 201:
+            yield from self._made(line, names) if state == "absent" else ()
+        elif line.did == "read":
+            yield from self._is(state, line.etag, names) if there else ()
+        elif there:
+            yield from self._written(line, "", state, names)
+
+    def _written(
+        self, line: Line, unseen: str, state: str, names: dict[str, str]
+    ) -> Iterable[tuple[str, dict[str, str]]]:
+        for _, named in self._is(state, line.if_match, names):
+            if line.did == "delete":
+                yield "gone", named
+            elif unseen:
+                yield unseen, named
+            else:
+                yield from self._made(line, named)
+
+    def _made(self, line: Line, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
+        """A new version, if that is what it is."""
+        if line.etag and line.etag not in names:
+            yield f"={line.etag}", names | {line.etag: f"={line.etag}"}
+
+    def _is(self, state: str, version: str | None, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
+        """Whether the current version can be the one named; an unseen one gets its name when it is first named."""
+        bound = names.get(version or "")
+        if bound is not None:
+            if bound == state:
+                yield state, names
+        elif state.startswith("?") and state not in names.values():
+            yield state, names | {version or "": state}
