@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workbench.experiments.schedule import play as play
     from workbench.experiments.schedule import play_all as play_all
     from workbench.journal import Journal as Journal
+    from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
     from workbench.rules.merge import merge as merge
+    from workbench.rules.resolution import Landing as Landing
+    from workbench.rules.resolution import Resolution as Resolution
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.ui.conflict import ConflictBench as ConflictBench
@@ -63,9 +66,12 @@ _MODULES = {
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
     "LESSON_START": "clock",
+    "Landing": "rules.resolution",
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
+    "Resolution": "rules.resolution",
+    "Retry": "retry",
     "Side": "rules.merge",
     "history": "rules.history.proof",
     "interleavings": "experiments.schedule",

@@ -50,10 +50,13 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     """The paragraph for this exchange, with the endpoint's own ``diagnostics`` at its end where it gave some."""
     text = _paragraph(exchange, exchange.verdict) + (_diagnostics(exchange) if diagnostics else "")
     text += f" {exchange.failure}" if exchange.failure and exchange.response else ""
+    text += f" {told}" if exchange.retried and (told := exchange.retried.explain()) else ""
     return text[:1].upper() + text[1:]
 
 
 def _paragraph(exchange: Exchange, verdict: Verdict) -> str:
+    if (retried := exchange.retried) and retried.resolution and retried.resolution.landed:
+        return _landed_before(exchange)
     if verdict is Verdict.UNKNOWN:
         return _unknown(exchange)
     if verdict is Verdict.FAILED:
@@ -120,6 +123,14 @@ def _failed(exchange: Exchange) -> str:
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."
     what = f"the {_word(exchange)} of {exchange.target} ({exchange.status})"
     return f"The endpoint could not carry out {what}.{caution}"
+
+
+def _landed_before(exchange: Exchange) -> str:
+    ended = f"was answered {exchange.status}" if exchange.response else "was not sent"
+    return (
+        f"{exchange.client}'s {_word(exchange)} of {exchange.target} landed, by an attempt that was not answered; "
+        f"the last attempt {ended}."
+    )
 
 
 def _redirected(exchange: Exchange) -> str:
