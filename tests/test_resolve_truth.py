@@ -246,6 +246,38 @@ def test_no_misjudged_outcome(policy: str, updates: int, timed: bool) -> None:
     check(policy, stories(policy, updates, timed=timed))
 
 
+def alone(updates: int) -> Counter[str]:
+    """So many updates of the only writer, each with a text of its own; what is said of each is what happened."""
+    counts: Counter[str] = Counter()
+    faults = [f"{kind}:update:share=0.3" for kind in ("drop-request", "drop-answer", "refuse", "cut-body")]
+    with Endpoint.in_process(seed=2) as endpoint:
+        taken = noted(endpoint, Wire(endpoint))
+        for number in range(updates):
+            if number % 50 == 0:
+                endpoint.set_faults()
+                alice = endpoint.client("alice", journal=Journal())
+                draft = alice.create({"resourceType": "List", "status": "current", "mode": "working"})
+                name = draft.logical_id
+                endpoint.set_faults(*faults)
+            content = {"resourceType": "List", "id": name, "status": "current", "mode": "working"}
+            before = len(taken)
+            put = alice.update(content | {"title": str(number)})
+            if left_open(put):
+                found = alice.resolve(put).outcome
+                assert found is (Landing.LANDED if len(taken) > before else Landing.NOT_SO_FAR)
+                counts[found.value] += 1
+            if number % 50 == 49:
+                assert history(alice.journal).check().sound
+    return counts
+
+
+@pytest.mark.parametrize("updates", [300, pytest.param(SOAK, marks=pytest.mark.soak)])
+def test_the_only_writer_is_always_told(updates: int) -> None:
+    counts = alone(updates)
+    assert counts["landed"] > updates / 10
+    assert counts["not landed so far"] > updates / 10
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("timed", [True, False], ids=["timed", "in a lesson"])
 @pytest.mark.parametrize("policy", ["SPINE", "R4", "OPTIONAL", "UNPROTECTED"])

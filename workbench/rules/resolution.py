@@ -208,7 +208,8 @@ def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
             "who wrote this is not known."
         )
     times = 1 + len(evidence.same)
-    return Landing.LANDED, f"{there}{f'; it was sent {times} times in all' if times > 1 else ''}."
+    sent = f"; it was sent {times} times in all" if times > 1 else ""
+    return Landing.LANDED, f"{there}{sent} (the very same sent by somebody else would look no different)."
 
 
 def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
