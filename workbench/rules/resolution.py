@@ -58,6 +58,11 @@ class Resolution:
         """Whether what was sent is known to have been stored."""
         return self.outcome is Landing.LANDED
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is known, and stays so: it landed, or it never will."""
+        return self.outcome in (Landing.LANDED, Landing.DID_NOT_LAND)
+
     def __str__(self) -> str:
         return f"{self.outcome.value}: {self.because}"
 
