@@ -141,6 +141,20 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         [put("bob", 12, "1", "mine", status=None)],
         "whose it is cannot be told",
     ),
+    "bob sent the very same, but from a version that dan replaced": (
+        LANDED,
+        MINE,
+        get("alice", 50, "3", "mine"),
+        [NO, put("bob", 12, "0", "mine", status=None), put("dan", 2, "0", "dans", "1")],
+        "exactly what was sent (",
+    ),
+    "the same, and nobody has seen a lock": (
+        CANNOT,
+        MINE,
+        get("alice", 50, "3", "mine"),
+        [put("bob", 12, "0", "mine", status=None), put("dan", 2, "0", "dans", "1")],
+        "whose it is cannot be told",
+    ),
     "bob sent the very same and was told no version": (
         CANNOT,
         MINE,

@@ -70,9 +70,19 @@ class Evidence:
 
     @property
     def others(self) -> list[Exchange]:
-        """The writes of the same content that are not this very request, sent again."""
-        mine = (self.write.client, self.write.if_match)
-        return [exchange for exchange in self.same if (exchange.client, exchange.if_match) != mine]
+        """The writes of the same content that are not this very request, sent again, and may have landed."""
+        others = [exchange for exchange in self.same if not self._is_again(exchange)]
+        if not self.keeps_lock:
+            return others
+        return [exchange for exchange in others if named_version(exchange.if_match) not in self.replaced]
+
+    @property
+    def times(self) -> int:
+        """How often this very request was sent, as far as nobody was told what came of it."""
+        return 1 + sum(map(self._is_again, self.same))
+
+    def _is_again(self, exchange: Exchange) -> bool:
+        return (exchange.client, exchange.if_match) == (self.write.client, self.write.if_match)
 
     def sent_is(self, resource: Any) -> bool:
         """Whether a resource is what was sent, digit for digit, but for what the server writes itself."""

@@ -55,7 +55,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
 
 
 def _paragraph(exchange: Exchange, verdict: Verdict) -> str:
-    if (retried := exchange.retried) and retried.resolution and retried.resolution.landed:
+    if _has_landed_before(exchange):
         return _landed_before(exchange)
     if verdict is Verdict.UNKNOWN:
         return _unknown(exchange)
@@ -92,6 +92,8 @@ def _word(exchange: Exchange) -> str:
 
 
 def _diagnostics(exchange: Exchange) -> str:
+    if _has_landed_before(exchange):
+        return ""
     found = exchange.outcome
     return f" The endpoint says: {found.diagnostics}" if found and found.diagnostics and not exchange.ok else ""
 
@@ -123,6 +125,11 @@ def _failed(exchange: Exchange) -> str:
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."
     what = f"the {_word(exchange)} of {exchange.target} ({exchange.status})"
     return f"The endpoint could not carry out {what}.{caution}"
+
+
+def _has_landed_before(exchange: Exchange) -> bool:
+    found = exchange.retried.resolution if exchange.retried else None
+    return found is not None and found.landed
 
 
 def _landed_before(exchange: Exchange) -> str:

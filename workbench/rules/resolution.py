@@ -212,8 +212,7 @@ def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
             f"{there}, but it was {taker.client} whose {taker.interaction} of version {evidence.named} was accepted: "
             "who wrote this is not known."
         )
-    times = 1 + len(evidence.same)
-    sent = f"; it was sent {times} times in all" if times > 1 else ""
+    sent = f"; it was sent {evidence.times} times in all" if evidence.times > 1 else ""
     return Landing.LANDED, f"{there}{sent} (the very same sent by somebody else would look no different)."
 
 
