@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.experiments.strategy import STRATEGIES as STRATEGIES
     from workbench.experiments.strategy import Strategy as Strategy
     from workbench.journal import Journal as Journal
+    from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
     from workbench.rules.merge import merge as merge
+    from workbench.rules.resolution import Landing as Landing
+    from workbench.rules.resolution import Resolution as Resolution
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.ui.check_table import CheckTable as CheckTable
@@ -76,6 +79,7 @@ _MODULES = {
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
     "LESSON_START": "clock",
+    "Landing": "rules.resolution",
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
     "OpenConflict": "exceptions",
@@ -84,6 +88,8 @@ _MODULES = {
     "Report": "conformance.findings",
     "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
+    "Resolution": "rules.resolution",
+    "Retry": "retry",
     "Side": "rules.merge",
     "Strategy": "experiments.strategy",
     "check": "conformance.check",

@@ -1,8 +1,9 @@
 """One client of an endpoint: sends a request, records the exchange, gives it back.
 
 A status never raises: 409 is an answer. What cannot be sent at all because of what it was given raises
-``BadInput`` (or ``WriteNotAllowed``) before anything leaves. Nothing is retried, no redirect is followed,
-and a failure on the way is an exchange too: FAILED if the request surely was not sent, UNKNOWN otherwise.
+``BadInput`` (or ``WriteNotAllowed``) before anything leaves. Nothing is retried unless ``retry=`` says so, no
+redirect is followed, and a failure on the way is an exchange too: FAILED if the request surely was not sent,
+UNKNOWN otherwise; ``resolve`` then finds out.
 
 A client belongs to one thread (it holds one ``requests.Session``); give each thread its own.
 """
@@ -26,10 +27,12 @@ from workbench.connection import Connection, check_base_url, check_field, is_loo
 from workbench.exceptions import BadInput
 from workbench.failure import sentence, surely_not_sent
 from workbench.journal import Journal
-from workbench.rules import json
+from workbench.retry import Retry, check_guarded, persist
+from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Request, Response
+from workbench.rules.resolution import Resolution
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.rules.verdict import Verdict
 
@@ -117,6 +120,7 @@ class Client:
         if_match: IfMatch = LAST_READ,
         prefer: Prefer | str | None = None,
         keep_meta: bool = False,
+        retry: Retry | None = None,
     ) -> Exchange:
         """``PUT base/Type/id``, the version-aware update (UPD-1 and following).
 
@@ -124,9 +128,17 @@ class Client:
         last saw is sent; ``None`` sends none, on purpose; any string is sent as it is. ``meta.versionId``
         and ``meta.lastUpdated`` are left out, being the server's to write, unless ``keep_meta``.
 
-        Raises ``BadInput`` for a resource without type or id, or a version never seen.
+        With ``retry`` it is sent again, with the same ``If-Match``, where no answer came; at most one of them can
+        be accepted by an endpoint that keeps to its lock. Each attempt is an exchange in the journal; the last
+        comes back, and its ``retried`` holds the others, and what became of them where the last was refused.
+
+        Raises ``BadInput`` for a resource without type or id, or a version never seen, or ``retry`` without a lock.
         """
-        return self._exchange(self._update_call(resource, if_match, prefer, keep_meta=keep_meta))
+        call = self._update_call(resource, if_match, prefer, keep_meta=keep_meta)
+        if retry is None:
+            return self._exchange(call)
+        check_guarded(call.headers.get("If-Match"))
+        return persist(lambda: self._exchange(call), retry, self.resolve)
 
     def preview_update(
         self,
@@ -150,6 +162,28 @@ class Client:
         """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
         headers = given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
         return self._exchange(self._call("delete", "DELETE", resource_type, logical_id or "", headers))
+
+    def resolve(self, exchange: Exchange) -> Resolution:
+        """Find out what became of a write that was not answered, by a read; nothing is written.
+
+        The more clients share this client's journal, the more can be known. What is read counts as seen only where
+        it is what was sent: an update that follows must not write over what nobody has looked at.
+        Raises ``BadInput`` for an exchange that leaves nothing to find out, or of another endpoint.
+        """
+        resolution.check_open(exchange)
+        if unreadable := resolution.unreadable(exchange):
+            return unreadable
+        about = (exchange.resource_type, exchange.logical_id)
+        if exchange.request.url.partition("?")[0] != self.url(*about):
+            raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
+        held = self._versions.pop(about, None)
+        read = self.read(*about)
+        found = resolution.resolve(exchange, read, self.journal)
+        if not resolution.holds(exchange, read):
+            self._versions.pop(about, None)
+            if held is not None and read.verdict is not Verdict.NOT_FOUND:
+                self._versions[about] = held
+        return found
 
     def search(self, resource_type: str, **parameters: str | int) -> Exchange:
         """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""

@@ -20,7 +20,7 @@ from typing import Any
 import ipywidgets as widgets
 import pytest
 
-from workbench import Client, Connection, Endpoint, Exchange, Journal, Verdict, Workbench
+from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Verdict, Workbench
 from workbench.rules.wire import request_text
 from workbench.ui.desk import Guard
 
@@ -192,6 +192,95 @@ def test_without_an_older_version_none_can_be_sent(loaded: Workbench) -> None:
     assert "No older version is known yet" in text_of(loaded._request)
     assert loaded.send() is None
     assert len(loaded.client.journal) == 1
+
+
+# --- nobody has said what became of it ---
+
+
+def unanswered(bench: Workbench, spine: Endpoint, fault: str) -> None:
+    """An update of the loaded List that meets a fault."""
+    edit(bench)
+    spine.set_faults(f"{fault}:update:times=1")
+    put = bench.send()
+    assert put is not None
+    assert not put.ok
+    assert shown(bench._unanswered)
+    assert not shown(bench._stale)
+
+
+@pytest.mark.parametrize("fault", ["drop-answer", "cut-body"])
+def test_an_update_without_an_answer_is_found_to_have_landed(loaded: Workbench, spine: Endpoint, fault: str) -> None:
+    unanswered(loaded, spine, fault)
+    text = loaded.editor.value
+    loaded.find_out_button.click()
+    assert text_of(loaded._notice).startswith("Landed: version ")
+    assert not shown(loaded._unanswered)
+    assert loaded.desk.etag == loaded.client.last_seen("List", LOGICAL_ID) != LOADED
+    assert loaded.editor.value == text
+    assert "Nothing has been changed" in text_of(loaded._changes)
+    edit(loaded, "reviewed", "reviewed again")
+    sent = loaded.send()
+    assert sent is not None
+    assert sent.verdict is Verdict.UPDATED
+
+
+@pytest.mark.parametrize("fault", ["drop-request", "refuse"])
+def test_an_update_without_an_answer_is_found_not_to_have_landed(
+    loaded: Workbench, spine: Endpoint, fault: str
+) -> None:
+    unanswered(loaded, spine, fault)
+    found = loaded.find_out()
+    assert found is not None
+    assert found.outcome is Landing.NOT_SO_FAR
+    assert "with the same If-Match" in text_of(loaded._notice)
+    assert shown(loaded._unanswered), "it may yet arrive"
+    assert loaded.desk.etag == LOADED
+    sent = loaded.send()
+    assert sent is not None
+    assert sent.verdict is Verdict.UPDATED
+    assert not shown(loaded._unanswered)
+
+
+def test_sent_again_and_refused_because_the_first_had_landed(loaded: Workbench, spine: Endpoint) -> None:
+    unanswered(loaded, spine, "drop-answer")
+    sent = loaded.send()
+    assert sent is not None
+    assert sent.verdict is Verdict.STALE
+    assert shown(loaded._unanswered), "a 409 does not say whose the new version is"
+    assert shown(loaded._stale)
+    loaded.find_out()
+    assert text_of(loaded._notice).startswith("Landed")
+    assert not shown(loaded._unanswered)
+    assert not shown(loaded._stale)
+
+
+def test_somebody_has_written_since_and_reload_and_compare_is_offered(loaded: Workbench, spine: Endpoint) -> None:
+    unanswered(loaded, spine, "drop-request")
+    dora = spine.client("dora")
+    dora.update(dora.read("List", LOGICAL_ID).resource | {"title": "<b>Dora's</b>"}).raise_for_verdict()
+    found = loaded.find_out()
+    assert found is not None
+    assert found.outcome is Landing.CANNOT_BE_KNOWN
+    assert shown(loaded._stale)
+    assert loaded.desk.etag == LOADED, "nobody has looked at the new version yet"
+    loaded.send()
+    found = loaded.find_out()
+    assert found is not None
+    assert found.outcome is Landing.DID_NOT_LAND
+    assert not shown(loaded._unanswered)
+    assert loaded.compare() is not None
+
+
+def test_nobody_answers_the_question_either(loaded: Workbench, spine: Endpoint) -> None:
+    unanswered(loaded, spine, "drop-answer")
+    spine.set_faults("drop-answer:read:times=1")
+    loaded.find_out()
+    assert "ask again" in text_of(loaded._notice)
+    assert shown(loaded._unanswered)
+    loaded.find_out()
+    assert text_of(loaded._notice).startswith("Landed")
+    assert loaded.find_out() is None
+    assert "nothing to find out" in text_of(loaded._notice)
 
 
 def test_a_stale_update_says_what_to_do_and_the_merge_can_be_sent(loaded: Workbench, spine: Endpoint) -> None:

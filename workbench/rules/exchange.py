@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.exceptions import MalformedETag, MalformedJSON, UnwantedVerdict
 from workbench.rules import json, outcome, wire
@@ -17,6 +17,9 @@ from workbench.rules.explain import explain
 from workbench.rules.message import Request, Response, without_body
 from workbench.rules.outcome import OperationOutcome
 from workbench.rules.verdict import DONE, Verdict, judge
+
+if TYPE_CHECKING:
+    from workbench.rules.retrying import Retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Exchange:
     elapsed: float | None = None
     failure: str = ""
     sent: bool = True
+    retried: Retried | None = field(default=None, compare=False)
+    """The attempts before this one, and what became of them; only what a client gives back from ``retry=`` has it."""
     verdict: Verdict = field(init=False, compare=False)
     """What became of the request; worked out once, from what was sent and what came back."""
 
@@ -126,7 +131,9 @@ class Exchange:
 
     def __repr__(self) -> str:
         answer = self.status if self.status is not None else "no answer"
-        return f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}>"
+        before = self.retried.resolution if self.retried else None
+        earlier = f", an earlier attempt: {before.outcome.value}" if before else ""
+        return f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}{earlier}>"
 
     @property
     def target(self) -> str:

@@ -89,6 +89,14 @@ def judge(exchange: Exchange) -> Verdict:
     return _judge_refusal(exchange, status)
 
 
+def left_open(exchange: Exchange) -> bool:
+    """Whether it is a write that may have been carried out although no answer says so."""
+    if exchange.request.method in SAFE_METHODS:
+        return False
+    # A server's own error may come before the write or after it.
+    return exchange.verdict is Verdict.UNKNOWN or (exchange.verdict is Verdict.FAILED and exchange.response is not None)
+
+
 def _brought_no_resource(exchange: Exchange) -> bool:
     """Whether what came is a web page, say, or half a resource: nothing that could be updated."""
     body = exchange.response.body if exchange.response else b""

@@ -16,8 +16,9 @@ from workbench.rules.compare import Change, changes
 from workbench.rules.exchange import Exchange
 from workbench.rules.merge import Merge, merge
 from workbench.rules.message import Request
+from workbench.rules.resolution import Resolution, holds
 from workbench.rules.resource import identity, without_version
-from workbench.rules.verdict import Verdict
+from workbench.rules.verdict import Verdict, left_open
 
 
 class Guard(enum.Enum):
@@ -44,6 +45,8 @@ class Desk:
         """Whether the endpoint has said that ``etag`` is no longer current."""
         self.loaded: Exchange | None = None
         """The read whose resource was put on the desk last."""
+        self.unanswered: Exchange | None = None
+        """The update sent last, if it may have been carried out and nobody has said so."""
         self._name: tuple[str, str] | None = None
         self._base: dict[str, Any] = {}
         self._seen: defaultdict[str, list[str]] = defaultdict(list)
@@ -115,12 +118,33 @@ class Desk:
         """PUT the text; if it is accepted, it and its new version are what the desk now holds."""
         resource = self.resource(text)
         exchange = self.client.update(resource, if_match=if_match, prefer=_wanted(prefer))
+        # A refusal of the same request, sent again, does not say what became of the first.
+        if left_open(exchange):
+            self.unanswered = exchange
         if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
             self._name = identity(resource)
             self._hold(exchange, without_version(resource))
         elif exchange.verdict is Verdict.STALE and if_match == self.etag:
             self.stale = True
         return exchange
+
+    def find_out(self) -> Resolution:
+        """What became of the update that was not answered; if it landed, it is what the desk now holds.
+
+        Raises ``BadInput`` where there is none.
+        """
+        if self.unanswered is None:
+            raise BadInput("No update is waiting for its answer, so there is nothing to find out.")
+        found = self.client.resolve(self.unanswered)
+        read = found.read
+        if read is None or read.verdict is not Verdict.READ:
+            return found
+        if found.landed and holds(self.unanswered, read):
+            self._hold(read, without_version(read.resource))
+        else:
+            self.stale = self.stale or str(read.etag) != self.etag
+            self.unanswered = None if found.settled else self.unanswered
+        return found
 
     def compare(self, text: str) -> tuple[Exchange, Merge | None]:
         """Read the resource again and set it beside the text: a three-way merge from the version the text began with.
@@ -142,6 +166,7 @@ class Desk:
         self.etag = self.client.last_seen(exchange.resource_type, exchange.logical_id)
         self.last_modified = headers.get("Last-Modified") if headers else None
         self.stale = False
+        self.unanswered = None
         self._base = base
 
     def _note(self, exchange: Exchange) -> None:

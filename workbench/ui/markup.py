@@ -20,6 +20,7 @@ from workbench.rules.exchange import Exchange
 from workbench.rules.explain import explain
 from workbench.rules.json import dumps
 from workbench.rules.merge import Decision, Kind, Merge
+from workbench.rules.resolution import Landing, Resolution
 from workbench.rules.verdict import Verdict
 from workbench.rules.wire import reason, request_text, response_text
 
@@ -89,6 +90,19 @@ def stale_banner() -> str:
     """What to do once an update was stale."""
     text = "Somebody has changed this resource since you loaded it. Your text is still here, and nothing was lost."
     return notice(text, "bad")
+
+
+def unanswered_banner() -> str:
+    """What to do once an update may have been carried out, and nobody has said so."""
+    return notice("Nobody has said whether your update was carried out. Your text is still here.", "bad")
+
+
+def resolution(found: Resolution) -> str:
+    """What became of an update that was not answered, and what to do next."""
+    text = f"{found.outcome.value.capitalize()}: {found.because}"
+    if found.outcome is Landing.NOT_SO_FAR:
+        text += " Send it again with the same If-Match: a lock lets at most one of the two through."
+    return notice(text, "good" if found.landed else "warn")
 
 
 def by_hand_banner() -> str:

@@ -74,17 +74,21 @@ class Panel(widgets.VBox):
         self.compare_button = widgets.Button(
             description="Reload and compare", button_style="warning", tooltip="Read again, and merge with your text"
         )
+        self.find_out_button = widgets.Button(
+            description="Find out", button_style="warning", tooltip="Read the resource and compare; nothing is written"
+        )
         self.rebuild_button = widgets.Button(
             description="Rebuild from the choices", tooltip="Replace the text by what the choices come to"
         )
         self.resolver = Resolver()
-        buttons = (self.search_button, self.load_button, self.send_button, self.compare_button, self.rebuild_button)
-        for button in buttons:
+        asking = (self.compare_button, self.find_out_button, self.rebuild_button)
+        for button in (self.search_button, self.load_button, self.send_button, *asking):
             button.layout.width = "auto"
 
     def _make_output(self) -> None:
         self._badge, self._chip, self._notice = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._stale = widgets.HBox([widgets.HTML(markup.stale_banner()), self.compare_button])
+        self._unanswered = widgets.HBox([widgets.HTML(markup.unanswered_banner()), self.find_out_button])
         self._by_hand = widgets.HBox([widgets.HTML(markup.by_hand_banner()), self.rebuild_button])
         self._changes, self._request, self._answer = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._raw = widgets.HTML(markup.message("Choose a row of the transitions to see its request and answer."))
@@ -109,7 +113,7 @@ class Panel(widgets.VBox):
         edit = _card("Resource", self.editor, changed, self._changes)
         choice = widgets.HBox([self.guard, widgets.VBox([self.older, self.typed, self.prefer])])
         send = _card("Request", choice, self._request, widgets.HBox([self.send_button]), self._answer)
-        for box in (bar, chip, choice, self._stale, self._by_hand):
+        for box in (bar, chip, choice, self._unanswered, self._stale, self._by_hand):
             box.add_class("swb-bar")
         self._changes.add_class("swb-scroll")
         edit.layout.grid_area, send.layout.grid_area = "edit", "send"
@@ -127,7 +131,7 @@ class Panel(widgets.VBox):
             [self.table, self._sequence, self._raw, export], titles=["Transitions", "Sequence", "HTTP", "Export"]
         )
         style = widgets.HTML(markup.style(), layout={"display": "none"})
-        asked = [self._notice, self._question, self._stale, self.resolver, self._by_hand]
+        asked = [self._notice, self._question, self._unanswered, self._stale, self.resolver, self._by_hand]
         return [style, bar, chip, *asked, columns, self.tabs]
 
 

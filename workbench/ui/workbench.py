@@ -13,6 +13,7 @@ Every control is an attribute, so that a notebook or a test drives it as a perso
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from workbench.journal import Transition
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.merge import Merge
+from workbench.rules.resolution import Resolution
 from workbench.rules.wire import request_text
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard
@@ -119,6 +121,28 @@ class Workbench(Panel):
             self._show(exchange)
         return found[0]
 
+    def find_out(self) -> Resolution | None:
+        """Find out what became of the update that was not answered; the notice says it. Nothing is written.
+
+        ``None`` where there is no such update.
+        """
+        found: list[Resolution] = []
+
+        def ask() -> Exchange | None:
+            found.append(self.desk.find_out())
+            return found[0].read
+
+        read = self._try(ask)
+        if read is not None:
+            self._show(read)
+        if not found:
+            return None
+        if found[0].landed:
+            self.resolver.hide()
+            self._refresh()
+        self._notice.value = markup.resolution(found[0])
+        return found[0]
+
     def export(self) -> None:
         """Write the journal to the file named, as its ending says; the outcome stands below the button."""
         try:
@@ -141,6 +165,7 @@ class Workbench(Panel):
         self.search_button.on_click(lambda _: self.search())
         self.send_button.on_click(lambda _: self.send())
         self.compare_button.on_click(lambda _: self.compare())
+        self.find_out_button.on_click(lambda _: self.find_out())
         self.rebuild_button.on_click(lambda _: self._rebuild())
         self.resolver.on_change(self._show_merged)
         self._discard.on_click(lambda _: self.load())
@@ -164,10 +189,10 @@ class Workbench(Panel):
         if self.resolver.merge is not None:
             self._show_merged(self.resolver.merge)
 
-    def _try(self, action: Any) -> Exchange | None:
+    def _try(self, action: Callable[[], Exchange | None]) -> Exchange | None:
         """Do it; an error the user can mend becomes the notice, never a traceback."""
         try:
-            exchange: Exchange = action()
+            exchange = action()
         except WorkbenchError as error:
             self._notice.value = markup.notice(str(error))
             return None
@@ -227,6 +252,7 @@ class Workbench(Panel):
         """What is said of a conflict: that there is one, what is left to decide, or that the text went its own way."""
         merge = self.resolver.merge
         by_hand = merge is not None and self.editor.value != self._merged
+        self._unanswered.layout.display = "" if self.desk.unanswered is not None else "none"
         self._stale.layout.display = "" if self.desk.stale else "none"
         self._by_hand.layout.display = "" if by_hand else "none"
         self.resolver.freeze(frozen=by_hand)

@@ -22,7 +22,7 @@ from workbench.rules.etag import VERSION_ID, ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS
 from workbench.rules.resource import version_of
-from workbench.rules.verdict import Verdict
+from workbench.rules.verdict import Verdict, left_open
 
 NEVER: Final = -(1 << 62)
 """Before everything."""
@@ -126,7 +126,7 @@ class Track:
             self._accept(seq, exchange, start, end)
         elif verdict is Verdict.NOT_FOUND:
             self.absences.append((end, start, seq))
-        elif _left_open(exchange):
+        elif left_open(exchange):
             if exchange.request.method != "POST":  # a POST to a resource is an operation, of which nothing is known
                 self.loose.append(self._write(seq, exchange, start, ALWAYS, None, accepted=False))
         elif verdict is Verdict.STALE and (named := _named(exchange.if_match)) is not None:
@@ -219,7 +219,7 @@ def _tracks(exchanges: Iterable[Exchange], span: Callable[[int, Exchange], Span]
             if track is None:
                 track = tracks[place] = Track(f"{kind}/{logical_id}")
             track.note(seq, exchange, start, end)
-        elif exchange.interaction == "create" and _left_open(exchange):
+        elif exchange.interaction == "create" and left_open(exchange):
             origins.setdefault((_base_of(exchange), kind), start)
     for (base, kind, _), track in tracks.items():
         track.origin = origins.get((base, kind), ALWAYS)
@@ -255,14 +255,6 @@ def _see(version: Version, seq: int, start: int, end: int) -> None:
         version.seen_by = (end, seq)
     if start > version.seen_until[0]:
         version.seen_until = (start, seq)
-
-
-def _left_open(exchange: Exchange) -> bool:
-    """Whether it is a write that may have been carried out although no answer says so."""
-    if exchange.request.method in SAFE_METHODS:
-        return False
-    # A server's own error may come before the write or after it.
-    return exchange.verdict is Verdict.UNKNOWN or (exchange.verdict is Verdict.FAILED and exchange.response is not None)
 
 
 def _base_of(exchange: Exchange) -> str:

@@ -1,0 +1,77 @@
+"""What may be sent again, and how long the endpoint asks to wait."""
+
+import dataclasses
+
+import pytest
+from exchangekit import exchange
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.rules.exchange import Exchange
+from workbench.rules.message import Headers, Response
+from workbench.rules.retrying import Retried, is_unanswered, wait_asked
+
+DATE = "Fri, 25 May 2018 16:10:00 GMT"
+
+
+def answered(retry_after: str | None, date: str | None = DATE, status: int = 503) -> Exchange:
+    """An exchange sent at 16:10:00 that was answered with these two header fields."""
+    named = {"Retry-After": retry_after, "Date": date}
+    fields = Headers({name: value for name, value in named.items() if value is not None})
+    return dataclasses.replace(exchange("update", status), response=Response(status, fields))
+
+
+WAITS = {
+    "7": 7,
+    " 120 ": 120,
+    "0": 0,
+    "Fri, 25 May 2018 16:12:30 GMT": 150,
+    "Friday, 25-May-18 16:10:01 GMT": 1,
+    "Fri May 25 16:10:02 2018": 2,
+    "Fri, 25 May 2018 16:09:00 GMT": 0,
+    "Fri, 25 May 2018 18:10:30 +0200": 30,
+    "": None,
+    "soon": None,
+    "-1": None,
+    "1.5": None,
+    "٣": None,
+    "7, 8": None,
+    "Fri, 99 May 2018 16:10:00 GMT": None,
+}
+
+
+@pytest.mark.parametrize("value", WAITS)
+def test_what_retry_after_asks(value: str) -> None:
+    assert wait_asked(answered(value)) == WAITS[value]
+
+
+def test_a_date_counts_from_the_answers_own_date_or_else_from_when_it_was_sent() -> None:
+    later = "Fri, 25 May 2018 16:12:00 GMT"
+    assert wait_asked(answered(later, "Fri, 25 May 2018 16:11:00 GMT")) == 60
+    assert wait_asked(answered(later, None)) == 120
+    assert wait_asked(answered(later, "today")) == 120
+
+
+@given(st.text())
+def test_any_text_is_a_wait_or_none(value: str) -> None:
+    asked = wait_asked(answered(value))
+    assert asked is None or asked >= 0
+
+
+def test_no_answer_no_wait() -> None:
+    assert wait_asked(exchange("update", None)) is None
+    assert wait_asked(answered(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "unanswered"),
+    [(None, True), (502, True), (504, True), (200, False), (202, False), (409, False), (500, False), (503, False)],
+)
+def test_what_counts_as_no_answer(status: int | None, unanswered: bool) -> None:
+    assert is_unanswered(exchange("update", status, if_match='W/"1"')) is unanswered
+
+
+def test_the_first_and_only_attempt_needs_no_words() -> None:
+    assert Retried((exchange(),)).explain() == ""
+    assert Retried((exchange(),), "Not again.").explain() == "Not again."
+    assert Retried((exchange(), exchange())).explain() == "It was sent 2 times with the same If-Match."

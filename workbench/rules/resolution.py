@@ -1,0 +1,235 @@
+"""What became of a write that was not answered, judged from a read that followed it.
+
+Owns: the judgement and its sentence. Must not know how the read was sent; what the journal tells is ``evidence``.
+Every answer holds whichever way it was:
+
+* A write still on its way may arrive after the read. So a read that shows the old version says *so far*, no more.
+  Sending again with the same ``If-Match`` is safe all the same: one version is replaced once (UPD-13).
+* Two clients may send the same text from the same version, and a server does not say who wrote what it has. So
+  *landed* means: what was sent is what was stored. Where the journal shows that somebody else stored or may have
+  stored the very same, whose it is cannot be known.
+* That another was accepted with the same ``If-Match`` shows that this one was not, if the endpoint keeps to its
+  lock; whether it does must have been seen.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from workbench.exceptions import BadInput
+from workbench.rules import json
+from workbench.rules.compare import ABSENT
+from workbench.rules.evidence import Evidence, gather, own_part, sent_content, shown_version
+from workbench.rules.exchange import Exchange
+from workbench.rules.message import SAFE_METHODS
+from workbench.rules.verdict import Verdict, left_open
+
+
+class Landing(enum.Enum):
+    """What became of a write that was not answered. The value is the word a person reads."""
+
+    LANDED = "landed"
+    """What was sent was stored, after the version that was there before."""
+    NOT_SO_FAR = "not landed so far"
+    """The version from before is still there; the write may yet arrive."""
+    DID_NOT_LAND = "did not land"
+    """Somebody else replaced the version it named, and the endpoint keeps to its lock: it never will."""
+    CANNOT_BE_KNOWN = "cannot be known"
+
+    def __repr__(self) -> str:
+        return f"Landing.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What became of a write that was not answered, why that is known, and the read that showed it.
+
+    ``because`` is one plain sentence. ``read`` is ``None`` where there was nothing to read.
+    """
+
+    outcome: Landing
+    because: str
+    read: Exchange | None
+
+    @property
+    def landed(self) -> bool:
+        """Whether what was sent is known to have been stored."""
+        return self.outcome is Landing.LANDED
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known, and stays so: it landed, or it never will."""
+        return self.outcome in (Landing.LANDED, Landing.DID_NOT_LAND)
+
+    def __str__(self) -> str:
+        return f"{self.outcome.value}: {self.because}"
+
+
+def check_open(write: Exchange) -> None:
+    """Raise ``BadInput`` for an exchange that leaves nothing to find out."""
+    what = f"The {write.interaction} of {write.target}"
+    if write.request.method in SAFE_METHODS:
+        raise BadInput(f"{what} changes nothing, so there is nothing to find out; send it again.")
+    if not write.sent:
+        raise BadInput(f"{what} was never sent, so it did not land; send it again.")
+    if not left_open(write):
+        raise BadInput(f"{what} was answered {write.status} ({write.verdict.value}); there is nothing to find out.")
+
+
+def unreadable(write: Exchange) -> Resolution | None:
+    """The resolution of a write of which no read can show anything: one that was to get its id from the endpoint."""
+    if write.logical_id:
+        return None
+    because = f"this {write.interaction} is not about one resource that could be read; look for what it was to do."
+    if write.interaction == "create":
+        because = (
+            f"the endpoint chooses the id of a new {write.resource_type}, and nobody was told which: "
+            "search for what you sent before you send it again, or it may be there twice."
+        )
+    return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
+
+
+def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Resolution:
+    """What became of ``write``, from a ``read`` begun after it had ended and all that the journal holds.
+
+    The journal may hold more than that, and in any order; the more clients share it, the more can be known.
+    """
+    check_open(write)
+    evidence = gather(write, (exchange for exchange in journal if exchange is not read))
+    if taken := _taken(evidence):
+        outcome, because = Landing.DID_NOT_LAND, taken
+    elif read.verdict not in (Verdict.READ, Verdict.NOT_FOUND):
+        because = "the read that was to show it brought no resource either, so it cannot be known yet; ask again."
+        outcome = Landing.CANNOT_BE_KNOWN
+    elif read.verdict is Verdict.NOT_FOUND:
+        outcome, because = _gone(evidence)
+    else:
+        outcome, because = _there(evidence, read)
+    return Resolution(outcome, because, read)
+
+
+def holds(write: Exchange, read: Exchange) -> bool:
+    """Whether a read shows exactly what a write sent, digit for digit, but for what the server writes itself."""
+    return read.verdict is Verdict.READ and json.same(sent_content(write), own_part(read.resource))
+
+
+Judgement = tuple[Landing, str]
+
+
+def _taken(evidence: Evidence) -> str:
+    """Who replaced the version that was named, where the endpoint is known to let only one do so."""
+    taker = evidence.taker
+    if taker is None or not evidence.keeps_lock:
+        return ""
+    whose = f"{taker.client}'s {taker.interaction}"
+    if taker.client == evidence.write.client:
+        whose = f"another {taker.interaction} of {taker.client}'s"
+    return (
+        f"{whose} named version {evidence.named} too and was accepted, and this endpoint keeps to its lock: "
+        "of all that name one version it accepts one."
+    )
+
+
+def _gone(evidence: Evidence) -> Judgement:
+    """The read was answered that there is no such resource."""
+    write = evidence.write
+    if write.request.method != "DELETE":
+        return _seen_stored(evidence) or (
+            Landing.CANNOT_BE_KNOWN,
+            f"there is no {write.target} now: somebody has deleted it, and the endpoint keeps no history.",
+        )
+    if evidence.deletes:
+        gone = f"it is gone, but it was {evidence.deletes[0].client}'s delete that was accepted"
+        if evidence.keeps_lock and evidence.named is not None:
+            return Landing.DID_NOT_LAND, f"{gone}, and this endpoint keeps to its lock."
+        return Landing.CANNOT_BE_KNOWN, f"{gone}; whether this one was too is not known."
+    if others := evidence.others:
+        by = others[0].client
+        return Landing.CANNOT_BE_KNOWN, f"it is gone, but {by} tried to delete it too and was not answered either."
+    if evidence.named is None and not evidence.before:
+        return Landing.CANNOT_BE_KNOWN, f"there is no {write.target}, but whether there ever was one is not known."
+    return Landing.LANDED, "it is gone, as was asked."
+
+
+def _there(evidence: Evidence, read: Exchange) -> Judgement:
+    """The read brought the resource."""
+    version = shown_version(read)
+    if version is None:
+        return Landing.CANNOT_BE_KNOWN, "the endpoint does not say which version it has."
+    same = evidence.sent_is(read.resource)
+    if version == evidence.named or version in evidence.before:
+        return _still(evidence, version, same=same)
+    if same and version not in evidence.made:
+        return _is_there(evidence, version)
+    return _seen_stored(evidence) or (Landing.CANNOT_BE_KNOWN, _moved_on(evidence, version, same=same))
+
+
+def _still(evidence: Evidence, version: str, *, same: bool) -> Judgement:
+    """The version from before is the current one."""
+    if same:
+        return Landing.CANNOT_BE_KNOWN, (
+            f"version {version}, which was there before, already held exactly what was sent, so it makes no difference."
+        )
+    over = "" if evidence.named else ", and as it names no version it would then be carried out whatever is there"
+    return Landing.NOT_SO_FAR, (
+        f"version {version}, which was there before, is still the current one; "
+        f"the {evidence.write.interaction} may yet arrive{over}."
+    )
+
+
+def _is_there(evidence: Evidence, version: str) -> Judgement:
+    """The current version holds what was sent, and the journal does not say who made it."""
+    there = f"version {version}, the current one, holds exactly what was sent"
+    if version in evidence.unclear:
+        return Landing.CANNOT_BE_KNOWN, f"{there}, but it may have been there before."
+    if evidence.named is None and not evidence.before:
+        return Landing.CANNOT_BE_KNOWN, f"{there}, but what was there before is not known, so it may have been that."
+    return _unless_anothers(evidence, there)
+
+
+def _seen_stored(evidence: Evidence) -> Judgement | None:
+    """Whether somebody was shown what was sent, as a version that has been replaced since."""
+    free = (v for v in evidence.stored_as if v not in evidence.made | dict.fromkeys(evidence.before | evidence.unclear))
+    version = next(free, None)
+    if version is None:
+        return None
+    reader = evidence.stored_as[version].client
+    return _unless_anothers(
+        evidence, f"{reader} was shown version {version}, which held exactly what was sent and has been replaced since"
+    )
+
+
+def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
+    if others := evidence.others:
+        return Landing.CANNOT_BE_KNOWN, (
+            f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and was "
+            "not told either: whose it is cannot be told."
+        )
+    if taker := evidence.taker:
+        return Landing.CANNOT_BE_KNOWN, (
+            f"{there}, but it was {taker.client} whose {taker.interaction} of version {evidence.named} was accepted: "
+            "who wrote this is not known."
+        )
+    sent = f"; it was sent {evidence.times} times in all" if evidence.times > 1 else ""
+    return Landing.LANDED, f"{there}{sent} (the very same sent by somebody else would look no different)."
+
+
+def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
+    """Why nothing follows from a version that is neither the one from before nor known to be what was sent."""
+    maker = evidence.made.get(version)
+    by = f", which {maker.client} wrote," if maker else ""
+    if same:
+        return f"version {version}{by} holds exactly what was sent, and what was there just before it is not known."
+    if taker := evidence.taker:
+        return (
+            f"{taker.client} replaced version {evidence.named} as well; this one did not land if the endpoint keeps "
+            "to its lock, but it has not been seen to refuse anybody."
+        )
+    if evidence.content is ABSENT:
+        return f"version {version}{by} is there now, and this {evidence.write.interaction} says nothing to compare."
+    return (
+        f"version {version}{by} is there now and holds something else: somebody has written since, "
+        "and the endpoint keeps no history."
+    )
