@@ -61,7 +61,7 @@ def _present(context: ssl.SSLContext, chain: str, key: str, passphrase: Secret |
     except OSError:
         raise BadInput(_UNREADABLE.format(chain=chain, key=key)) from None
     except ValueError:
-        raise BadInput(_LOCKED.format(chain=chain, key=key)) from None
+        raise BadInput(_LOCKED.format(key=key)) from None
 
 
 def _text(path: str) -> str:

@@ -43,8 +43,16 @@ def try_connection(client: Client) -> Trial:
     if exchange.response is None:
         failure = exchange.failure
         step = failure.step if isinstance(failure, Failure) else Step.ANSWER
-        return Trial(step.value, str(failure))
+        return Trial(step.value, str(failure) + _hint(client, step))
     return _answered(exchange, client.base_url.split("/")[2])
+
+
+def _hint(client: Client, step: Step) -> str:
+    """What else may be behind a connection that broke off: some servers do not say what they have against a client."""
+    if step is not Step.ANSWER or not client.base_url.lower().startswith("https:"):
+        return ""
+    shown = client.connection.cert is not None
+    return f" Perhaps it {'does not accept the client certificate shown' if shown else 'wants a client certificate'}."
 
 
 def _answered(exchange: Exchange, host: str) -> Trial:
