@@ -1,12 +1,9 @@
-"""Mutual TLS for real: a strict endpoint over HTTPS, and each certificate that is wrong told in a sentence of its own."""
+"""Mutual TLS for real: a strict endpoint over HTTPS, and each wrong certificate told in a sentence of its own."""
 
 from __future__ import annotations
 
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -61,9 +61,7 @@ def test_a_profile_is_read(tmp_path: Path) -> None:
 def test_files_stand_beside_the_profiles(tmp_path: Path) -> None:
     for name in ("ca.pem", "client.pem", "client.key"):
         (tmp_path / name).touch()
-    path = written(
-        tmp_path, '[i]\nbase_url = "https://h/STU3"\nca = "ca.pem"\ncert = "client.pem"\nkey = "client.key"'
-    )
+    path = written(tmp_path, '[i]\nbase_url = "https://h/STU3"\nca = "ca.pem"\ncert = "client.pem"\nkey = "client.key"')
     made = read_profile("i", path).connection
     assert (made.verify, made.cert) == (
         str(tmp_path / "ca.pem"),

@@ -1,4 +1,4 @@
-"""Certificates of every kind that can be wrong, made by a CA of the tests' own, and a strict endpoint that demands them."""
+"""Certificates of every kind that can be wrong, made by the tests' own CA, and a strict endpoint that demands them."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import requests
+from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import RequestException
 
@@ -24,7 +25,7 @@ from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, prefer
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field, is_loopback
 from workbench.exceptions import BadInput
-from workbench.failure import sentence, surely_not_sent
+from workbench.failure import ConnectingAdapter, sentence, surely_not_sent
 from workbench.journal import Journal
 from workbench.redaction import answered_body, answered_field
 from workbench.rules import json
@@ -272,7 +273,7 @@ class Client:
         except RequestException as error:
             return None, sentence(error, self.base_url), not surely_not_sent(error, adapter)
         status, url = answer.status_code, prepared.url or ""
-        secrets = connection.secrets_of(((name, str(value)) for name, value in prepared.headers.items()), url)
+        secrets = connection.secrets_of(_sent_fields(prepared, adapter), url)
         told = ((name, answered_field(name, value, secrets)) for name, value in _raw_fields(answer))
         fields = connection.recorded(told)
         try:
@@ -310,6 +311,12 @@ def _created_id(response: Response) -> str:
     """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
     location = response.headers.get("Location") or ""
     return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
+
+
+def _sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
+    """All that went out as header fields, credentials too."""
+    more = adapter.fields_to_the_proxy() if isinstance(adapter, ConnectingAdapter) else {}
+    return {name: str(value) for name, value in prepared.headers.items()} | more
 
 
 def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:

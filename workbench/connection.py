@@ -156,10 +156,12 @@ class Connection:
         """A URL as an exchange may hold it: the values of credentials replaced."""
         return without_credentials(url)
 
-    def secrets_of(self, fields: Iterable[tuple[str, str]], url: str) -> frozenset[str]:
+    def secrets_of(self, fields: Mapping[str, str], url: str) -> frozenset[str]:
         """What the answer to a request with these fields may not repeat."""
         about = (self.identity.user, self.identity.organization) if self.identity else ()
-        return secrets_in(fields, self._secret_names() - _NOT_LOOKED_FOR, url) | {each for each in about if each}
+        return secrets_in(fields.items(), self._secret_names() - _NOT_LOOKED_FOR, url) | {
+            each for each in about if each
+        }
 
     def _secret_names(self) -> frozenset[str]:
         own = {"fromasid", "toasid"} if self.identity else set()

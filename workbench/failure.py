@@ -70,6 +70,11 @@ class ConnectingAdapter(HTTPAdapter):
         made.pool_classes_by_scheme = self._pools()
         return made
 
+    def fields_to_the_proxy(self) -> dict[str, str]:
+        """What goes out beside a request's own header fields: the credentials for the proxy."""
+        proxy = self._proxies.get("http")
+        return dict(self.proxy_headers(proxy)) if proxy else {}
+
     def _tls(self) -> dict[str, Any]:
         return {} if self._context is None else {"ssl_context": self._context}
 
