@@ -159,9 +159,9 @@ class Connection:
     def secrets_of(self, fields: Mapping[str, str], url: str) -> frozenset[str]:
         """What the answer to a request with these fields may not repeat."""
         about = (self.identity.user, self.identity.organization) if self.identity else ()
-        return secrets_in(fields.items(), self._secret_names() - _NOT_LOOKED_FOR, url) | {
-            each for each in about if each
-        }
+        claims = (("claim", each) for each in about)
+        secret = (self._secret_names() | {"claim"}) - _NOT_LOOKED_FOR
+        return secrets_in((*fields.items(), *claims), secret, url)
 
     def _secret_names(self) -> frozenset[str]:
         own = {"fromasid", "toasid"} if self.identity else set()
