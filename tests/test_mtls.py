@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,3 +174,24 @@ def test_the_step_that_failed_is_named(
 def test_https_spoken_to_a_server_without_it(spine: Any, certificates: Certificates) -> None:
     trial = try_connection(client_with(spine.base_url.replace("http:", "https:"), certificates))
     assert (trial.failed_at, "No TLS with" in trial.words) == ("TLS", True)
+
+
+def test_notebook_08_against_it(profiles: Path) -> None:
+    """Every output as it stands in the file, though the endpoint is another one: by nbval, as a user would."""
+    notebook = ROOT / "notebooks" / "08-your-own-endpoint.ipynb"
+    command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(notebook)]
+    ours = {"WORKBENCH_PROFILE": "strict", "WORKBENCH_PROFILES": str(profiles), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | ours, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^9 passed", done.stdout, re.MULTILINE), done.stdout
+    # And it was that endpoint: without its passphrase nothing works.
+    refused = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | ours | {"PLANTED_PASSPHRASE": "wrong"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "The passphrase does not open the key" in refused.stdout
