@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from workbench.trial import try_connection as try_connection
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
+    from workbench.ui.picker import EndpointPicker as EndpointPicker
     from workbench.ui.race import RaceBench as RaceBench
     from workbench.ui.workbench import Workbench as Workbench
 
@@ -83,6 +84,7 @@ _MODULES = {
     "OpenConflict": "exceptions",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
+    "EndpointPicker": "ui.picker",
     "Profile": "profiles",
     "Reference": "reference",
     "SpineIdentity": "identity",

@@ -101,11 +101,11 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
 
 def _profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     what = f"The profile {name!r}"
-    _check_keys(what, table, _KEYS)
+    _check_keys(what, table, KEYS)
     if "base_url" not in table:
         raise BadInput(f"{what} has no base_url; give the endpoint's, such as https://spine.example/STU3.")
     given = {
-        key: read(table[key], f"{key} of the profile {name!r}", folder) for key, read in _KEYS.items() if key in table
+        key: read(table[key], f"{key} of the profile {name!r}", folder) for key, read in KEYS.items() if key in table
     }
     _pair(what, given, "cert", "key")
     _pair(what, given, "proxy_user", "proxy_password")
@@ -217,7 +217,7 @@ def _table(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-_KEYS: Final[dict[str, Callable[[Any, str, Path], Any]]] = {
+KEYS: Final[dict[str, Callable[[Any, str, Path], Any]]] = {
     "base_url": _plain,
     "allow_writes": _yes_or_no,
     "ca": _file,
