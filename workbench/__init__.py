@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from workbench.client import LAST_READ as LAST_READ
     from workbench.client import Client as Client
     from workbench.clock import LESSON_START as LESSON_START
+    from workbench.conformance.check import check as check
+    from workbench.conformance.findings import Finding as Finding
+    from workbench.conformance.findings import Report as Report
+    from workbench.conformance.findings import Result as Result
     from workbench.connection import Connection as Connection
     from workbench.exceptions import BadInput as BadInput
     from workbench.exceptions import EndpointError as EndpointError
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from workbench.spine import Endpoint as Endpoint
     from workbench.trial import Trial as Trial
     from workbench.trial import try_connection as try_connection
+    from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
     from workbench.ui.picker import EndpointPicker as EndpointPicker
@@ -67,6 +72,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "exceptions",
+    "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
@@ -75,6 +81,7 @@ _MODULES = {
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",
+    "Finding": "conformance.findings",
     "Journal": "journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
@@ -94,9 +101,12 @@ _MODULES = {
     "profiles_path": "profiles",
     "read_profile": "profiles",
     "try_connection": "trial",
+    "Report": "conformance.findings",
+    "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
     "Side": "rules.merge",
     "Strategy": "experiments.strategy",
+    "check": "conformance.check",
     "history": "rules.history.proof",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",

@@ -17,7 +17,6 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import requests
-from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import RequestException
 
@@ -25,7 +24,7 @@ from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, prefer
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field, is_loopback
 from workbench.exceptions import BadInput
-from workbench.failure import ConnectingAdapter, sentence, surely_not_sent
+from workbench.failure import sent_fields, sentence, surely_not_sent
 from workbench.journal import Journal
 from workbench.redaction import answered_body, answered_field
 from workbench.rules import json
@@ -80,6 +79,11 @@ class Client:
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, so that writing needs no further yes."""
         return self.embedded or is_loopback(self.base_url)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this client sends writes: to this machine always, elsewhere if its connection allows them."""
+        return self.is_local or self.connection.allow_writes
 
     def url(self, resource_type: str, logical_id: str = "") -> str:
         """The URL of a type or of a resource; raises ``BadInput`` for what cannot stand in one."""
@@ -164,11 +168,16 @@ class Client:
         method: str,
         path: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         body: bytes | str = b"",
         interaction: str = "",
+        chunked: bool = False,
     ) -> Exchange:
-        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends."""
+        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends.
+
+        A header field that is ``None`` is left out, where this client or its connection would add it.
+        ``chunked`` sends the body in chunks, its length not told beforehand.
+        """
         method = method.upper()  # as requests sends it
         if not re.fullmatch(r"[A-Z]+", method):
             raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
@@ -180,7 +189,22 @@ class Client:
         )
         content = encoded(body) if isinstance(body, str) else body
         url = f"{self.base_url}/{path.lstrip('/')}"
-        return self._exchange(Call(kind, method, url, headers or {}, content, *about))
+        return self._exchange(Call(kind, method, url, headers or {}, content, *about, chunked))
+
+    def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
+        """Another client of the same endpoint, by the same connection, that has seen nothing yet.
+
+        Its journal is its own unless one is given. For work beside this client: in another thread, or unrecorded here.
+        """
+        return Client(
+            self.base_url,
+            name=name,
+            journal=journal,
+            connection=self.connection,
+            clock=self._clock,
+            timed=self._timed,
+            embedded=self.embedded,
+        )
 
     def close(self) -> None:
         """Close the connection; the journal stays."""
@@ -228,8 +252,8 @@ class Client:
 
     def _exchange(self, call: Call) -> Exchange:
         self.connection.guard(call.method, self.base_url)
+        self.connection.keep_pace()  # before a token is made, whose minutes would pass while waiting
         prepared, request = self._prepare(call, self.connection.fresh(call.interaction, call.resource_type))
-        self.connection.keep_pace()
         # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
         started, sent_at = time.perf_counter(), self._clock()
         response, failure, sent = self._send(prepared)
@@ -245,14 +269,17 @@ class Client:
 
     def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
         """The request as it will go out, with what the connection added, and as an exchange may hold it."""
-        fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {}), **added, **call.headers}
+        usual = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {})}
+        fields = {**usual, **added, **call.headers}
         for name, value in fields.items():
-            check_field(name, value)
-        asked = requests.Request(call.method, call.url, headers=fields, data=call.body or None)
+            if value is not None:  # None leaves a field out, also one that the session would add
+                check_field(name, value)
+        body = iter([call.body]) if call.chunked and call.body else call.body or None
+        asked = requests.Request(call.method, call.url, headers=fields, data=body)
         try:
             prepared = self._session.prepare_request(asked)
         except (RequestException, UnicodeError, ValueError) as error:
-            raise BadInput(f"This request cannot be sent: {error}.") from None
+            raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
         return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
 
@@ -273,7 +300,7 @@ class Client:
         except RequestException as error:
             return None, sentence(error, self.base_url), not surely_not_sent(error, adapter)
         status, url = answer.status_code, prepared.url or ""
-        secrets = connection.secrets_of(_sent_fields(prepared, adapter), url)
+        secrets = connection.secrets_of(sent_fields(prepared, adapter), url)
         told = ((name, answered_field(name, value, secrets)) for name, value in _raw_fields(answer))
         fields = connection.recorded(told)
         try:
@@ -311,12 +338,6 @@ def _created_id(response: Response) -> str:
     """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
     location = response.headers.get("Location") or ""
     return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
-
-
-def _sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
-    """All that went out as header fields, credentials too."""
-    more = adapter.fields_to_the_proxy() if isinstance(adapter, ConnectingAdapter) else {}
-    return {name: str(value) for name, value in prepared.headers.items()} | more
 
 
 def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:

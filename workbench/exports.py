@@ -2,7 +2,6 @@
 
 Owns: which exchanges a picture shows and in what words, Mermaid's text, and the file formats. How a picture is
 drawn is ``svg``'s. Works on exchanges whose credentials have been replaced, so nothing here can hold one.
-
 Sources: Mermaid, *Sequence diagrams*; HAR 1.2 (softwareishard.com/blog/har-12-spec); OWASP, *CSV injection*.
 """
 
@@ -23,7 +22,7 @@ from workbench import svg
 from workbench.exceptions import BadInput, MalformedETag
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import Headers, Request, Response
+from workbench.rules.message import Headers, Request, Response, size_of
 from workbench.rules.verdict import GUARDED, Verdict
 from workbench.rules.wire import reason
 
@@ -302,19 +301,19 @@ def _har_entry(seq: int, exchange: Exchange) -> dict[str, Any]:
 def _har_request(request: Request) -> dict[str, Any]:
     query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
     head = {"method": request.method, "url": request.url, "queryString": _har_pairs(query)}
-    body = {"postData": _har_body(request, {"comment": "base64"})} if request.body else {}
-    return {**head, **_har_fields(request.headers), **body, "bodySize": len(request.body)}
+    body = {"postData": _har_body(request, {"comment": "base64"})} if size_of(request) else {}
+    return {**head, **_har_fields(request.headers), **body, "bodySize": size_of(request)}
 
 
 def _har_response(exchange: Exchange) -> dict[str, Any]:
     """Where no answer came: status 0 and ``_error``, as browsers write it."""
     response = exchange.response or Response(0)
     told = {"status": response.status, "statusText": reason(response.status), **_har_fields(response.headers)}
-    told["content"] = {"size": len(response.body), **_har_body(response, {"encoding": "base64"})}
+    told["content"] = {"size": size_of(response), **_har_body(response, {"encoding": "base64"})}
     told["redirectURL"] = response.headers.get("Location") or "" if 300 <= response.status < 400 else ""
     # Where a content coding has been undone, nobody knows how many bytes came before that.
     counted = exchange.response and "Content-Encoding" not in response.headers
-    told["bodySize"] = len(response.body) if counted else -1
+    told["bodySize"] = size_of(response) if counted else -1
     return told if exchange.response else {**told, "_error": exchange.failure}
 
 
@@ -328,6 +327,8 @@ def _har_pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 def _har_body(message: Request | Response, binary: dict[str, str]) -> dict[str, str]:
     mime_type = message.headers.get("Content-Type") or "x-unknown"
+    if message.dropped:
+        return {"mimeType": mime_type, "text": "", "comment": str(message.dropped)}
     try:
         return {"mimeType": mime_type, "text": message.body.decode("utf-8")}
     except UnicodeDecodeError:

@@ -109,6 +109,12 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
     return type(pool.__name__, (pool,), {"ConnectionCls": Watched})
 
 
+def sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
+    """All that goes out as header fields, credentials too."""
+    more = adapter.fields_to_the_proxy() if isinstance(adapter, ConnectingAdapter) else {}
+    return {name: str(value) for name, value in prepared.headers.items()} | more
+
+
 def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
     """Whether the failure came before any of the request left (no address, no connection, no TLS).
 

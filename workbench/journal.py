@@ -1,23 +1,29 @@
 """What happened, in order: every exchange of every client that shares a journal.
 
 Owns: the record, append-only and safe from any thread, and its tables. Must not know how anything is
-sent. Credentials have been replaced before an exchange arrives here.
+sent, nor where exchanges are kept (``shelf``). Credentials have been replaced before an exchange arrives here.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from workbench.exceptions import BadInput
+from workbench.exceptions import BadInput, MalformedETag
+from workbench.records import Told, as_line, from_line, told
 from workbench.rules import json
+from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS, Headers, Request, Response
+from workbench.rules.message import SAFE_METHODS, Request, Response, size_of
 from workbench.rules.verdict import Verdict
+from workbench.shelf import SQLITE, InFile, InMemory, Shelf
+from workbench.transitions import Move, Transition
 
 _log = logging.getLogger(__name__)
 
@@ -26,60 +32,88 @@ if TYPE_CHECKING:
 
     from workbench.exports import Diagram, Timeline
 
+__all__ = ["KEEP_BODIES", "Journal", "Transition"]
+
+KEEP_BODIES: Final = 256 * 2**20
+"""Bytes of bodies that a journal keeps; of what comes after that it keeps the digests only."""
+
 _CURRENT: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
 _UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
-
-
-class Transition(NamedTuple):
-    """One row of ``transitions()``: an exchange, and the resource's ETag before and after it.
-
-    Before and after are as far as this journal knows: ``None`` where it cannot know.
-    """
-
-    seq: int
-    time: datetime
-    client: str
-    interaction: str
-    resource: str
-    if_match: str | None
-    status: int | None
-    etag_before: str | None
-    etag_after: str | None
-    verdict: str
-    spine_code: str
-    diagnostics: str
-    ms: float | None
+_REMEMBERED: Final = 64
 
 
 class Journal:
-    """Exchanges in the order in which they ended; ``seq`` counts from 1."""
+    """Exchanges in the order in which they ended; ``seq`` counts from 1.
 
-    def __init__(self) -> None:
-        self._exchanges: list[Exchange] = []
+    With a ``path`` they are kept in that file and not in memory: a million take no more of it than a few, and what
+    has been appended is there after the process is killed. A file that is there is gone on with. ``keep_bodies`` is
+    how many bytes of bodies are kept; of later ones their size and SHA-256 are, and tables, verdicts and proofs go on.
+
+    Raises ``BadInput`` for a file that cannot keep a journal.
+    """
+
+    def __init__(self, path: str | Path | None = None, *, keep_bodies: int = KEEP_BODIES) -> None:
         self._current: dict[str, str | None] = {}
-        self._before_after: list[tuple[str | None, str | None]] = []
+        self._room, self._lean = keep_bodies, 0
+        self._shelf: Shelf = InMemory() if path is None else self._open(Path(path))
+        self._latest: deque[tuple[int, Exchange]] = deque(maxlen=_REMEMBERED)
         self._watchers: list[Callable[[], object]] = []
         self._turn = threading.Lock()
 
+    def _open(self, path: Path) -> InFile:
+        shelf = InFile(path)
+        self._current = shelf.current()
+        kept, self._lean = shelf.kept()
+        self._room -= kept
+        return shelf
+
     def append(self, exchange: Exchange) -> int:
         """Record an exchange; its ``seq``. Takes the same time however long the journal is."""
+        return self._append(exchange, told(exchange))
+
+    def _append(self, exchange: Exchange, said: Told) -> int:
         with self._turn:
-            self._exchanges.append(exchange)
-            self._before_after.append(self._move(exchange))
-            seq = len(self._exchanges)
-        for told in tuple(self._watchers):
+            kept = self._fitting(exchange)
+            self._shelf.append(kept, self._move(exchange), said)
+            seq = len(self._shelf)
+            self._latest.append((seq, exchange))
+        for watcher in tuple(self._watchers):
             try:
-                told()
+                watcher()
             except Exception:  # noqa: BLE001  # the exchange has happened; whoever watches must not undo that
                 _log.exception("a watcher of the journal failed")
         return seq
+
+    def _fitting(self, exchange: Exchange) -> Exchange:
+        """The exchange as there is room for it: whole, or with digests of its bodies."""
+        size = len(exchange.request.body) + (len(exchange.response.body) if exchange.response else 0)
+        if size <= self._room:
+            self._room -= size
+            self._lean += not exchange.is_whole
+            return exchange
+        self._room = 0  # from here on none is kept, so that it can be said where they end
+        self._lean += 1
+        return exchange.without_bodies()
+
+    def seq_of(self, exchange: Exchange) -> int:
+        """The number of an exchange that was appended a moment ago; raises ``BadInput`` for another."""
+        with self._turn:
+            found = next((seq for seq, each in reversed(self._latest) if each is exchange), None)
+        if found is None:
+            raise BadInput("This exchange is not among the last of this journal; look it up by its number.")
+        return found
+
+    def close(self) -> None:
+        """Let go of the file, if there is one; what it holds stays."""
+        with self._turn:
+            self._shelf.close()
 
     def watch(self, told: Callable[[], object]) -> Callable[[], None]:
         """Call ``told()`` after each append, in the thread that appends; give back what ends that."""
         self._watchers.append(told)
         return lambda: self._watchers.remove(told) if told in self._watchers else None
 
-    def _move(self, exchange: Exchange) -> tuple[str | None, str | None]:
+    def _move(self, exchange: Exchange) -> Move:
         """The ETag before and after; and remember the one after."""
         name, verdict = exchange.target, exchange.verdict
         if not exchange.logical_id:
@@ -87,7 +121,7 @@ class Journal:
         before = self._current.get(name)
         after: str | None = before
         if verdict in _CURRENT:
-            after = str(exchange.etag) if exchange.etag else None
+            after = _etag(exchange.response.headers.get("ETag")) if exchange.response else None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # what we took for current is not, and nobody said what is
         elif verdict in (Verdict.UNKNOWN, Verdict.FAILED) and exchange.request.method in SAFE_METHODS:
@@ -98,20 +132,26 @@ class Journal:
         return before, after
 
     def __len__(self) -> int:
-        return len(self._exchanges)
+        return len(self._shelf)
 
     def __iter__(self) -> Iterator[Exchange]:
-        return iter(self._exchanges[: len(self)])
+        stop = len(self)
+        for start in range(0, stop, self._shelf.batch):
+            with self._turn:
+                batch = self._shelf.exchanges(start, min(start + self._shelf.batch, stop))
+            yield from batch
 
     def __getitem__(self, index: int) -> Exchange:
-        return self._exchanges[index]
+        with self._turn:
+            place = index if index >= 0 else len(self._shelf) + index
+            if not 0 <= place < len(self._shelf):
+                raise IndexError(f"There is no exchange {index}; the journal has {len(self._shelf)}.")
+            return self._shelf.exchanges(place, place + 1)[0]
 
     def rows(self, start: int = 0) -> list[Transition]:
         """The transitions as plain rows, from the exchange at ``start`` (counted from 0) on."""
         with self._turn:
-            exchanges, moves = self._exchanges[start:], self._before_after[start:]
-        numbered = enumerate(zip(exchanges, moves, strict=True), start + 1)
-        return [_row(seq, exchange, *move) for seq, (exchange, move) in numbered]
+            return self._shelf.rows(start)
 
     def transitions(self) -> pd.DataFrame:
         """How each ETag moved: one row an exchange, in order.
@@ -120,13 +160,9 @@ class Journal:
         ``if_match`` as sent, ``status``, ``etag_before`` and ``etag_after`` as far as this journal knows,
         ``verdict``, ``spine_code`` and ``diagnostics`` of the OperationOutcome, ``ms``.
         """
-        import pandas as pd
-
-        frame = pd.DataFrame(self.rows(), columns=list(Transition._fields))
-        texts = ["client", "interaction", "resource", "if_match", "etag_before", "etag_after"]
-        texts += ["verdict", "spine_code", "diagnostics"]
-        kinds = {"seq": "int64", "status": "Int64", "ms": "Float64"} | dict.fromkeys(texts, "str")
-        return frame.astype(kinds).assign(time=pd.to_datetime(frame["time"], utc=True).dt.as_unit("us"))
+        with self._turn:
+            columns = self._shelf.columns()
+        return columns.frame()
 
     def conflicts(self) -> pd.DataFrame:
         """The transitions whose version was stale: the updates that the lock stopped."""
@@ -134,24 +170,39 @@ class Journal:
         return frame[frame["verdict"] == Verdict.STALE.value].reset_index(drop=True)
 
     def to_frame(self) -> pd.DataFrame:
-        """Every exchange as it was: method, URL, status, verdict, sizes in bytes, and the bodies as text."""
+        """Every exchange as it was: method, URL, status, verdict, sizes in bytes, and the bodies as text.
+
+        A body that is no longer kept has its size, and no text (not even an empty one).
+        """
         import pandas as pd
 
         return pd.DataFrame([_whole_row(seq, exchange) for seq, exchange in enumerate(self, 1)], columns=_WHOLE)
 
     def save(self, path: str | Path) -> None:
         """Write the journal as JSON Lines, an exchange a line; ``load`` reads it back the same."""
+        if isinstance(self._shelf, InFile) and Path(path).resolve() == self._shelf.path.resolve():
+            raise BadInput(f"{path} is where this journal is kept already; save it under another name.")
         with Path(path).open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(_as_json(exchange)) + "\n" for exchange in self)
+            for place, exchange in enumerate(self):
+                # What an answer said is read off its body, unless that is no longer there.
+                with self._turn:
+                    said = Told("", "") if exchange.is_whole else self._shelf.told(place, place + 1)[0]
+                file.write(as_line(exchange, said) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Journal:
-        """Read a saved journal; raises ``BadInput`` that names the line that cannot be read."""
-        journal = cls()
+        """Read a saved journal, or open the file of one that has a path and go on with it.
+
+        Raises ``BadInput`` that names the line that cannot be read.
+        """
         with Path(path).open("rb") as file:
+            if file.read(len(SQLITE)) == SQLITE:
+                return cls(path)
+            file.seek(0)
+            journal = cls()
             for number, line in enumerate(file, 1):
                 try:
-                    journal.append(_from_json(json.parse(line)))
+                    journal._append(*from_line(line))
                 except (BadInput, AttributeError, KeyError, TypeError, ValueError):
                     raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
@@ -170,8 +221,9 @@ class Journal:
         """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
         from workbench import exports
 
+        exchanges = tuple(self)
         with self._turn:
-            exchanges, moves = tuple(self._exchanges), tuple(self._before_after)
+            moves = self._shelf.moves()
         return exports.timeline(exchanges, moves, last=last, resource=resource)
 
     def to_har(self) -> dict[str, Any]:
@@ -207,26 +259,17 @@ class Journal:
                 raise BadInput(f"{path} does not say what to write; end its name in .har, .csv, .jsonl or .svg.")
 
     def __repr__(self) -> str:
-        return f"<Journal of {len(self)} exchanges>"
+        lean = f", of {self._lean} without their bodies" if self._lean else ""
+        return f"<Journal of {len(self)} exchanges{lean}>"
 
 
-def _row(seq: int, exchange: Exchange, before: str | None, after: str | None) -> Transition:
-    found = None if exchange.ok else exchange.outcome
-    return Transition(
-        seq=seq,
-        time=exchange.sent_at,
-        client=exchange.client,
-        interaction=exchange.interaction,
-        resource=exchange.target if exchange.resource_type else "",
-        if_match=exchange.if_match,
-        status=exchange.status,
-        etag_before=before,
-        etag_after=after,
-        verdict=exchange.verdict.value,
-        spine_code=found.spine_code if found else "",
-        diagnostics=found.diagnostics if found else exchange.failure,
-        ms=None if exchange.elapsed is None else round(exchange.elapsed * 1000, 3),
-    )
+@lru_cache(maxsize=1024)
+def _etag(value: str | None) -> str | None:
+    """An ETag as it is written, ``None`` for what is none; every version is met several times."""
+    try:
+        return str(ETag.parse(value)) if value is not None else None
+    except MalformedETag:
+        return None
 
 
 _WHOLE: Final = [
@@ -236,59 +279,21 @@ _WHOLE: Final = [
 
 
 def _whole_row(seq: int, exchange: Exchange) -> tuple[Any, ...]:
-    sent, received = exchange.request.body, exchange.response.body if exchange.response else b""
+    sent, received = exchange.request, exchange.response
     return (
-        *(seq, exchange.sent_at, exchange.client, exchange.interaction, exchange.request.method, exchange.request.url),
+        *(
+            seq,
+            exchange.sent_at.astimezone(UTC),
+            exchange.client,
+            exchange.interaction,
+            exchange.request.method,
+            exchange.request.url,
+        ),
         *(exchange.status, exchange.verdict.value, None if exchange.elapsed is None else exchange.elapsed * 1000),
-        *(len(sent), len(received), _text(sent), _text(received), exchange.failure),
+        *(size_of(sent), size_of(received) if received else 0),
+        *(_text(sent), _text(received) if received else "", exchange.failure),
     )
 
 
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", errors="backslashreplace")
-
-
-def _as_json(exchange: Exchange) -> dict[str, Any]:
-    request, response = exchange.request, exchange.response
-    return {
-        "client": exchange.client,
-        "interaction": exchange.interaction,
-        "resource_type": exchange.resource_type,
-        "logical_id": exchange.logical_id,
-        "sent_at": exchange.sent_at.isoformat(),
-        "elapsed": exchange.elapsed,
-        "failure": exchange.failure,
-        "sent": exchange.sent,
-        "request": {"method": request.method, "url": request.url, **_content(request)},
-        "response": {"status": response.status, **_content(response)} if response else None,
-    }
-
-
-def _content(message: Request | Response) -> dict[str, Any]:
-    # A body that is no UTF-8 is kept byte for byte: surrogates would not survive the file.
-    headers = [list(field) for field in message.headers.items()]
-    try:
-        return {"headers": headers, "body": message.body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"headers": headers, "body_hex": message.body.hex()}
-
-
-def _from_json(line: dict[str, Any]) -> Exchange:
-    request, response = line["request"], line["response"]
-    return Exchange(
-        client=line["client"],
-        interaction=line["interaction"],
-        resource_type=line["resource_type"],
-        logical_id=line["logical_id"],
-        request=Request(request["method"], request["url"], *_read_content(request)),
-        response=Response(response["status"], *_read_content(response)) if response else None,
-        sent_at=datetime.fromisoformat(line["sent_at"]),
-        elapsed=None if line["elapsed"] is None else float(line["elapsed"]),
-        failure=line["failure"],
-        sent=line["sent"],
-    )
-
-
-def _read_content(message: dict[str, Any]) -> tuple[Headers, bytes]:
-    body = message["body"].encode() if "body" in message else bytes.fromhex(message["body_hex"])
-    return Headers((name, value) for name, value in message["headers"]), body
+def _text(message: Request | Response) -> str | None:
+    return None if message.dropped else message.body.decode("utf-8", errors="backslashreplace")

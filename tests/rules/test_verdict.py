@@ -32,6 +32,7 @@ PRECONDITION = outcome(code="structure", spine_code="PRECONDITION_FAILED", diagn
 NOT_THERE = outcome(code="not-found", diagnostics="no such resource")
 NEEDS_IT = outcome(code="invalid", diagnostics="A valid If-Match header value is required to update this resource.")
 BAD_TAG = outcome(code="invalid", diagnostics='The If-Match header must hold an ETag of the form W/"version".')
+NO_MATCH = outcome(code="conflict", diagnostics="no supplied entity-tag matches the current version")
 UNKNOWN_ID = outcome(code="forbidden", spine_code="MSG_RESOURCE_ID_FAIL", diagnostics="clients may not assign ids")
 
 DIALECTS: dict[str, list[Row]] = {
@@ -90,6 +91,15 @@ DIALECTS: dict[str, list[Row]] = {
         ("update", LIST, 412, outcome(code="conflict"), STALE),
         ("update", LIST, 200, None, UPDATED),
         ("update", VERSION, 412, outcome(code="conflict", diagnostics="Precondition on List/1"), STALE),
+    ],
+    "Helios": [
+        ("update", None, 200, None, UPDATED),
+        ("update", None, 412, outcome(code="conflict", diagnostics="If-Match header is required"), UNGUARDED),
+        ("update", VERSION, 412, NO_MATCH, STALE),
+        ("update", LIST, 412, NO_MATCH, STALE),
+        ("update", STRONG, 412, NO_MATCH, STALE),
+        ("update", BARE, 412, outcome(code="conflict", diagnostics="Malformed If-Match header"), UNGUARDED),
+        ("update", "*", 200, None, UPDATED),
     ],
     "Aidbox": [
         ("update", None, 200, None, UPDATED),

@@ -6,7 +6,7 @@ sent, or who keeps the records. Credentials have been replaced before an exchang
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from workbench.exceptions import MalformedETag, MalformedJSON, UnwantedVerdict
 from workbench.rules import json, outcome, wire
 from workbench.rules.etag import ETag
 from workbench.rules.explain import explain
-from workbench.rules.message import Request, Response
+from workbench.rules.message import Request, Response, without_body
 from workbench.rules.outcome import OperationOutcome
 from workbench.rules.verdict import DONE, Verdict, judge
 
@@ -66,7 +66,7 @@ class Exchange:
     def resource(self) -> Any:
         """The answer's body as plain JSON, decimals exact; parsed afresh each time, so yours to edit.
 
-        ``None`` where there is no body or it is not JSON.
+        ``None`` where there is no body, where it is no longer kept, and where it is not JSON.
         """
         if self.response is None or not self.response.body:
             return None
@@ -79,6 +79,21 @@ class Exchange:
     def outcome(self) -> OperationOutcome | None:
         """The OperationOutcome that came back, if one did."""
         return outcome.read(self.resource)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bodies are still kept; a journal keeps them up to a budget, and then their digests."""
+        return not (self.request.dropped or (self.response and self.response.dropped))
+
+    def without_bodies(self) -> Exchange:
+        """The same with its bodies' digests in place of the bodies; what was made of them, the verdict, stays."""
+        response = without_body(self.response) if self.response else None
+        return replace(self, request=without_body(self.request), response=response).judged(self.verdict)
+
+    def judged(self, verdict: Verdict) -> Exchange:
+        """Set the verdict to what it was while the bodies were kept, and give the exchange back."""
+        object.__setattr__(self, "verdict", verdict)
+        return self
 
     @property
     def ok(self) -> bool:
@@ -116,4 +131,6 @@ class Exchange:
     @property
     def target(self) -> str:
         """What it was about, as FHIR writes a relative reference: ``List/744e…``, or the type alone."""
-        return "/".join(part for part in (self.resource_type, self.logical_id) if part) or "(the endpoint)"
+        if self.resource_type and self.logical_id:
+            return f"{self.resource_type}/{self.logical_id}"
+        return self.resource_type or self.logical_id or "(the endpoint)"

@@ -50,6 +50,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     """The paragraph for this exchange, with the endpoint's own ``diagnostics`` at its end where it gave some."""
     text = _paragraph(exchange, exchange.verdict) + (_diagnostics(exchange) if diagnostics else "")
     text += f" {exchange.failure}" if exchange.failure and exchange.response else ""
+    text += "" if exchange.is_whole else " Its bodies are no longer kept."
     return text[:1].upper() + text[1:]
 
 

@@ -113,7 +113,7 @@ def parse(text: str | bytes) -> Any:
         raise _at(source, source.find(number), "this number is too large to be held.") from None
     except RecursionError:
         raise _too_deep(source) from None
-    if _deeper_than(value, MAX_DEPTH):
+    if source.count("{") + source.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise _too_deep(source)
     if (lone := _LONE_SURROGATE.search(source)) and not _encodable(dumps(value)):
         raise _at(source, lone.start(), "half a surrogate pair is not a character.")

@@ -6,9 +6,10 @@ same records that the client keeps.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, TypeVar
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that ask for no change (RFC 9110, section 9.2.1)."""
@@ -32,8 +33,13 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The field's value, or ``None``; several of one name are joined by a comma (RFC 9110, 5.3)."""
-        wanted = name.lower()
-        values = [value for field, value in self.items() if field.lower() == wanted]
+        wanted, flat = name.lower(), self._flat
+        size = len(wanted)  # most names differ in length already
+        values = [
+            flat[place + 1]
+            for place in range(0, len(flat), 2)
+            if len(flat[place]) == size and flat[place].lower() == wanted
+        ]
         return ", ".join(values) if values else None
 
     def __getitem__(self, name: str) -> str:
@@ -61,20 +67,50 @@ class Headers:
 NO_HEADERS: Final = Headers()
 
 
+class Digest(NamedTuple):
+    """What is left of a body that is no longer kept: its size in bytes, and its SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"a body of {self.size:,} bytes that is no longer kept; SHA-256 {self.sha256}"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it was sent, credentials already replaced. ``body`` is ``b""`` where there is none."""
+    """A request as it was sent, credentials already replaced.
+
+    ``body`` is ``b""`` where there is none, and where it is no longer kept: there ``dropped`` says what it was.
+    """
 
     method: str
     url: str
     headers: Headers = NO_HEADERS
     body: bytes = b""
+    dropped: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer as it came, content codings undone."""
+    """An answer as it came, content codings undone; ``body`` and ``dropped`` as in a request."""
 
     status: int
     headers: Headers = NO_HEADERS
     body: bytes = b""
+    dropped: Digest | None = None
+
+
+_Message = TypeVar("_Message", Request, Response)
+
+
+def size_of(message: Request | Response) -> int:
+    """How many bytes the body has or had."""
+    return message.dropped.size if message.dropped else len(message.body)
+
+
+def without_body(message: _Message) -> _Message:
+    """The same with its body's digest in place of the body; itself where it has none."""
+    if not message.body:
+        return message
+    return replace(message, body=b"", dropped=Digest(len(message.body), hashlib.sha256(message.body).hexdigest()))

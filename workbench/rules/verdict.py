@@ -111,10 +111,17 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict:
     if status == 412 and sent is Precondition.VERSION:
         return Verdict.STALE
     if status == 412:
-        # A server that understands other forms says "conflict" when it found the version to be another one.
-        understood = sent is Precondition.MALFORMED and (found := exchange.outcome) and found.has_code("conflict")
-        return Verdict.STALE if understood else Verdict.UNGUARDED
+        return Verdict.STALE if sent is Precondition.MALFORMED and _was_understood(exchange) else Verdict.UNGUARDED
     return _judge_refusal(exchange, status)
+
+
+def _was_understood(exchange: Exchange) -> bool:
+    """Whether a server that takes other forms of ``If-Match`` read this one, and found the version to be another.
+
+    It then says "conflict" (Blaze, Helios); Helios says so too where it could not read it, and calls it malformed.
+    """
+    found = exchange.outcome
+    return bool(found and found.has_code("conflict") and "malformed" not in found.diagnostics.lower())
 
 
 def _judge_refusal(exchange: Exchange, status: int) -> Verdict:

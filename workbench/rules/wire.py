@@ -43,7 +43,7 @@ def request_text(request: Request, *, base: str = "", indent: int | None = None)
         target = (split.path or "/") + (f"?{split.query}" if split.query else "")
         host = "" if "Host" in request.headers else f"Host: {split.netloc}\n"
         start = f"{request.method} {target} HTTP/1.1\n{host}"
-    return _message(start, request.headers, _body(request.body, indent), base)
+    return _message(start, request.headers, _body(request, indent), base)
 
 
 def response_text(response: Response, *, base: str = "", indent: int | None = None) -> str:
@@ -54,7 +54,7 @@ def response_text(response: Response, *, base: str = "", indent: int | None = No
     start = f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip()
     undone = _CODED if "Content-Encoding" in response.headers else frozenset()
     fields = Headers(field for field in response.headers.items() if field[0].lower() not in undone)
-    return _message(f"{start}\n", fields, _body(response.body, indent), base)
+    return _message(f"{start}\n", fields, _body(response, indent), base)
 
 
 def reason(status: int) -> str:
@@ -72,10 +72,12 @@ def as_curl(exchange: Exchange) -> str:
     sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_ADDS]
     # An empty field needs a semicolon; a colon without a value would take the field away.
     words += [f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}" for name, value in sent]
-    if request.body and "Content-Type" not in request.headers:
+    if (request.body or request.dropped) and "Content-Type" not in request.headers:
         words.append("-H Content-Type:")  # or curl says it is a form
     if request.body:
         words.append(f"--data-raw {shlex.quote(_text(request.body))}")
+    if request.dropped:  # a file that is not there, so that the command fails rather than send nothing
+        words.append(f"--data-binary {shlex.quote(f'@({request.dropped})')}")
     return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
 
 
@@ -93,7 +95,10 @@ def _spelt(name: str) -> str:
 _SPELLINGS = {"etag": "ETag", "traceid": "TraceID", "www-authenticate": "WWW-Authenticate"}
 
 
-def _body(body: bytes, indent: int | None) -> str:
+def _body(message: Request | Response, indent: int | None) -> str:
+    body = message.body
+    if message.dropped:
+        return f"({message.dropped})"
     try:
         return json.dumps(json.parse(body), indent=indent) if indent is not None and body else _text(body)
     except MalformedJSON:

@@ -141,7 +141,7 @@ class Track:
             return
         version = self.version(shown)
         _see(version, seq, start, end)
-        if version.read_in == 0 and exchange.verdict is Verdict.READ and exchange.request.method == "GET":
+        if version.read_in == 0 and exchange.verdict is Verdict.READ and _body_of(exchange):
             version.read_in = seq
         self.last_seen[exchange.client] = shown
 
@@ -244,6 +244,10 @@ def _by_order(seq: int, ends: dict[str, int] | None, client: str) -> Span:
     start = ends.get(client, NEVER) + 1
     ends[client] = 2 * seq
     return start, 2 * seq
+
+
+def _body_of(exchange: Exchange) -> bytes:
+    return exchange.response.body if exchange.response and exchange.request.method == "GET" else b""
 
 
 def _see(version: Version, seq: int, start: int, end: int) -> None:
