@@ -117,3 +117,17 @@ def _wait_until_something_was_created(running: Endpoint) -> None:
     client = running.client("looking", journal=None)
     while client.search("List").resource["total"] < 3:
         pass
+
+
+def test_a_profile_in_the_place_of_an_address(
+    spine: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f'[here]\nbase_url = "{spine.base_url}"\n', encoding="utf-8")
+    words = ["check", "--connection", "here", "--connections", str(profiles)]
+    assert main([*words, "--json", str(tmp_path / "report.json")]) == 0
+    assert (tmp_path / "report.json").exists()
+    assert main([*words, spine.base_url]) == 2
+    assert "A profile says all about its connection" in capsys.readouterr().err
+    assert main(["check"]) == 2
+    assert "Which endpoint?" in capsys.readouterr().err

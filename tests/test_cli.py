@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench import Endpoint
 from workbench.cli import _parser, main
 
 
@@ -158,3 +159,14 @@ def test_the_module_runs_as_the_command_does(option: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"spine-workbench: [^\n]+\.\n", done.stderr)
+
+
+def test_connect_says_whether_it_works(spine: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f'[here]\nbase_url = "{spine.base_url}"\n[gone]\nbase_url = "http://nosuch.invalid/STU3"\n')
+    assert main(["connect", "here", "--profiles", str(profiles)]) == 0
+    assert "It works" in capsys.readouterr().out
+    assert main(["connect", "gone", "--profiles", str(profiles)]) == 1
+    assert capsys.readouterr().out.startswith("Failed at: DNS. ")
+    assert main(["connect", "nobody", "--profiles", str(profiles)]) == 2
+    assert "there is: here, gone" in capsys.readouterr().err

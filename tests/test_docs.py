@@ -10,7 +10,10 @@ import pytest
 import workbench
 from workbench import PROMISES, cli
 from workbench.endpoint.faults import KINDS
+from workbench.failure import Step
+from workbench.profiles import KEYS
 from workbench.rules.update import POLICIES
+from workbench.trial import ENDPOINT, PATH, TOKEN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,7 +69,37 @@ def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
         assert f"| `{name}` |" in page
 
 
-@pytest.mark.parametrize("name", ["serve", "lab", "app", "race"])
+def test_the_example_of_your_own_endpoint_runs() -> None:
+    page = (ROOT / "docs" / "your-own-endpoint.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+    try:
+        exec(example, names)
+    finally:
+        names["spine"].stop()  # type: ignore[attr-defined]
+    assert names["trial"].ok  # type: ignore[attr-defined]
+    assert names["read"].status == 200  # type: ignore[attr-defined]
+
+
+def test_the_profiles_of_your_own_endpoint_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "your-own-endpoint.md").read_text(encoding="utf-8")
+    for name in ("ca.pem", "client.pem", "client.key"):
+        (tmp_path / name).touch()
+    path = tmp_path / "profiles.toml"
+    path.write_text("\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)), encoding="utf-8")
+    names = workbench.profile_names(path)
+    assert names == ["hapi", "integration", "gateway"]
+    for name in names:
+        workbench.read_profile(name, path)
+
+
+def test_the_page_of_your_own_endpoint_tells_of_every_setting_and_step() -> None:
+    page = (ROOT / "docs" / "your-own-endpoint.md").read_text(encoding="utf-8")
+    steps = [*(step.value for step in Step), TOKEN, PATH, ENDPOINT]
+    assert [name for name in (*KEYS, *steps) if f"| `{name}` |" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["serve", "lab", "app", "race", "connect"])
 def test_every_command_of_the_readme_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"spine-workbench {name}" in README
     with pytest.raises(SystemExit):

@@ -41,7 +41,14 @@ if TYPE_CHECKING:
     from workbench.experiments.schedule import play_all as play_all
     from workbench.experiments.strategy import STRATEGIES as STRATEGIES
     from workbench.experiments.strategy import Strategy as Strategy
+    from workbench.identity import SpineIdentity as SpineIdentity
     from workbench.journal import Journal as Journal
+    from workbench.profiles import Profile as Profile
+    from workbench.profiles import connect as connect
+    from workbench.profiles import profile_names as profile_names
+    from workbench.profiles import profiles_path as profiles_path
+    from workbench.profiles import read_profile as read_profile
+    from workbench.reference import Reference as Reference
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
@@ -55,9 +62,12 @@ if TYPE_CHECKING:
     from workbench.rules.resolution import Resolution as Resolution
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.trial import Trial as Trial
+    from workbench.trial import try_connection as try_connection
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
+    from workbench.ui.picker import EndpointPicker as EndpointPicker
     from workbench.ui.race import RaceBench as RaceBench
     from workbench.ui.workbench import Workbench as Workbench
 
@@ -85,6 +95,16 @@ _MODULES = {
     "OpenConflict": "exceptions",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
+    "EndpointPicker": "ui.picker",
+    "Profile": "profiles",
+    "Reference": "reference",
+    "SpineIdentity": "identity",
+    "Trial": "trial",
+    "connect": "profiles",
+    "profile_names": "profiles",
+    "profiles_path": "profiles",
+    "read_profile": "profiles",
+    "try_connection": "trial",
     "Report": "conformance.findings",
     "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",

@@ -22,6 +22,7 @@ _EXAMPLES: Final = """\
 examples:
   spine-workbench check http://127.0.0.1:8080/STU3
   spine-workbench check http://127.0.0.1:8090/fhir --profile hapi --junit report.xml --json now.json --against last.json
+  spine-workbench check --connection integration --junit report.xml
   spine-workbench check https://fhir.example/STU3 --allow-writes --header 'Authorization: $TOKEN' --html report.html
   spine-workbench check https://fhir.example/STU3 --allow-writes \\
       --resource Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1 --consent
@@ -38,7 +39,11 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("base_url", metavar="BASE_URL", help="the endpoint, such as http://127.0.0.1:8080/STU3")
+    parser.add_argument(
+        "base_url", nargs="?", metavar="BASE_URL", help="the endpoint, such as http://127.0.0.1:8080/STU3"
+    )
+    parser.add_argument("--connection", metavar="NAME", help="one of your profiles, in the place of BASE_URL")
+    parser.add_argument("--connections", metavar="FILE", help="the file of those profiles (default: your own)")
     parser.add_argument("--resource", metavar="TYPE/ID", help="work on this one resource, where none may be created")
     parser.add_argument(
         "--consent", action="store_true", help="that resource may be changed; it is put back at the end"
@@ -103,7 +108,14 @@ def _run(options: argparse.Namespace) -> Report:
 def _client(options: argparse.Namespace) -> Client:
     from workbench.client import Client
     from workbench.connection import Connection
+    from workbench.profiles import connect
 
+    if options.connection is not None:
+        if options.base_url or options.allow_writes or options.header or options.ca or options.cert:
+            raise BadInput("A profile says all about its connection; give --connection without another address or key.")
+        return connect(options.connection, name="check", profiles=options.connections)
+    if options.base_url is None:
+        raise BadInput("Which endpoint? Give its base URL, or --connection and the name of a profile.")
     connection = Connection(
         headers=dict(map(_header, options.header)),
         allow_writes=options.allow_writes,

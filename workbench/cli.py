@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_lab(commands)
     _add_app(commands)
+    _add_connect(commands)
     add_check(commands)
     add_race(commands)
     return parser
@@ -121,6 +122,28 @@ def _picked(record: type[Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def _add_connect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    connect = commands.add_parser(
+        "connect",
+        help="try the connection to an endpoint",
+        description="Read an endpoint's CapabilityStatement, and say in words what works or which step failed. "
+        "Exit code 0: it works; 1: it does not; 2: it could not be tried.",
+        epilog="Example: spine-workbench connect integration",
+    )
+    connect.add_argument("where", metavar="PROFILE|URL", help="a profile's name, or a base URL")
+    connect.add_argument("--profiles", metavar="FILE", help="the file of profiles (default: your own)")
+    connect.set_defaults(run=_connect)
+
+
+def _connect(options: argparse.Namespace) -> int:
+    from workbench.profiles import connect
+    from workbench.trial import try_connection
+
+    trial = try_connection(connect(options.where, profiles=options.profiles))
+    print(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")
+    return 0 if trial.ok else 1
 
 
 def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -25,8 +25,9 @@ from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, prefer
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field, is_loopback
 from workbench.exceptions import BadInput
-from workbench.failure import sentence, surely_not_sent
+from workbench.failure import sent_fields, sentence, surely_not_sent
 from workbench.journal import Journal
+from workbench.redaction import answered_body, answered_field
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
@@ -148,7 +149,8 @@ class Client:
         prefer: Prefer | str | None = None,
     ) -> Request:
         """The request that ``update`` would send, credentials replaced; nothing is sent. Raises as ``update`` does."""
-        return self._prepare(self._update_call(resource, if_match, prefer))[1]
+        call = self._update_call(resource, if_match, prefer)
+        return self._prepare(call, self.connection.foretold(call.interaction, call.resource_type))[1]
 
     def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
         """``POST base/Type`` (CR-1): the endpoint assigns the id, so the resource must not have one (CR-2)."""
@@ -284,7 +286,8 @@ class Client:
 
     def _exchange(self, call: Call) -> Exchange:
         self.connection.guard(call.method, self.base_url)
-        prepared, request = self._prepare(call)
+        self.connection.keep_pace()  # before a token is made, whose minutes would pass while waiting
+        prepared, request = self._prepare(call, self.connection.fresh(call.interaction, call.resource_type))
         # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
         started, sent_at = time.perf_counter(), self._clock()
         response, failure, sent = self._send(prepared)
@@ -298,10 +301,10 @@ class Client:
         self.journal.append(exchange)
         return exchange
 
-    def _prepare(self, call: Call) -> tuple[requests.PreparedRequest, Request]:
-        """The request as it will go out, and as an exchange may hold it."""
+    def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
+        """The request as it will go out, with what the connection added, and as an exchange may hold it."""
         usual = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {})}
-        fields = {**usual, **call.headers}
+        fields = {**usual, **added, **call.headers}
         for name, value in fields.items():
             if value is not None:  # None leaves a field out, also one that the session would add
                 check_field(name, value)
@@ -310,9 +313,9 @@ class Client:
         try:
             prepared = self._session.prepare_request(asked)
         except (RequestException, UnicodeError, ValueError) as error:
-            raise BadInput(f"This request cannot be sent: {error}.") from None
+            raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        return prepared, Request(call.method, call.url, headers, call.body)
+        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
 
     def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
         """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
@@ -330,11 +333,14 @@ class Client:
             extract_cookies_to_jar(self._session.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call]
         except RequestException as error:
             return None, sentence(error, self.base_url), not surely_not_sent(error, adapter)
-        fields = connection.recorded(_raw_fields(answer))
+        status, url = answer.status_code, prepared.url or ""
+        secrets = connection.secrets_of(sent_fields(prepared, adapter), url)
+        told = ((name, answered_field(name, value, secrets)) for name, value in _raw_fields(answer))
+        fields = connection.recorded(told)
         try:
-            return Response(answer.status_code, fields, answer.content), "", True
+            return Response(status, fields, answered_body(status, answer.content, secrets, url)), "", True
         except RequestException:
-            return Response(answer.status_code, fields), "The answer's body broke off.", True
+            return Response(status, fields), "The answer's body broke off.", True
         finally:
             answer.close()
 

@@ -1,7 +1,7 @@
 """Where an endpoint is and how it is spoken to: address, credentials, limits, and what may be written.
 
-Owns: the write guard (a write to anything but loopback needs ``allow_writes``), redaction (what a
-connection adds to a request is never recorded), TLS verification and timeouts. Nothing is taken from the
+Owns: the write guard (a write to anything but loopback needs ``allow_writes``), and what a connection adds to
+a request, none of which is recorded but for the ids that a service desk asks for. Nothing is taken from the
 environment: no proxy, no ``.netrc``, no certificate path that the user did not name.
 """
 
@@ -13,23 +13,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
 
 from workbench.exceptions import BadInput, WriteNotAllowed
 from workbench.failure import ConnectingAdapter
+from workbench.pace import Pace
+from workbench.redaction import CREDENTIAL_FIELDS, REDACTED, secrets_in, without_credentials
 from workbench.rules.message import SAFE_METHODS, Headers
+from workbench.tls import Secret, client_context
 
-REDACTED: Final = "***"
+if TYPE_CHECKING:
+    from workbench.identity import SpineIdentity
+
 USER_AGENT: Final = "spine-workbench"
-
-_CREDENTIALS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "apikey", "www-authenticate"}
-)
-"""Header fields whose values are never recorded, whoever sent them."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,38 +37,81 @@ class Connection:
     """How to speak to an endpoint.
 
     ``headers`` are sent with every request and their values are treated as credentials: they are never
-    recorded or shown. ``timeout`` is (seconds to connect, seconds to wait for each part of the answer).
-    ``verify`` is ``True`` or the path of a CA bundle; ``cert`` a client certificate, as ``requests`` takes it.
+    recorded or shown; a value may be a function that gives it. ``timeout`` is (seconds to connect, seconds to wait
+    for each part of the answer). ``verify`` is ``True`` for the system's trust store, or the path of a CA bundle.
+    ``cert`` is a client certificate: a file, or (certificate, key), whose ``passphrase`` a function gives.
+
+    ``token`` gives a bearer token, asked for each request; ``identity`` makes the fields of a live Spine instead.
+    ``proxy`` is its URL, ``proxy_auth`` (user, function that gives the password). ``rate_limit``: requests a second
+    at most, over all clients of this connection. A secret by reference (``wb.Reference``) is such a function.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
     allow_writes: bool = False
     timeout: tuple[float, float] = (5.0, 30.0)
     verify: bool | str = True
     cert: str | tuple[str, str] | None = None
     adapter: BaseAdapter | None = None
+    passphrase: Secret | None = None
+    token: Secret | None = None
+    identity: SpineIdentity | None = None
+    proxy: str | None = None
+    proxy_auth: tuple[str, Secret] | None = None
+    rate_limit: float | Pace | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_tls()
+        self._check_who()
+        if self.proxy is not None and not _PROXY.fullmatch(self.proxy):
+            raise BadInput("The proxy cannot be used; write http://host:port, and its user and password as proxy_auth.")
+        if self.proxy_auth is not None and self.proxy is None:
+            raise BadInput("There is a password for a proxy, but no proxy; give proxy= too.")
+        if not isinstance(self.rate_limit, Pace | None):
+            object.__setattr__(self, "rate_limit", Pace(self.rate_limit))
+        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+
+    def _check_tls(self) -> None:
         if self.verify is not True and not (isinstance(self.verify, str) and self.verify):
             raise BadInput("TLS is always verified: verify is True, or the path of the CA bundle to trust.")
         for path in (self.verify, *(self.cert if isinstance(self.cert, tuple) else (self.cert,))):
             if isinstance(path, str) and not Path(path).exists():
                 raise BadInput(f"There is no certificate file {path}.")
+
+    def _check_who(self) -> None:
         for name, value in self.headers.items():
-            check_field(name, value)
-        object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+            check_field(name, REDACTED if callable(value) else value)
+        named = any(name.lower() == "authorization" for name in self.headers)
+        if named + (self.token is not None) + (self.identity is not None) > 1:
+            raise BadInput("Only one of token, identity and an Authorization header can be sent; choose one.")
+        for about, secret in (("token", self.token), ("passphrase", self.passphrase)):
+            if secret is not None and not callable(secret):
+                raise BadInput(f"The {about} is given by a function that is asked for it, such as a wb.Reference.")
+        if self.proxy_auth is not None and not (isinstance(self.proxy_auth, tuple) and callable(self.proxy_auth[-1])):
+            raise BadInput("proxy_auth is a user and a function that is asked for the password.")
 
     def session(self) -> requests.Session:
-        """A new session with all of this, and nothing of the environment's."""
+        """A new session with all of this, and nothing of the environment's.
+
+        Raises ``BadInput`` for certificates and secrets that cannot be had.
+        """
         session = requests.Session()
         session.trust_env = False
         session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
         session.verify = self.verify
-        session.cert = self.cert
-        session.headers.update(self.headers)
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, self.adapter or ConnectingAdapter())
+        session.headers.update({name: value for name, value in self.headers.items() if isinstance(value, str)})
+        proxy = self._proxy_url()
+        session.mount("http://", self.adapter or ConnectingAdapter(proxy=proxy))
+        session.mount("https://", self.adapter or ConnectingAdapter(self._context(), proxy))
         return session
+
+    def _context(self) -> Any:
+        return client_context(self.verify, self.cert, self.passphrase)
+
+    def _proxy_url(self) -> str | None:
+        if self.proxy is None or self.proxy_auth is None:
+            return self.proxy
+        user, password = self.proxy_auth
+        return self.proxy.replace("://", f"://{quote(user, safe='')}:{quote(password(), safe='')}@", 1)
 
     def guard(self, method: str, base_url: str) -> None:
         """Raise ``WriteNotAllowed`` for a write to a host that is not loopback, unless writes are allowed."""
@@ -80,21 +123,71 @@ class Connection:
             "to write there, connect with Connection(allow_writes=True)."
         )
 
+    def keep_pace(self) -> None:
+        """Wait for this request's turn, where there is a rate limit."""
+        if isinstance(self.rate_limit, Pace):
+            self.rate_limit.keep()
+
+    def fresh(self, interaction: str, resource_type: str) -> dict[str, str]:
+        """The fields made for this request alone: token, identity, and the headers that a function gives."""
+        made = {name: value() for name, value in self.headers.items() if not isinstance(value, str)}
+        if self.token is not None:
+            made["Authorization"] = f"Bearer {_text(self.token())}"
+        if self.identity is not None:
+            made |= self.identity.fields(interaction, resource_type)
+        return made
+
+    def foretold(self, interaction: str, resource_type: str) -> dict[str, str]:
+        """The same fields for a preview: no secret is asked for, and nothing is minted."""
+        names = [name for name, value in self.headers.items() if not isinstance(value, str)]
+        names += ["Authorization"] if self.token or self.identity else []
+        told = dict.fromkeys(names, REDACTED)
+        if self.identity is not None:
+            about = {"InteractionID": self.identity.interaction_id_of(interaction, resource_type)}
+            told |= dict.fromkeys(("fromASID", "toASID"), REDACTED) | about | {"TraceID": "(a new one)"}
+        return told
+
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""
-        secret = _CREDENTIALS | {name.lower() for name in self.headers}
+        secret = self._secret_names()
         return Headers((name, REDACTED if name.lower() in secret else value) for name, value in fields)
+
+    def recorded_url(self, url: str) -> str:
+        """A URL as an exchange may hold it: the values of credentials replaced."""
+        return without_credentials(url)
+
+    def secrets_of(self, fields: Mapping[str, str], url: str) -> frozenset[str]:
+        """What the answer to a request with these fields may not repeat."""
+        about = (self.identity.user, self.identity.organization) if self.identity else ()
+        claims = (("claim", each) for each in about)
+        secret = (self._secret_names() | {"claim"}) - _NOT_LOOKED_FOR
+        return secrets_in((*fields.items(), *claims), secret, url)
+
+    def _secret_names(self) -> frozenset[str]:
+        own = {"fromasid", "toasid"} if self.identity else set()
+        return CREDENTIAL_FIELDS | own | {name.lower() for name in self.headers}
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Connection], tuple[dict[str, Any]]]:
         """How it travels to another process, credentials and all; an endpoint without a socket cannot."""
         if self.adapter is not None:
             raise BadInput("An endpoint in this process cannot be reached from another; use Endpoint.start().")
         settings = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _made, (settings | {"headers": dict(self.headers)},)
+        rate = self.rate_limit.rate if isinstance(self.rate_limit, Pace) else None
+        return _made, (settings | {"headers": dict(self.headers), "rate_limit": rate},)
 
     def __repr__(self) -> str:
         shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
         return f"Connection({shown})"
+
+
+def _text(token: object) -> str:
+    if not isinstance(token, str) or not token:
+        raise BadInput("The function that gives the token gave none; it must give the token as text.")
+    return token
+
+
+_NOT_LOOKED_FOR: Final = frozenset({"fromasid", "toasid"})
+"""An endpoint's word on an ASID is an answer to be read, and these are ids, not secrets."""
 
 
 def _made(settings: dict[str, Any]) -> Connection:
@@ -114,6 +207,7 @@ def check_field(name: str, value: object) -> None:
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_PROXY = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
 _BASE_URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""When no answer comes: whether the request can have been sent, and a sentence for the person waiting.
+"""When no answer comes: how far the request got, whether it can have been sent, and a sentence for the person waiting.
 
 The line between FAILED and UNKNOWN is drawn here. Only what fails before a byte of the request leaves (no
 address, no connection, no TLS) surely was not sent; everything else may have been carried out.
@@ -6,7 +6,9 @@ address, no connection, no TLS) surely was not sent; everything else may have be
 
 from __future__ import annotations
 
-from typing import Any, Final
+import enum
+import ssl
+from typing import Any, Final, Self
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -14,30 +16,85 @@ from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
+from workbench.redaction import guard_logs
+
+
+class Step(enum.Enum):
+    """The steps on the way to an answer, in their order."""
+
+    DNS = "DNS"
+    PROXY = "proxy"
+    TCP = "TCP"
+    TLS = "TLS"
+    CERTIFICATE = "certificate"
+    ANSWER = "answer"
+
+
+class Failure(str):
+    """A sentence on why no answer came, which knows at which ``step``. Saved and read again it is mere text."""
+
+    __slots__ = ("step",)
+    step: Step
+
+    @classmethod
+    def at(cls, step: Step, words: str) -> Self:
+        """What failed at this step."""
+        made = cls(words)
+        made.step = step
+        return made
+
 
 class ConnectingAdapter(HTTPAdapter):
     """An adapter for one connection that knows whether it was still connecting when it failed.
 
     The error alone does not tell: what a TLS library says of a failed handshake it also says of plain text
-    in the middle of an answer. Nothing is ever tried a second time.
+    in the middle of an answer. Nothing is ever tried a second time. ``context`` decides alone who is trusted and
+    which certificate is shown; ``proxy`` is a URL, or none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
         self.connecting = False
+        self._context = context
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        guard_logs()
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make a pool whose connections say when they begin to connect, and when they have."""
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _watched(HTTPConnectionPool, self),
-            "https": _watched(HTTPSConnectionPool, self),
-        }
+        super().init_poolmanager(*arguments, **(options | self._tls()))
+        self.poolmanager.pool_classes_by_scheme = self._pools()
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """The same for connections by way of a proxy."""
+        made = super().proxy_manager_for(proxy, **(options | self._tls()))
+        made.pool_classes_by_scheme = self._pools()
+        return made
+
+    def fields_to_the_proxy(self) -> dict[str, str]:
+        """What goes out beside a request's own header fields: the credentials for the proxy."""
+        proxy = self._proxies.get("http")
+        return dict(self.proxy_headers(proxy)) if proxy else {}
+
+    def _tls(self) -> dict[str, Any]:
+        return {} if self._context is None else {"ssl_context": self._context}
+
+    def _pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        return {"http": _watched(HTTPConnectionPool, self), "https": _watched(HTTPSConnectionPool, self)}
+
+    def build_connection_pool_key_attributes(self, *arguments: Any, **options: Any) -> Any:
+        """Where to connect; who is trusted stands in the context, to which ``requests`` would add its own list."""
+        where, tls = super().build_connection_pool_key_attributes(*arguments, **options)
+        return where, tls if self._context is None else {"cert_reqs": "CERT_REQUIRED"}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """As above: nothing is added to a context."""
+        if self._context is None:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
         """Send one request, on the connection that is open if there is one."""
         self.connecting = False
-        return super().send(*arguments, **options)
+        return super().send(*arguments, **options | {"proxies": self._proxies})
 
 
 def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type[HTTPConnectionPool]:
@@ -52,6 +109,12 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
     return type(pool.__name__, (pool,), {"ConnectionCls": Watched})
 
 
+def sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
+    """All that goes out as header fields, credentials too."""
+    more = adapter.fields_to_the_proxy() if isinstance(adapter, ConnectingAdapter) else {}
+    return {name: str(value) for name, value in prepared.headers.items()} | more
+
+
 def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
     """Whether the failure came before any of the request left (no address, no connection, no TLS).
 
@@ -63,30 +126,68 @@ def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
     return any(alert in str(error) for alert in _CERTIFICATE_ALERTS)
 
 
-_CERTIFICATE_ALERTS: Final = ("ALERT_CERTIFICATE", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
+_CERTIFICATE_ALERTS: Final = (
+    "ALERT_CERTIFICATE",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_UNSUPPORTED_CERT",
+)
 
 
-def sentence(error: RequestException, base_url: str) -> str:
+def sentence(error: RequestException, base_url: str) -> Failure:
     """What went wrong on the way, in words that hold no header, no credential and no address of memory."""
     host = base_url.split("/")[2]
     text = str(error)
-    for sign, words in _FAILURES:
+    for step, sign, words in _FAILURES:
         if sign in text or sign == type(error).__name__:
-            return words.format(host=host)
+            return Failure.at(step, words.format(host=host))
     if isinstance(error, NoConnection):
-        return f"The connection to {host} broke off before an answer came."
-    return f"The exchange with {host} failed ({type(error).__name__})."
+        return Failure.at(Step.ANSWER, f"The connection to {host} broke off before an answer came.")
+    return Failure.at(Step.ANSWER, f"The exchange with {host} failed ({type(error).__name__}).")
 
+
+_OURS: Final = Step.CERTIFICATE
 
 _FAILURES: Final = (
-    ("NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
-    ("Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),
-    ("ConnectTimeout", "{host} did not take the connection in time; check the address and the network."),
-    ("ReadTimeout", "{host} took the request but did not answer in time."),
+    (Step.PROXY, "Proxy Authentication Required", "The proxy on the way to {host} wants other credentials."),
+    (Step.PROXY, "ProxyError", "The proxy on the way to {host} cannot be used; check its address and its password."),
+    (Step.DNS, "NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
+    (Step.TCP, "Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),
+    (Step.TCP, "ConnectTimeout", "{host} did not take the connection in time; check the address and the network."),
+    (Step.ANSWER, "ReadTimeout", "{host} took the request but did not answer in time."),
+    (_OURS, "certificate has expired", "The certificate of {host} has expired; its owner must renew it."),
+    (_OURS, "certificate is not yet valid", "The certificate of {host} is not valid yet; check this machine's clock."),
     (
+        _OURS,
+        "certificate is not valid for",
+        "The certificate of {host} is for another host; check the base URL.",
+    ),
+    (_OURS, "Hostname mismatch", "The certificate of {host} is for another host; check the base URL."),
+    (_OURS, "IP address mismatch", "The certificate of {host} is for another host; check the base URL."),
+    (
+        _OURS,
         "CERTIFICATE_VERIFY_FAILED",
         "The certificate of {host} is not trusted; give Connection(verify=…) the CA that signed it.",
     ),
-    ("SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
-    ("NewConnectionError", "There is no way to {host}; check the address and the network."),
+    (
+        _OURS,
+        "ALERT_CERTIFICATE_REQUIRED",
+        "{host} wants a client certificate and was shown none; give Connection(cert=…) yours.",
+    ),
+    (_OURS, "ALERT_CERTIFICATE_EXPIRED", "{host} says that your client certificate has expired; have it renewed."),
+    (_OURS, "ALERT_CERTIFICATE_REVOKED", "{host} says that your client certificate was revoked; have a new one made."),
+    (
+        _OURS,
+        "ALERT_UNKNOWN_CA",
+        "{host} does not know the CA of your client certificate; show one of a CA that it knows.",
+    ),
+    (
+        _OURS,
+        "ALERT_UNSUPPORTED_CERT",
+        "{host} does not take your client certificate for this use; it must be made for clients.",
+    ),
+    (_OURS, "ALERT_CERTIFICATE", "{host} does not accept your client certificate; check which one it expects."),
+    (_OURS, "ALERT_BAD_CERTIFICATE", "{host} does not accept your client certificate; check which one it expects."),
+    (Step.TLS, "SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
+    (Step.TCP, "NewConnectionError", "There is no way to {host}; check the address and the network."),
 )

@@ -16,6 +16,7 @@ from typing import Any, Final
 import uvicorn
 
 from workbench.endpoint import log
+from workbench.endpoint.alerts import AlertingSSLObject
 from workbench.endpoint.app import Application
 from workbench.endpoint.asgi import Shell
 from workbench.endpoint.commands import obey
@@ -59,6 +60,8 @@ class Server:
             self._application.close()
             why = error.strerror or "they do not belong together, or are not in PEM"
             raise EndpointError(f"The certificate, its key or the CA cannot be used: {why}.") from None
+        if isinstance(config.ssl, ssl.SSLContext):
+            config.ssl.sslobject_class = AlertingSSLObject
         self._server = uvicorn.Server(config)
 
     def obey(self, command: str, arguments: Iterable[str] = ()) -> None:

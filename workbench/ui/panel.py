@@ -40,10 +40,11 @@ SEQUENCE_TAB: Final = 1
 class Panel(widgets.VBox):
     """The controls of the workbench, laid out; they do nothing yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *above: widgets.Widget) -> None:
+        """``above``: what stands between the first bar and the version held."""
         self._make_controls()
         self._make_output()
-        super().__init__(self._layout())
+        super().__init__(self._layout(above))
         self.add_class("swb")
 
     def _make_controls(self) -> None:
@@ -105,7 +106,7 @@ class Panel(widgets.VBox):
             button.layout.width = "auto"
         self._question = widgets.HBox([self._discard, self._keep], layout={"display": "none"})
 
-    def _layout(self) -> list[widgets.Widget]:
+    def _layout(self, above: tuple[widgets.Widget, ...]) -> list[widgets.Widget]:
         where = [self._badge, self.resource_type, self.logical_id, self.load_button, self.search_button, self.found]
         bar, chip = widgets.HBox(where), widgets.HBox([self._chip])
         changed = widgets.HTML(markup.heading("Changed since loading"))
@@ -132,7 +133,7 @@ class Panel(widgets.VBox):
         )
         style = widgets.HTML(markup.style(), layout={"display": "none"})
         asked = [self._notice, self._question, self._unanswered, self._stale, self.resolver, self._by_hand]
-        return [style, bar, chip, *asked, columns, self.tabs]
+        return [style, bar, *above, chip, *asked, columns, self.tabs]
 
 
 def _card(title: str, *children: widgets.Widget) -> widgets.VBox:

@@ -31,6 +31,7 @@ from workbench.ui.desk import Desk, Guard
 from workbench.ui.editor import Diagnostic, utf16_offset
 from workbench.ui.panel import SEQUENCE_TAB, Panel
 from workbench.ui.table import Row
+from workbench.ui.writes import WriteSwitch
 
 _TONES: Final = {verdict.value: tone for verdict, tone in markup.TONES.items()}
 
@@ -39,7 +40,8 @@ class Workbench(Panel):
     """The workbench on one client. It shows what every client of the same journal does, too.
 
     ``resource_type``, ``logical_id``, ``editor``, ``guard``, ``older``, ``typed``, ``prefer`` are the
-    controls; ``load``, ``search`` and ``send`` do what the buttons do, and return the exchange.
+    controls; ``load``, ``search`` and ``send`` do what the buttons do, and return the exchange. Sending to a live
+    endpoint needs ``writes.switch`` besides its connection's ``allow_writes``.
     """
 
     def __init__(self, client: Client, resource_type: str = "List", logical_id: str = "") -> None:
@@ -48,8 +50,10 @@ class Workbench(Panel):
         self.desk = Desk(client)
         self._merged = ""
         self._tabulating = threading.Lock()
-        super().__init__()
         host = urlsplit(client.base_url).netloc
+        # Where the connection forbids writing, a switch would promise what it cannot keep.
+        self.writes = WriteSwitch(host, needed=not client.is_local and client.connection.allow_writes)
+        super().__init__(self.writes)
         self._badge.value = markup.badge(local=client.is_local, embedded=client.embedded, host=host)
         self.resource_type.value, self.logical_id.value = resource_type, logical_id
         self._wire()
@@ -91,9 +95,7 @@ class Workbench(Panel):
     def send(self) -> Exchange | None:
         """PUT what is in the editor, as the request says; ``None`` where nothing could be sent."""
         self.send_button.disabled = True
-        exchange = self._try(
-            lambda: self.desk.send(self.editor.value, self._if_match(), self.prefer.value),
-        )
+        exchange = self._try(self._put)
         if exchange is not None:
             if exchange.ok:
                 self.resolver.hide()
@@ -178,6 +180,10 @@ class Workbench(Panel):
         self.tabs.observe(lambda _: self._show_sequence(), "selected_index")
         self.export_button.on_click(lambda _: self.export())
         self._stop_watching = self.client.journal.watch(self._show_new_rows)
+
+    def _put(self) -> Exchange:
+        self.writes.check()
+        return self.desk.send(self.editor.value, self._if_match(), self.prefer.value)
 
     def _show_merged(self, merge: Merge) -> None:
         """The merged text, live in the editor; what was there before can be had back by undoing."""
