@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from workbench.exceptions import EndpointError as EndpointError
     from workbench.exceptions import MalformedETag as MalformedETag
     from workbench.exceptions import MalformedJSON as MalformedJSON
+    from workbench.exceptions import NotRecorded as NotRecorded
     from workbench.exceptions import OpenConflict as OpenConflict
     from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
     from workbench.exceptions import WorkbenchError as WorkbenchError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from workbench.experiments.strategy import STRATEGIES as STRATEGIES
     from workbench.experiments.strategy import Strategy as Strategy
     from workbench.journal import Journal as Journal
+    from workbench.recording import Recording as Recording
+    from workbench.recording import record as record
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
     from workbench.rules.merge import merge as merge
+    from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.ui.conflict import ConflictBench as ConflictBench
@@ -71,9 +75,12 @@ _MODULES = {
     "LESSON_START": "clock",
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
+    "NotRecorded": "exceptions",
     "OpenConflict": "exceptions",
+    "PERSONAL": "rules.redaction",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
+    "Recording": "recording",
     "STRATEGIES": "experiments.strategy",
     "Side": "rules.merge",
     "Strategy": "experiments.strategy",
@@ -82,6 +89,7 @@ _MODULES = {
     "merge": "rules.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
+    "record": "recording",
     "race": "experiments.race",
     "sweep": "experiments.race",
     "MalformedJSON": "exceptions",

@@ -22,7 +22,7 @@ from requests.exceptions import RequestException
 
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url, check_field, is_loopback
+from workbench.connection import Connection, check_base_url, check_field
 from workbench.exceptions import BadInput
 from workbench.failure import sentence, surely_not_sent
 from workbench.journal import Journal
@@ -30,6 +30,7 @@ from workbench.rules import json
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Request, Response
+from workbench.rules.place import is_loopback
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.rules.verdict import Verdict
 

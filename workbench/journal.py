@@ -1,14 +1,15 @@
 """What happened, in order: every exchange of every client that shares a journal.
 
 Owns: the record, append-only and safe from any thread, and its tables. Must not know how anything is
-sent. Credentials have been replaced before an exchange arrives here.
+sent. Credentials have been replaced before an exchange arrives here; what is personal is replaced here,
+before anything keeps it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,6 +18,8 @@ from workbench.exceptions import BadInput
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS, Headers, Request, Response
+from workbench.rules.place import is_live
+from workbench.rules.redaction import PERSONAL, Redaction
 from workbench.rules.verdict import Verdict
 
 _log = logging.getLogger(__name__)
@@ -52,18 +55,28 @@ class Transition(NamedTuple):
 
 
 class Journal:
-    """Exchanges in the order in which they ended; ``seq`` counts from 1."""
+    """Exchanges in the order in which they ended; ``seq`` counts from 1.
 
-    def __init__(self) -> None:
+    ``redact`` says what is blanked before an exchange is kept, in every table and export alike, the same value always
+    by the same placeholder: element paths (``["Patient.name", "NHS numbers"]``), ``True`` for personal elements,
+    ``False`` for nothing. Without it personal elements are blanked in what comes from another machine. What a client
+    gives back is never blanked, because it is what is edited and sent.
+    """
+
+    def __init__(self, *, redact: bool | Iterable[str] | Redaction | None = None) -> None:
         self._exchanges: list[Exchange] = []
         self._current: dict[str, str | None] = {}
         self._before_after: list[tuple[str | None, str | None]] = []
         self._watchers: list[Callable[[], object]] = []
         self._turn = threading.Lock()
+        self._only_live = redact is None
+        self._redaction = _redaction(redact)
 
     def append(self, exchange: Exchange) -> int:
-        """Record an exchange; its ``seq``. Takes the same time however long the journal is."""
+        """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is."""
         with self._turn:
+            if not self._only_live or is_live(exchange.request.url):
+                exchange = self._redaction.exchange(exchange)
             self._exchanges.append(exchange)
             self._before_after.append(self._move(exchange))
             seq = len(self._exchanges)
@@ -147,7 +160,7 @@ class Journal:
     @classmethod
     def load(cls, path: str | Path) -> Journal:
         """Read a saved journal; raises ``BadInput`` that names the line that cannot be read."""
-        journal = cls()
+        journal = cls(redact=False)  # exactly what was saved
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
@@ -208,6 +221,15 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"<Journal of {len(self)} exchanges>"
+
+
+def _redaction(redact: bool | Iterable[str] | Redaction | None) -> Redaction:
+    if isinstance(redact, Redaction):
+        return redact
+    if isinstance(redact, str):
+        raise BadInput(f"redact= takes a list of paths, so write [{redact!r}].")
+    paths = (PERSONAL if redact else ()) if isinstance(redact, bool) else redact
+    return Redaction(PERSONAL if paths is None else paths)
 
 
 def _row(seq: int, exchange: Exchange, before: str | None, after: str | None) -> Transition:
