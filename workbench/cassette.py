@@ -3,8 +3,8 @@
 Owns: the format (JSON, laid out to be read in a diff) and the comparison. Must not know how anything is sent. What it
 holds has been redacted and made logical before it comes here.
 
-An exchange of a cassette is a plain dict: ``client``, ``request`` (``method``, ``path`` below the base URL, ``headers``,
-``body``) and ``answer`` (``status``, ``headers``, ``body``), with ``failure`` and ``sent`` where the answer is missing
+An exchange is a plain dict: ``client``, ``request`` (``method``, ``path`` below the base URL, ``headers``, ``body``)
+and ``answer`` (``status``, ``headers``, ``body``), with ``failure`` and ``sent`` where the answer is missing
 or broke off. A body stands as JSON where it is JSON, decimals digit for digit, else as text.
 """
 

@@ -1,4 +1,4 @@
-"""A lesson as a regression test: a session kept as a cassette, replayed without a network, compared when run live again.
+"""A lesson as a regression test: a session kept as a cassette, replayed offline, compared when it is run live again.
 
 Owns: the three modes and the adapter that stands between a client and the endpoint in each of them. In every mode a
 client sees the same: logical names, placeholders for what is personal, a lesson's clock. *Record* and *live* call both
@@ -22,7 +22,6 @@ from requests.adapters import BaseAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from workbench.cassette import (
-    ASKED_FIELDS,
     Cassette,
     Difference,
     Drift,

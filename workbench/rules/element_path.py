@@ -3,10 +3,10 @@
 Owns: reading a path and finding its elements. A path is written as FHIR writes one, from a resource type or from
 anywhere, through lists, down to an element and all that is in it::
 
-    Patient.name                                             the name of each Patient, contained ones too
-    subject.display                                          in any resource, at any depth; the same as *.subject.display
+    Patient.name       the name of each Patient, contained ones too
+    subject.display    in any resource, at any depth; the same as *.subject.display
     *.identifier.value where system is https://fhir.nhs.uk/Id/nhs-number
-                                                             only beside an element of that value
+                       only beside an element of that value
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Owns: the two-way translation between what an endpoint says and what a recorded session sees. A version of a resource is
 ``v1``, ``v2``, in the order in which this session met it; a resource that the session created is ``list-1``; the
 endpoint's base URL is ``BASE_URL``; dates that the endpoint wrote (``Date``, ``Last-Modified``, ``meta.lastUpdated``)
-count seconds from a start that is given. All else is passed on as it came. Every name leads back to one value, so that a
-request made from logical names reaches the endpoint with its own.
+count seconds from a start that is given. All else is passed on as it came. Every name leads back to one value, so
+that a request made from logical names reaches the endpoint with its own.
 
 Only fields that mean something for an update are passed on (``ANSWER_FIELDS``): no cookie, no id of a request.
 """
@@ -212,4 +212,4 @@ def _called_back(node: Any, text: Any, ids: dict[Target, str]) -> Any:
         return text(node) if isinstance(node, str) else node
     own = {name: _called_back(value, text, ids) for name, value in node.items()}
     about = (node.get("resourceType"), node.get("id"))
-    return own | {"id": ids[about]} if about in ids else own  # type: ignore[index]
+    return own | {"id": ids[about]} if about in ids else own

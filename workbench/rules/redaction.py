@@ -122,7 +122,7 @@ class Redaction:
         return _outcomes(blanked, self._in_words)
 
     def url(self, url: str) -> str:
-        """A URL: NHS numbers anywhere, and the values of parameters that search for a person; secrets become ``***``."""
+        """A URL: NHS numbers anywhere, and the values of parameters that search for a person; secrets as ``***``."""
         if not self.paths:
             return url
         split = urlsplit(url)
