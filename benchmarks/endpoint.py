@@ -97,9 +97,10 @@ def _beside_others(folder: Path) -> None:
         _endpoint(str(folder / "beside.db")) as (ours, _),
         _peer("constant") as constant,
         _peer("swap") as swap,
+        _peer("dict") as on_a_dict,
         _peer("werkzeug") as werkzeug,
     ):
-        urls = {"endpoint": ours, "constant": constant, "swap": swap, "werkzeug": werkzeug}
+        urls = {"endpoint": ours, "constant": constant, "swap": swap, "dict": on_a_dict, "werkzeug": werkzeug}
         found = _rounds({name: (lambda url=url: load(url, ids, CALLS)) for name, url in urls.items()})  # type: ignore[misc]
     bare = _bare_swaps(folder / "bare.db")
     a_second = statistics.median(found["endpoint"])
@@ -113,7 +114,8 @@ def _beside_others(folder: Path) -> None:
 
 _PEERS = {
     "constant": "of the same server answering a constant",
-    "swap": "of the same server swapping in a dict, the body neither read nor checked (target 0.5)",
+    "dict": "of the same endpoint swapping in a dict instead of a database (target 0.5)",
+    "swap": "of the same server swapping in a dict, the body neither read nor checked",
     "werkzeug": "of Werkzeug on waitress with SQLite, by hand, nothing checked (target 2)",
 }
 

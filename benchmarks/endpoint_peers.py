@@ -1,8 +1,9 @@
 """What the endpoint is measured beside: ``python -m benchmarks.endpoint_peers NAME`` serves one, and says where.
 
 ``constant``: the same server, an answer that never changes. ``swap``: the same server, and a compare-and-swap of a
-Python dict. ``werkzeug``: Werkzeug on waitress with the compare-and-swap in SQLite, as one would write it by hand.
-All of them leave out what an endpoint is for: reading the body as FHIR, validating it, refusing it in words.
+Python dict. ``dict``: the endpoint itself, with a Python dict for its database. ``werkzeug``: Werkzeug on waitress
+with the compare-and-swap in SQLite, as one would write it by hand. All but ``dict`` leave out what an endpoint is
+for: reading the body as FHIR, validating it, refusing it in words.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from workbench.clock import wall_clock
+from workbench.endpoint.app import Application
+from workbench.endpoint.asgi import Shell
+from workbench.endpoint.faults import Faults
 from workbench.endpoint.protocol import SpineProtocol
 from workbench.endpoint.serving import FIRST_LINE, Serving, listen
+from workbench.endpoint.store import Stored
+from workbench.endpoint.versions import VersionIds
+from workbench.rules.update import SPINE
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -49,6 +57,29 @@ async def swap(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if fits and scope["method"] == "PUT":
             current = _VERSIONS[scope["path"]] = f'W/"{uuid.uuid4()}"'
     await _answer(send, 200 if fits else 409, current.encode())
+
+
+class _Dict:
+    """A store whose compare-and-swap takes no time."""
+
+    def __init__(self) -> None:
+        self.versions = VersionIds(b"k" * 16)
+        self._kept: dict[tuple[str, str], Stored] = {}
+
+    def read(self, kind: str, logical_id: str) -> Stored | None:
+        first = Stored(self.versions.first(f"{kind}/{logical_id}"), "2018-05-25T16:09:50.000+00:00", b"{}")
+        return self._kept.setdefault((kind, logical_id), first)
+
+    def swap(self, kind: str, logical_id: str, expected: str, new: Stored) -> bool:
+        fits = self.read(kind, logical_id).version_id == expected  # type: ignore[union-attr]
+        if fits:
+            self._kept[kind, logical_id] = new
+        return fits
+
+
+def _endpoint_on_a_dict() -> Shell:
+    store: Any = _Dict()
+    return Shell(Application(store, base_url="http://x/STU3", policy=SPINE, clock=wall_clock, new_id=str), Faults())
 
 
 def _uvicorn(application: Any) -> None:
@@ -112,4 +143,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             _waitress(f"{folder}/peer.db")
     else:
-        _uvicorn({"constant": constant, "swap": swap}[sys.argv[1]])
+        made = {"constant": lambda: constant, "swap": lambda: swap, "dict": _endpoint_on_a_dict}
+        _uvicorn(made[sys.argv[1]]())

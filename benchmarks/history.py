@@ -19,19 +19,20 @@ MILLISECOND = timedelta(milliseconds=1)
 
 def main() -> None:
     print("history(journal).check() of a sound race (target: a million exchanges under 30 s, linear):")
-    per_exchange = []
+    per_exchange: list[float] = []
+    wb.history([]).check()  # so that importing is not measured
     for size in SIZES:
         journal = list(race(size))
         gc.collect()
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         proof = wb.history(journal).check()
-        seconds = time.perf_counter() - start
+        seconds, worked = time.perf_counter() - start, time.process_time() - worked
         assert proof.sound, proof.explain()
-        per_exchange.append(1e6 * seconds / len(journal))
+        per_exchange.append(1e6 * worked / len(journal))
         ratio = per_exchange[-1] / per_exchange[0]
         print(
-            f"  {seconds:6.2f} s  {len(journal):>9,} exchanges, {proof.resources} resources: "
-            f"{per_exchange[-1]:.1f} µs each, {ratio:.2f} times that of the shortest"
+            f"  {seconds:6.2f} s, {worked:6.2f} s of CPU  {len(journal):>9,} exchanges, {proof.resources} resources: "
+            f"{per_exchange[-1]:.1f} µs of CPU each, {ratio:.2f} times that of the shortest"
         )
         del journal
 

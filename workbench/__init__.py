@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from workbench.client import LAST_READ as LAST_READ
     from workbench.client import Client as Client
     from workbench.clock import LESSON_START as LESSON_START
+    from workbench.conformance.check import check as check
+    from workbench.conformance.findings import Finding as Finding
+    from workbench.conformance.findings import Report as Report
+    from workbench.conformance.findings import Result as Result
     from workbench.connection import Connection as Connection
     from workbench.exceptions import BadInput as BadInput
     from workbench.exceptions import EndpointError as EndpointError
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
+    from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
     from workbench.ui.race import RaceBench as RaceBench
@@ -61,6 +66,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "exceptions",
+    "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
@@ -69,6 +75,7 @@ _MODULES = {
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",
+    "Finding": "conformance.findings",
     "Journal": "journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
@@ -81,9 +88,12 @@ _MODULES = {
     "Race": "experiments.results",
     "RaceBench": "ui.race",
     "Recording": "recording",
+    "Report": "conformance.findings",
+    "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
     "Side": "rules.merge",
     "Strategy": "experiments.strategy",
+    "check": "conformance.check",
     "history": "rules.history.proof",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",

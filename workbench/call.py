@@ -31,10 +31,12 @@ class Call(NamedTuple):
     interaction: str
     method: str
     url: str
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str | None] = MappingProxyType({})
     body: bytes = b""
     resource_type: str = ""
     logical_id: str = ""
+    chunked: bool = False
+    """Whether the body goes out in chunks, its length not told beforehand (RFC 9112, section 7.1)."""
 
 
 def whole(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
 from workbench.race_command import add_race
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_lab(commands)
     _add_app(commands)
+    add_check(commands)
     add_race(commands)
     return parser
 

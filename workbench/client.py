@@ -80,6 +80,11 @@ class Client:
         """Whether the endpoint is on this machine, so that writing needs no further yes."""
         return self.embedded or is_loopback(self.base_url)
 
+    @property
+    def may_write(self) -> bool:
+        """Whether this client sends writes: to this machine always, elsewhere if its connection allows them."""
+        return self.is_local or self.connection.allow_writes
+
     def url(self, resource_type: str, logical_id: str = "") -> str:
         """The URL of a type or of a resource; raises ``BadInput`` for what cannot stand in one."""
         if not RESOURCE_TYPE.fullmatch(resource_type):
@@ -162,11 +167,16 @@ class Client:
         method: str,
         path: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         body: bytes | str = b"",
         interaction: str = "",
+        chunked: bool = False,
     ) -> Exchange:
-        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends."""
+        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends.
+
+        A header field that is ``None`` is left out, where this client or its connection would add it.
+        ``chunked`` sends the body in chunks, its length not told beforehand.
+        """
         method = method.upper()  # as requests sends it
         if not re.fullmatch(r"[A-Z]+", method):
             raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
@@ -178,7 +188,22 @@ class Client:
         )
         content = encoded(body) if isinstance(body, str) else body
         url = f"{self.base_url}/{path.lstrip('/')}"
-        return self._exchange(Call(kind, method, url, headers or {}, content, *about))
+        return self._exchange(Call(kind, method, url, headers or {}, content, *about, chunked))
+
+    def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
+        """Another client of the same endpoint, by the same connection, that has seen nothing yet.
+
+        Its journal is its own unless one is given. For work beside this client: in another thread, or unrecorded here.
+        """
+        return Client(
+            self.base_url,
+            name=name,
+            journal=journal,
+            connection=self.connection,
+            clock=self._clock,
+            timed=self._timed,
+            embedded=self.embedded,
+        )
 
     def close(self) -> None:
         """Close the connection; the journal stays."""
@@ -242,10 +267,13 @@ class Client:
 
     def _prepare(self, call: Call) -> tuple[requests.PreparedRequest, Request]:
         """The request as it will go out, and as an exchange may hold it."""
-        fields = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {}), **call.headers}
+        usual = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {})}
+        fields = {**usual, **call.headers}
         for name, value in fields.items():
-            check_field(name, value)
-        asked = requests.Request(call.method, call.url, headers=fields, data=call.body or None)
+            if value is not None:  # None leaves a field out, also one that the session would add
+                check_field(name, value)
+        body = iter([call.body]) if call.chunked and call.body else call.body or None
+        asked = requests.Request(call.method, call.url, headers=fields, data=body)
         try:
             prepared = self._session.prepare_request(asked)
         except (RequestException, UnicodeError, ValueError) as error:

@@ -10,6 +10,7 @@
     │   └── NotRecorded     a request that the cassette being replayed does not hold
     ├── WriteNotAllowed     a write to a host that is not loopback, without your explicit yes
     ├── EndpointError       the embedded endpoint could not start, or has ended
+    ├── CannotCheck         an endpoint could not be checked at all; nothing was probed
     └── UnwantedVerdict     raised only by ``Exchange.raise_for_verdict()``
 
 Each message is one sentence that says what was wrong and what to do next. A status code never
@@ -70,6 +71,10 @@ class WriteNotAllowed(WorkbenchError):
 
 class EndpointError(WorkbenchError):
     """The embedded endpoint could not start, or it is no longer running."""
+
+
+class CannotCheck(WorkbenchError):
+    """An endpoint could not be checked at all: nothing answers, or there is nothing to work on."""
 
 
 class UnwantedVerdict(WorkbenchError):

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.exceptions import BadInput
+from workbench.records import as_json, from_json
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS, Headers, Request, Response
+from workbench.rules.message import SAFE_METHODS
 from workbench.rules.place import is_live
 from workbench.rules.redaction import PERSONAL, Redaction
 from workbench.rules.verdict import Verdict
@@ -155,7 +156,7 @@ class Journal:
     def save(self, path: str | Path) -> None:
         """Write the journal as JSON Lines, an exchange a line; ``load`` reads it back the same."""
         with Path(path).open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(_as_json(exchange)) + "\n" for exchange in self)
+            file.writelines(json.dumps(as_json(exchange)) + "\n" for exchange in self)
 
     @classmethod
     def load(cls, path: str | Path) -> Journal:
@@ -164,7 +165,7 @@ class Journal:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
                 try:
-                    journal.append(_from_json(json.parse(line)))
+                    journal.append(from_json(json.parse(line)))
                 except (BadInput, AttributeError, KeyError, TypeError, ValueError):
                     raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
@@ -268,49 +269,3 @@ def _whole_row(seq: int, exchange: Exchange) -> tuple[Any, ...]:
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8", errors="backslashreplace")
-
-
-def _as_json(exchange: Exchange) -> dict[str, Any]:
-    request, response = exchange.request, exchange.response
-    return {
-        "client": exchange.client,
-        "interaction": exchange.interaction,
-        "resource_type": exchange.resource_type,
-        "logical_id": exchange.logical_id,
-        "sent_at": exchange.sent_at.isoformat(),
-        "elapsed": exchange.elapsed,
-        "failure": exchange.failure,
-        "sent": exchange.sent,
-        "request": {"method": request.method, "url": request.url, **_content(request)},
-        "response": {"status": response.status, **_content(response)} if response else None,
-    }
-
-
-def _content(message: Request | Response) -> dict[str, Any]:
-    # A body that is no UTF-8 is kept byte for byte: surrogates would not survive the file.
-    headers = [list(field) for field in message.headers.items()]
-    try:
-        return {"headers": headers, "body": message.body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"headers": headers, "body_hex": message.body.hex()}
-
-
-def _from_json(line: dict[str, Any]) -> Exchange:
-    request, response = line["request"], line["response"]
-    return Exchange(
-        client=line["client"],
-        interaction=line["interaction"],
-        resource_type=line["resource_type"],
-        logical_id=line["logical_id"],
-        request=Request(request["method"], request["url"], *_read_content(request)),
-        response=Response(response["status"], *_read_content(response)) if response else None,
-        sent_at=datetime.fromisoformat(line["sent_at"]),
-        elapsed=None if line["elapsed"] is None else float(line["elapsed"]),
-        failure=line["failure"],
-        sent=line["sent"],
-    )
-
-
-def _read_content(message: dict[str, Any]) -> tuple[Headers, bytes]:
-    body = message["body"].encode() if "body" in message else bytes.fromhex(message["body_hex"])
-    return Headers((name, value) for name, value in message["headers"]), body

@@ -241,8 +241,7 @@ def _reaching(endpoint: Reachable, name: str) -> Client:
     if isinstance(endpoint, Endpoint):
         return endpoint.client(name, journal=_Unkept())
     if isinstance(endpoint, Client):
-        connection, embedded = endpoint.connection, endpoint.embedded
-        return Client(endpoint.base_url, name=name, journal=_Unkept(), connection=connection, embedded=embedded)
+        return endpoint.sibling(name, journal=_Unkept())
     return Client(endpoint, name=name, journal=_Unkept())
 
 

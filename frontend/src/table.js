@@ -136,12 +136,15 @@ class TableView {
   #frame = 0;
   #count = 0;
   /** Whether new rows are to be scrolled to: until the user scrolls up, and again from the end on. */
-  #following = true;
+  #following;
+  #follows;
   #top = 0;
   #stopListening;
 
   constructor(element, model, store) {
     this.#store = store;
+    this.#follows = model.get("follows");
+    this.#following = this.#follows;
     const onChosen = (index) => model.send({ kind: "select", generation: store.generation, index });
     this.#grid = createGrid(element, {
       ...gridOptions(model, onChosen),
@@ -182,7 +185,7 @@ class TableView {
     this.#frame = 0;
     this.#pending = [];
     this.#count = 0;
-    this.#following = true;
+    this.#following = this.#follows;
     this.#grid.setGridOption("rowData", []);
   }
 
@@ -191,7 +194,7 @@ class TableView {
     const atEnd = bottom >= (this.#grid.getDisplayedRowCount() - 1) * ROW_PX;
     // Only a user moves up. That the end is out of sight is not enough to tell: the
     // table may have had no height yet, or rows may have come in since the last frame.
-    if (atEnd) this.#following = true;
+    if (atEnd) this.#following = this.#follows;
     else if (top < this.#top) this.#following = false;
     this.#top = top;
   }

@@ -134,7 +134,11 @@ class Model:
     A millisecond passes between any two steps.
     """
 
-    def __init__(self, resources: int, *, there: bool) -> None:
+    def __init__(self, resources: int, *, there: bool, optional: bool = False) -> None:
+        self._optional = optional
+        self.overwritten = False
+        """Whether an answered update replaced what another client was told it had stored, without having seen it."""
+        self._chain: dict[str, list[Pending]] = {}
         self.lines: list[Line] = []
         self.now = 0
         self._stored = {str(number): Stored() for number in range(1, resources + 1)}
@@ -206,14 +210,15 @@ class Model:
             if fresh:
                 self._write(stored, line.sent or {})
                 line.etag = stored.version
+                self._chain.setdefault(line.id, []).append(pending)
         elif stored.version is None:
             line.status = 404
         elif line.did == "read":
             line.status, line.etag = (304 if line.if_none_match == stored.version else 200), stored.version
             line.got = stored.content if line.status == 200 else None
-        elif line.if_match is None:
+        elif line.if_match is None and not self._optional:
             line.status = 412
-        elif line.if_match != stored.version:
+        elif line.if_match not in (None, stored.version):
             line.status = 409
         elif line.did == "delete":
             line.status, stored.version, stored.deleted = 204, None, True
@@ -222,6 +227,16 @@ class Model:
             self._write(stored, line.sent or {})
             line.status, line.etag = 200, stored.version
             pending.landed = True
+            self._note_overwritten(pending)
+
+    def _note_overwritten(self, pending: Pending) -> None:
+        line = pending.line
+        chain = self._chain.setdefault(line.id, [])
+        seen = self._seen.get((line.who, line.id), [""])[-1]
+        unseen = chain[next((n + 1 for n, each in enumerate(chain) if each.line.etag == seen), 0) :]
+        told = [each for each in unseen if each.line.who != line.who and each.fate == "answered"]
+        self.overwritten |= bool(told) and pending.fate == "answered"
+        chain.append(pending)
 
     def _end(self, client: str, pending: Pending) -> None:
         del self._pending[client]

@@ -138,6 +138,24 @@ def test_what_it_says_of_unanswered_writes_is_true(model: Model) -> None:
     assert {seq: fate for seq, fate in said.items() if fate is not None}.items() <= model.landed.items()
 
 
+def test_without_a_lock_it_is_unsound_when_somebody_was_overwritten_and_only_then() -> None:
+    chance = random.Random(5)
+    met = {True: 0, False: 0}
+    for _ in range(400):
+        model = Model(2, there=chance.random() < 0.6, optional=True)
+        fates = FATES if chance.random() < 0.5 else ("answered",)
+        for _ in range(chance.randint(10, 80)):
+            client, number = chance.choice("abc"), str(chance.randint(1, 2))
+            model.step(client, number, chance.randrange(60), chance.choice(fates))
+        model.finish()
+        met[model.overwritten] += 1
+        for found in (model.lines, untimed(model.lines)):
+            proof = check(found)
+            assert {each.flaw for each in proof.findings} == ({Flaw.OVERWRITTEN} if model.overwritten else set())
+            assert bool(proof.losses) == model.overwritten
+    assert min(met.values()) > 50
+
+
 def test_long_histories_of_the_model_are_sound() -> None:
     chance = random.Random(6)
     for _ in range(5):

@@ -11,7 +11,6 @@ import logging
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
@@ -25,9 +24,8 @@ from workbench.exceptions import EndpointError
 
 _log: Final = logging.getLogger("workbench.endpoint.workers")
 
-_SOON_SECONDS: Final = 5.0
 _MOST_FAILURES: Final = 5
-"""A worker that ends so often, each time within seconds, will not be mended by starting it again."""
+"""A worker that does not come up so often in a row will not be mended by starting it again."""
 
 
 class Workers:
@@ -87,18 +85,13 @@ class Workers:
 
     def _watch(self, place: int) -> None:
         """Keep one place filled."""
-        failures = 0
         while True:
-            began = time.monotonic()
             code = self._workers[place].wait()
             if self._ending.is_set():
                 return
-            failures = failures + 1 if time.monotonic() - began < _SOON_SECONDS else 1
             _log.error("worker %s ended with code %s; another takes its place", self._workers[place].pid, code)
-            while failures < _MOST_FAILURES and not self._replace(place):
-                failures += 1
-            if failures >= _MOST_FAILURES:
-                _log.critical("a worker cannot be kept running; the endpoint stops")
+            if not any(self._replace(place) for _ in range(_MOST_FAILURES)):
+                _log.critical("a worker cannot be started; the endpoint stops")
                 self.stop()
                 return
 

@@ -129,3 +129,19 @@ PROMISES: Final = (
 """Every promise, in the contract's order."""
 
 BY_ID: Final = {promise.id: promise for promise in PROMISES}
+
+SOURCES: Final = {
+    "S": "Spine Core guide, Updating Resources",
+    "C": "Spine Core guide, Creating Resources",
+    "R": "Spine Core guide, Reading Resources",
+    "D": "Spine Core guide, Deleting Resources",
+    "V": "Spine Core guide, Versioning of Resources",
+    "E": "Spine Core guide, Error handling",
+    "G": "Spine Core guide, HTTP Headers",
+    "P": "NHS Personal Demographics Service API",
+    "F": "FHIR STU3, http.html",
+    "H": "RFC 9110",
+    "7240": "RFC 7240",
+    "W": "this project's own choice",
+}
+"""The sources in words, by the letters that a promise names them by."""

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
+from workbench.conformance.findings import Finding, Report, Result
 from workbench.exports import Picture
 from workbench.rules.compare import ABSENT, Change
+from workbench.rules.contract import SOURCES
 from workbench.rules.exchange import Exchange
 from workbench.rules.explain import explain
 from workbench.rules.json import dumps
 from workbench.rules.merge import Decision, Kind, Merge
 from workbench.rules.verdict import Verdict
-from workbench.rules.wire import reason
+from workbench.rules.wire import reason, request_text, response_text
 
 TONES: Final = {
     Verdict.READ: "neutral",
@@ -36,6 +38,14 @@ TONES: Final = {
     Verdict.UNKNOWN: "bad",
 }
 """Verdict to the tone it is shown in; never the only sign of it."""
+
+RESULT_TONES: Final = {
+    Result.KEPT: "good",
+    Result.BROKEN: "bad",
+    Result.DIFFERS: "warn",
+    Result.NOT_TESTED: "neutral",
+}
+"""Result of a probe to the tone it is shown in; never the only sign of it."""
 
 _MOST_CHANGES: Final = 40
 _LONGEST_VALUE: Final = 300
@@ -246,6 +256,46 @@ def answer(exchange: Exchange, before: str | None, after: str | None) -> str:
     )
     explained = f'<p class="swb-explanation">{_text(explain(exchange, diagnostics=False))}</p>'
     return f'<div class="swb-answer swb-{TONES[verdict]}" role="status">{head}{_outcome(exchange)}{explained}</div>'
+
+
+def report_summary(report: Report) -> str:
+    """What a check came to: how many of each result, one sentence, and whose answers they are like."""
+    counts = "".join(
+        f'<span class="swb-chip swb-{RESULT_TONES[result]}">{number} {result.value}</span> '
+        for result, number in report.counts.items()
+        if number
+    )
+    fit = report.fits[0] if report.fits else None
+    like = f"Answers like {fit.title}: {fit.met} of {fit.known} fit." if fit else ""
+    notes = "".join(notice(note) for note in report.notes)
+    return f"<div>{counts}</div><div><b>{_text(report.headline)}</b> {_text(like)}</div>{notes}"
+
+
+def finding(found: Finding, base: str) -> str:
+    """One finding: the promise, its source, what was expected and observed, and every exchange."""
+    rule = found.rule
+    head = f'<b>{rule.id}</b> {_text(found.probe)} <span class="swb-chip swb-{RESULT_TONES[found.result]}">'
+    rows = (
+        ("promise", f"{rule.text} ({rule.level.value})"),
+        ("source", "; ".join(SOURCES[source] for source in rule.sources)),
+        ("tried", found.tries),
+        ("expected", found.expected),
+        ("observed", found.observed),
+        ("why", found.why),
+    )
+    cells = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows if text)
+    told = "".join(_evidence(number, exchange, base) for number, exchange in enumerate(found.evidence, 1))
+    return f'<div class="swb-three">{head}{found.result.value}</span><dl>{cells}</dl></div>{told}'
+
+
+def _evidence(number: int, exchange: Exchange, base: str) -> str:
+    """One exchange, closed until it is opened: request and answer beside each other."""
+    status = "no answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
+    path = exchange.request.url.replace(base, "", 1)
+    line = _text(f"{number}. {exchange.request.method} {path} → {status}")
+    answered = response_text(exchange.response, base=base, indent=2) if exchange.response else exchange.failure
+    pair = message(request_text(exchange.request, base=base, indent=2)) + message(answered)
+    return f'<details class="swb-exchange"><summary>{line}</summary><div class="swb-pair">{pair}</div></details>'
 
 
 def _movement(before: str | None, after: str | None) -> str:

@@ -77,6 +77,8 @@ class LiveTable(anywidget.AnyWidget):
     label = traitlets.Unicode("Table").tag(sync=True)
     empty = traitlets.Unicode("Nothing here yet").tag(sync=True)
     height = traitlets.Unicode("18rem").tag(sync=True)
+    follows = traitlets.Bool(default_value=True).tag(sync=True)
+    """Whether it scrolls to rows that are added at its end."""
 
     def __init__(self, columns: Sequence[Column], **kwargs: Any) -> None:
         """Open an empty table; keywords set the traits of the same name."""

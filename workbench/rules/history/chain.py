@@ -51,6 +51,17 @@ class Chain:
         last = self.writes[-1]
         return last is not None and last.deed is Deed.DELETE
 
+    def replaced_until(self, track: Track) -> int:
+        """When its last version must have been replaced at the latest, because somebody was told it is stale."""
+        version, write = self.end, self.writes[-1]
+        there = min(version.seen_by[0], write.end if write else ALWAYS)
+        return min((each[0] for each in track.refusals.get(version.id, ()) if each[1] > there), default=ALWAYS)
+
+    @property
+    def starts(self) -> int:
+        """When the write began that made its first version, if that is known."""
+        return self.writes[0].start if self.writes[0] else NEVER
+
     def zone(self) -> tuple[Moment, Moment]:
         """When it must have begun at the latest, and until when it must have lasted at least; and who says so."""
         begun, lasted = (ALWAYS, 0), (NEVER, 0)

@@ -96,17 +96,23 @@ Overwrite = tuple[Write, Write]
 """An accepted write, and the one that replaced what it had stored without having seen it."""
 
 
-def overwrites(order: Sequence[Write]) -> Iterator[Overwrite]:
-    """Of accepted writes in the order in which they took effect: whose was overwritten unseen by whom."""
-    place = {write.version: number for number, write in enumerate(order)}
-    for number, write in enumerate(order):
+Order = Sequence[tuple[str, Write | None]]
+"""Versions in the order in which they came, each with the accepted write that made it, if one did."""
+
+
+def overwrites(order: Order) -> Iterator[Overwrite]:
+    """Whose accepted write was overwritten unseen by whose."""
+    place = {version: number for number, (version, _) in enumerate(order)}
+    for number, (_, write) in enumerate(order):
+        if write is None:
+            continue
         seen = place.get(write.base, -1) if write.base is not None else -1
-        for earlier in order[seen + 1 : number]:
-            if earlier.client != write.client and earlier.deed is not Deed.DELETE:
+        for _, earlier in order[seen + 1 : number]:
+            if earlier is not None and earlier.client != write.client and earlier.deed is not Deed.DELETE:
                 yield earlier, write
 
 
-def losses(track: Track, order: Sequence[Write], contents: Contents) -> Iterator[Loss]:
+def losses(track: Track, order: Order, contents: Contents) -> Iterator[Loss]:
     """Each client's first loss, in order; nothing for an update of which every element is still there."""
     told: set[str] = set()
     unknown: dict[str, Loss] = {}

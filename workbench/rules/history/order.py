@@ -9,15 +9,14 @@ this down further, so the search goes back where it was wrong; with one piece, a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import ge
 from typing import Final
 
 from workbench.rules.history.chain import Chain
-from workbench.rules.history.losses import Contents
-from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Moment, Track, Write
-from workbench.rules.json import dumps
+from workbench.rules.history.makers import Makers
+from workbench.rules.history.moves import ALWAYS, NEVER, Moment, Track, Write
 
 _NEXT: Final = 8
 """How many pieces are tried as the next one, the earliest first."""
@@ -30,64 +29,6 @@ class Undecided(Exception):
     """Too many unanswered writes at once to say in which order they took effect, if they did."""
 
 
-@dataclass(slots=True, eq=False)
-class Makers:
-    """The unanswered writes, each of which can have begun one piece."""
-
-    contents: Contents
-    by_base: dict[str, list[Write]]
-    unheard: list[Write]
-    """Those that name a version which no exchange here shows."""
-    blind: list[Write]
-    used: set[int] = field(default_factory=set)
-    sure: set[int] = field(default_factory=set)
-    """Those of which it is certain that they landed: nobody else can have, or the text says so."""
-    _texts: dict[int, str | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, track: Track, contents: Contents) -> Makers:
-        """The writes of a resource whose version nobody was told, by the version they named."""
-        by_base: defaultdict[str, list[Write]] = defaultdict(list)
-        blind = []
-        for write in track.loose:
-            if write.blind:
-                blind.append(write)
-            elif write.base is not None:
-                by_base[write.base].append(write)
-        unheard = [write for base, writes in by_base.items() if base not in track.versions for write in writes]
-        return cls(contents, dict(by_base), unheard, blind)
-
-    def after(self, end: str, until: int = ALWAYS, *, deed: Deed | None = None) -> list[Write]:
-        """Those not used yet that can have followed version ``end`` by the time ``until``, the likeliest first."""
-        fit = [
-            write
-            for write in (*self.by_base.get(end, ()), *self.blind)
-            if write.seq not in self.used and write.start <= until and (deed is None or write.deed is deed)
-        ]
-        return sorted(fit, key=lambda write: (not write.accepted, write.blind, write.start))
-
-    def for_piece(self, end: str, piece: Chain, *, timed: bool) -> Write | None:
-        """The write that began a piece nobody is known to have begun, if there can be one."""
-        until = piece.zone()[0][0] if timed else ALWAYS
-        fit = [write for write in self.after(end, until) if write.deed is not Deed.DELETE]
-        if len(fit) > 1:
-            text = self._text(0, piece.versions[0].read_in)
-            alike = [write for write in fit if text is not None and self._text(write.seq, 0) == text]
-            if alike:
-                self.sure.add(alike[0].seq)
-                return alike[0]
-        elif fit:
-            self.sure.add(fit[0].seq)
-        return fit[0] if fit else None
-
-    def _text(self, sent: int, read: int) -> str | None:
-        key = sent or -read
-        if key not in self._texts:
-            resource = self.contents.sent(sent) if sent else self.contents.read(read)
-            self._texts[key] = None if resource is None else dumps(resource)
-        return self._texts[key]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Clash:
     """Two pieces of which neither can come before the other; ``exchanges`` are those that show it."""
@@ -97,7 +38,7 @@ class Clash:
     exchanges: tuple[int, ...]
 
 
-def in_order(pieces: list[Chain], makers: Makers, first: Chain | None) -> Chain | Clash | None:
+def in_order(track: Track, pieces: list[Chain], makers: Makers, first: Chain | None) -> Chain | Clash | None:
     """One chain of all the pieces, beginning with ``first`` if that is known; ``None`` if their links allow none.
 
     An order that time allows if there is one, else one that the links alone allow. Raises ``Undecided`` where
@@ -109,12 +50,13 @@ def in_order(pieces: list[Chain], makers: Makers, first: Chain | None) -> Chain 
     zones.sort(key=lambda pair: (_rank(pair[1], first), pair[0][0][0] + pair[0][1][0]))
     if clash := _clash(zones, first):
         return clash
-    if all(piece is first or not piece.nobodys for piece in pieces):
+    until = [piece.replaced_until(track) for _, piece in zones]
+    followed = [piece.starts for _, piece in zones[1:]] + [ALWAYS]
+    if all(piece is first or not piece.nobodys for piece in pieces) and all(map(ge, until, followed)):
         return _joined([(piece, None) for _, piece in zones])
     for timed in (True, False):
-        makers.used.clear()
-        makers.sure.clear()
-        found = _Search(zones, makers, first, timed=timed).run()
+        makers.start_again()
+        found = _Search(zones, until, makers, first, timed=timed).run()
         if found is not None:
             return _joined(found)
     return None
@@ -146,7 +88,10 @@ Step = tuple[int, Write | None]
 
 
 class _Search:
-    def __init__(self, zones: list[tuple[Zone, Chain]], makers: Makers, first: Chain | None, *, timed: bool) -> None:
+    def __init__(
+        self, zones: list[tuple[Zone, Chain]], until: list[int], makers: Makers, first: Chain | None, *, timed: bool
+    ) -> None:
+        self._until = until
         self._pieces = [piece for _, piece in zones]
         self._zones = [(begun[0], lasted[0]) for (begun, lasted), _ in zones]
         self._makers, self._first, self._timed = makers, first, timed
@@ -181,7 +126,7 @@ class _Search:
         self._path.append(step)
         self._placed[number] = True
         if write is not None:
-            self._makers.used.add(write.seq)
+            self._makers.take(write)
         self._lasted.append(max(self._lasted[-1], self._zones[number][1]))
         while self._first_free < len(self._placed) and self._placed[self._first_free]:
             self._first_free += 1
@@ -191,7 +136,7 @@ class _Search:
             number, write = self._path.pop()
             self._placed[number] = False
             if write is not None:
-                self._makers.used.discard(write.seq)
+                self._makers.give_back(write)
             self._lasted.pop()
             self._first_free = min(self._first_free, number)
 
@@ -206,7 +151,8 @@ class _Search:
             yield number, None
 
     def _nexts(self) -> Iterator[Step]:
-        last = self._pieces[self._path[-1][0]]
+        number = self._path[-1][0]
+        last, until = self._pieces[number], self._until[number]
         waiting = len(self._pieces) - len(self._path)
         if last.deleted:
             return
@@ -214,10 +160,15 @@ class _Search:
         candidates = list(self._candidates())
         for number in candidates:
             piece = self._pieces[number]
-            if self._timed and not self._in_time(number, candidates):
-                continue
-            write = self._makers.for_piece(last.end.id, piece, timed=self._timed) if piece.nobodys else None
+            write = self._maker(last.end.id, number) if piece.nobodys else None
             if piece.nobodys and write is None:
+                continue
+            spent = write.seq if write else 0
+            if self._timed and not (
+                self._in_time(number, candidates)
+                and self._replaced(last, until, piece.starts, spent)
+                and (waiting > 1 or self._replaced(piece, self._until[number], ALWAYS, spent))
+            ):
                 continue
             # What nothing is known to follow is tried last, for it may have to come last.
             if waiting == 1 or piece.end.id in self._makers.by_base:
@@ -226,12 +177,20 @@ class _Search:
                 idle.append((number, write))
         yield from idle
 
+    def _maker(self, end: str, number: int) -> Write | None:
+        until = self._zones[number][0] if self._timed else ALWAYS
+        return self._makers.for_piece(end, self._pieces[number], until)
+
     def _in_time(self, number: int, waiting: list[int]) -> bool:
         """Whether it can come now: what came before need not last longer, nor it longer than the others can wait."""
         begun, lasted = self._zones[number]
         return begun >= self._lasted[-1] and all(
             self._zones[other][0] >= lasted for other in waiting if other != number
         )
+
+    def _replaced(self, piece: Chain, until: int, starts: int, spent: int) -> bool:
+        """Whether a piece is replaced in time by what begins then, or by what nobody saw."""
+        return starts <= until or any(write.seq != spent for write in self._makers.after(piece.end.id, until))
 
     def _candidates(self) -> Iterator[int]:
         met = 0

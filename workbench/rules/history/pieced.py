@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from workbench.rules.history import finding
 from workbench.rules.history.chain import Chain, flaws_of_form, pieces
 from workbench.rules.history.finding import Finding, Flaw, Who
 from workbench.rules.history.losses import Contents, overwrites, vanished
+from workbench.rules.history.makers import Makers
 from workbench.rules.history.moves import Deed, Track, Version, Write
-from workbench.rules.history.order import Clash, Makers, Undecided, in_order
+from workbench.rules.history.order import Clash, Undecided, in_order
 from workbench.rules.history.windows import check_times
 
 _MOST_COMPARED: Final = 200
@@ -25,12 +26,12 @@ _MOST_COMPARED: Final = 200
 
 @dataclass(slots=True)
 class Result:
-    """What was found about one resource. ``order`` has its accepted writes as they took effect, as far as is known."""
+    """What was found about one resource. ``order`` has its versions as they came, as far as is known."""
 
     findings: list[Finding] = field(default_factory=list)
     landed: dict[int, bool | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    order: list[Write] = field(default_factory=list)
+    order: list[tuple[str, Write | None]] = field(default_factory=list)
 
 
 def check_track(track: Track, contents: Contents, who: Who) -> Result:
@@ -47,7 +48,7 @@ def check_track(track: Track, contents: Contents, who: Who) -> Result:
         whole = _whole(track, parts, makers, result, who)
     if whole is not None and (found := check_times(track, whole, makers, who)):
         result.findings.append(found)
-    result.order = _order(track) if whole is None else [write for write in whole.writes if write and write.accepted]
+    result.order = _order(track) if whole is None else _order_of(whole)
     if whole is not None:
         result.findings += _overwritten(track, result, contents, who)
         if not result.findings:
@@ -58,15 +59,15 @@ def check_track(track: Track, contents: Contents, who: Who) -> Result:
 def _whole(track: Track, parts: list[Chain], makers: Makers, result: Result, who: Who) -> Chain | None:
     """All pieces as one chain; or what shows that there is none."""
     first = next((piece for piece in parts if piece.created), None)
-    ends = {piece.end.id for piece in parts}
-    orphans = [piece for piece in parts if piece.nobodys and not _can_be_made(piece, makers, ends)]
+    earliest = makers.earliest({piece.end.id for piece in parts})
+    orphans = [piece for piece in parts if piece.nobodys and not _can_be_made(piece, earliest)]
     if first is None and orphans:
         first = min(orphans, key=_middle)
     if wrong := [piece for piece in orphans if piece is not first]:
         result.findings += [_nobodys(track, piece, parts, first, makers, who) for piece in wrong]
         return None
     try:
-        whole = in_order(parts, makers, first)
+        whole = in_order(track, parts, makers, first)
     except Undecided:
         result.notes.append(
             f"Too many writes to {track.name} went without an answer at once to decide in which order they landed; "
@@ -84,11 +85,10 @@ def _middle(piece: Chain) -> int:
     return begun[0] + lasted[0]
 
 
-def _can_be_made(piece: Chain, makers: Makers, ends: set[str]) -> bool:
-    """Whether an unanswered update can have begun this piece, if it stands after one of those that end so."""
+def _can_be_made(piece: Chain, earliest: list[tuple[int, str]]) -> bool:
+    """Whether an unanswered update can have begun this piece, if it stands after another."""
     until = piece.zone()[0][0]
-    others = (write for base in makers.by_base if base in ends - {piece.end.id} for write in makers.by_base[base])
-    return any(write.deed is not Deed.DELETE and write.start <= until for write in chain(others, makers.blind))
+    return any(start <= until and base != piece.end.id for start, base in earliest)
 
 
 def _shown(version: Version) -> int:
@@ -126,7 +126,7 @@ def _beside(others: list[Chain]) -> tuple[int, str]:
 
 def _clash(track: Track, clash: Clash, makers: Makers, who: Who) -> Finding:
     old, new = clash.before.end, clash.after.versions[0]
-    began = makers.for_piece(old.id, clash.after, timed=True) if clash.after.nobodys else None
+    began = makers.for_piece(old.id, clash.after, clash.after.zone()[0][0]) if clash.after.nobodys else None
     if began is not None:
         return finding.landed_then_gone(track.name, began, old.id, clash.exchanges, who)
     words = (
@@ -150,7 +150,7 @@ def _too_many(track: Track, parts: list[Chain], first: Chain | None, makers: Mak
 
 def _overwritten(track: Track, result: Result, contents: Contents, who: Who) -> Iterator[Finding]:
     """The blind writes by which something vanished, or may have where bodies are missing."""
-    if not any(write.blind for write in result.order):
+    if not any(write and write.blind for _, write in result.order):
         return
     for earlier, later in islice(overwrites(result.order), _MOST_COMPARED):
         gone = vanished(track, earlier, later, contents)
@@ -171,12 +171,18 @@ def _fates(track: Track, whole: Chain, makers: Makers) -> dict[int, bool | None]
             fates[write.seq] = None
         else:
             # Its version was replaced by another, or it never was one.
-            used = any(other.seq in makers.used - makers.sure for other in makers.by_base.get(write.base, ()))
+            rivals = (other.seq for other in makers.by_base.get(write.base, ()))
+            used = any(seq in makers.used and seq not in makers.sure for seq in rivals)
             fates[write.seq] = None if used and write.base in known else False
     return fates
 
 
-def _order(track: Track) -> list[Write]:
+def _order_of(whole: Chain) -> list[tuple[str, Write | None]]:
+    made = zip(whole.versions, whole.writes, strict=True)
+    return [(version.id, write if write and write.accepted else None) for version, write in made]
+
+
+def _order(track: Track) -> list[tuple[str, Write | None]]:
     """The accepted writes as they can have taken effect where they form no chain: by their times and their bases."""
     depths: dict[str, int] = {}
     middles: dict[int, int] = {}
@@ -185,4 +191,5 @@ def _order(track: Track) -> list[Write]:
         depths[version.id] = depths.get(write.base or "", 0) + 1
         begun, lasted = min(write.end, version.seen_by[0]), max(write.start, version.seen_until[0])
         middles[write.seq] = begun + lasted
-    return sorted(track.writes, key=lambda write: (middles[write.seq], depths[write.version or ""]))
+    writes = sorted(track.writes, key=lambda write: (middles[write.seq], depths[write.version or ""]))
+    return [(write.version or "", write) for write in writes]

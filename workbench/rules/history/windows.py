@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from workbench.rules.history.chain import Chain
 from workbench.rules.history.finding import Finding, Flaw, Who, finding
+from workbench.rules.history.makers import Makers
 from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Track, Version, Write
-from workbench.rules.history.order import Makers
 
 
 class Bound(NamedTuple):
@@ -39,6 +39,7 @@ _ABSENT: Final = "absent"
 
 def check_times(track: Track, chain: Chain, makers: Makers, who: Who) -> Finding | None:
     """The smallest contradiction in time, if there is one. May add a last version that nobody saw."""
+    _make_room(track, chain, makers)
     upper = _upper(chain)
     latest = _latest(upper)
     if found := _account_for_absences(track, chain, makers, upper, latest, who):
@@ -75,6 +76,20 @@ def _latest(upper: list[Bound]) -> list[Bound]:
         if latest[number + 1].time < latest[number].time:
             latest[number] = latest[number + 1]
     return latest
+
+
+def _make_room(track: Track, chain: Chain, makers: Makers) -> None:
+    """Before a blind write there may have been a version that nobody saw, where a *stale* tells of one."""
+    latest = _latest(_upper(chain)) if track.refusals else []
+    for number in range(len(latest) - 2, -1, -1):
+        following, version = chain.writes[number + 1], chain.versions[number]
+        refused = [each[0] for each in track.refusals.get(version.id, ()) if each[1] > latest[number].time]
+        if following is None or not following.blind or min(refused, default=ALWAYS) >= following.start:
+            continue
+        for write in makers.after(version.id, min(refused), deed=Deed.UPDATE)[:1]:
+            makers.take(write)
+            chain.versions.insert(number + 1, Version(f" unseen, by {write.seq}"))
+            chain.writes.insert(number + 1, write)
 
 
 def _account_for_absences(
@@ -140,7 +155,7 @@ def _unseen(chain: Chain, makers: Makers, upper: list[Bound], until: int, deed: 
     elif len(fit) == 1:
         makers.sure.add(fit[0].seq)
     for write in way:
-        makers.used.add(write.seq)
+        makers.take(write)
         chain.add(Version(f" unseen, by {write.seq}"), write)
         upper.append(Bound(write.end, write.seq, _WRITE))
     return bool(way)

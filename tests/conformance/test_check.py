@@ -1,0 +1,315 @@
+"""``wb.check``: what it probes, what it leaves alone, and what it leaves behind."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding, Result, WorkbenchError, check
+from workbench.conformance.catalogue import PROBES
+from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
+from workbench.endpoint.settings import Settings
+from workbench.exceptions import CannotCheck
+from workbench.rules.contract import PROMISES
+from workbench.rules.message import Request, Response
+
+FLAG = "Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1"
+STORIES = 4
+NAMES = {probe.name for probe in PROBES}
+
+
+@pytest.fixture
+def fresh() -> Iterator[Endpoint]:
+    with Endpoint.in_process() as running:
+        yield running
+
+
+class Watched(InProcessAdapter):
+    """An endpoint in process that remembers what it was asked, and may refuse by method."""
+
+    def __init__(self, *refused: str, status: int = 501, base_url: str = BASE_URL) -> None:
+        super().__init__(Settings().application(base_url))
+        self.asked: list[tuple[str, str]] = []
+        self._refused = refused
+        self._status = status
+
+    def _answer(self, asked: Request, fault: Any) -> Response:
+        self.asked.append((asked.method, asked.url))
+        if asked.method in self._refused:
+            return Response(self._status)
+        return super()._answer(asked, fault)
+
+    def client(self, base_url: str = BASE_URL, *, allow_writes: bool = True) -> Client:
+        return Client(base_url, connection=Connection(adapter=self, allow_writes=allow_writes))
+
+    def asked_to_write(self) -> list[tuple[str, str]]:
+        return [asked for asked in self.asked if asked[0] not in ("GET", "HEAD", "OPTIONS")]
+
+
+def everything(spine: Endpoint) -> dict[str, bytes]:
+    """Every resource that there is, by name."""
+    client = spine.client("looking", journal=None)
+    found = {}
+    for kind in ("Condition", "Consent", "Flag", "List", "Subscription"):
+        for entry in client.search(kind).resource.get("entry", []):
+            read = client.read(kind, entry["resource"]["id"])
+            assert read.response
+            found[read.target] = read.response.body
+    return found
+
+
+# --- the catalogue ---
+
+
+def test_every_promise_has_a_probe() -> None:
+    assert [promise.id for promise in PROMISES if not any(probe.promise == promise.id for probe in PROBES)] == []
+
+
+def test_every_probe_has_a_name_of_its_own_and_says_what_it_tries_and_expects() -> None:
+    assert len(NAMES) == len(PROBES)
+    assert [probe.name for probe in PROBES if not probe.tries.endswith(".") or not probe.expected] == []
+
+
+def test_probes_stand_in_the_contract_s_order() -> None:
+    places = [promise.id for promise in PROMISES]
+    order = [places.index(probe.promise) for probe in PROBES]
+    assert order == sorted(order)
+
+
+# --- the embedded endpoint, over a socket ---
+
+
+def test_the_embedded_endpoint_keeps_every_promise(spine: Endpoint) -> None:
+    client = spine.client("checking", journal=None)
+    before = everything(spine)
+    report = check(client)
+    assert report.deviations == ()
+    assert {finding.promise for finding in report.findings if not finding.tested} == {f"HDR-{n}" for n in range(1, 6)}
+    assert (report.ok, report.exit_code, report.notes, report.interrupted) == (True, 0, (), False)
+    assert everything(spine) == before
+
+
+def test_the_client_s_own_journal_stays_as_it_is(fresh: Endpoint) -> None:
+    client = fresh.client("alice")
+    client.read("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
+    check(client)
+    assert len(fresh.journal) == len(client.journal) == 1
+
+
+def test_every_finding_that_was_tested_has_its_evidence(fresh: Endpoint) -> None:
+    report = check(fresh.client())
+    assert [finding for finding in report.findings if finding.tested and not finding.evidence] == []
+    assert all(isinstance(exchange, Exchange) for finding in report.findings for exchange in finding.evidence)
+    race = report["race"].evidence
+    assert (
+        sorted(exchange.status or 0 for exchange in race if exchange.request.method == "PUT") == [200] * 3 + [409] * 21
+    )
+
+
+def test_progress_is_told_after_each_probe_in_the_caller_s_thread(fresh: Endpoint) -> None:
+    told: list[tuple[int, int, Finding, threading.Thread]] = []
+    check(
+        fresh.client(),
+        progress=lambda done, total, finding: told.append((done, total, finding, threading.current_thread())),
+    )
+    assert [done for done, *_ in told] == list(range(1, len(PROBES) + 1))
+    assert {total for _, total, *_ in told} == {len(PROBES)}
+    assert {finding.probe for _, _, finding, _ in told} == NAMES
+    assert {thread for *_, thread in told} == {threading.current_thread()}
+
+
+def test_one_after_another_finds_the_same(fresh: Endpoint) -> None:
+    side_by_side, alone = check(fresh.client()), check(fresh.client(), side_by_side=1)
+    assert [f.result for f in side_by_side.findings] == [f.result for f in alone.findings]
+
+
+# --- writing where it is not allowed ---
+
+
+def test_a_live_endpoint_is_only_read_unless_writing_is_allowed() -> None:
+    url = "https://fhir.example/STU3"
+    watched = Watched()
+    report = check(watched.client(url, allow_writes=False))
+    assert watched.asked_to_write() == []
+    by_name = {probe.name: probe for probe in PROBES}
+    written = [finding for finding in report.findings if by_name[finding.probe].writes]
+    assert {finding.result for finding in written} == {Result.NOT_TESTED}
+    assert all("was not allowed" in finding.why for finding in written)
+    assert report["read"].result is Result.KEPT
+    assert report["search-by-id"].result is Result.KEPT
+    assert report["refusals-are-outcomes"].result is Result.KEPT
+
+
+def test_a_resource_that_was_named_is_only_read_without_consent() -> None:
+    watched = Watched("POST")
+    report = check(watched.client(), resource=FLAG)
+    assert all(method == "POST" or "3f6a1c9e" not in url for method, url in watched.asked_to_write())
+    assert report["read"].result is Result.KEPT
+    assert report["stale-previous"].result is Result.NOT_TESTED
+    assert "no consent was given" in report["stale-previous"].why
+
+
+# --- one resource for all ---
+
+
+def test_where_nothing_may_be_created_or_deleted_the_one_resource_given_is_worked_on_and_put_back() -> None:
+    watched = Watched("POST", "DELETE")
+    client = watched.client()
+    before = client.read(*FLAG.split("/")).resource
+    report = check(client, resource=FLAG, consent=True)
+    assert [
+        f for f in report.findings if f.result is Result.BROKEN and f.promise not in ("CAP-1", "CR-1", "CR-2")
+    ] == []
+    assert report["stale-previous"].result is Result.KEPT
+    assert report["race"].result is Result.KEPT
+    assert "No Flag can be created here: 501" in report["deleted"].why
+    after = client.read(*FLAG.split("/")).resource
+    assert after["meta"].pop("versionId") != before["meta"].pop("versionId")
+    assert after["meta"].pop("lastUpdated") != before["meta"].pop("lastUpdated")
+    assert after == before
+    assert report.notes == (f"{FLAG} was changed and has its content back, at a new version.",)
+    assert {url for method, url in watched.asked if method == "PUT" and "3f6a1c9e" not in url} <= {
+        url for method, url in watched.asked if "Flag" in url or "Linkage" in url
+    }
+
+
+def test_where_nothing_can_be_deleted_one_resource_is_made_and_said_so() -> None:
+    watched = Watched("DELETE")
+    report = check(watched.client())
+    made = [url for method, url in watched.asked if method == "POST" and url == "/STU3/List"]
+    assert report["stale-previous"].result is Result.KEPT
+    assert report["delete"].result is Result.BROKEN
+    assert report["deleted"].result is Result.NOT_TESTED
+    (note,) = report.notes
+    assert "was made by this check and could not be deleted" in note
+    assert len(made) <= 4  # the one, and the attempts to create that the statement is held to
+
+
+def test_where_nothing_can_be_created_and_none_is_named_it_says_so() -> None:
+    report = check(Watched("POST").client())
+    assert "No List can be created here: 501" in report["update"].why
+    assert report["metadata"].result is Result.KEPT
+
+
+def test_what_another_made_is_never_deleted() -> None:
+    """A Location that leads to somebody else's resource does not make it the check's own."""
+
+    class Elsewhere(Watched):
+        def _answer(self, asked: Request, fault: Any) -> Response:
+            answer = super()._answer(asked, fault)
+            if answer.status != 201:
+                return answer
+            fields = [(n, v if n != "Location" else f"{BASE_URL}/{FLAG}") for n, v in answer.headers.items()]
+            return replace(answer, headers=type(answer.headers)(fields))
+
+    watched = Elsewhere()
+    report = check(watched.client())
+    assert watched.client().read(*FLAG.split("/")).status == 200
+    assert [url for method, url in watched.asked if method == "DELETE"] == []
+    assert any("cannot be found" in note for note in report.notes)
+
+
+# --- ended early ---
+
+
+def test_ctrl_c_leaves_a_report_of_what_was_done_and_nothing_else(fresh: Endpoint) -> None:
+    before = everything(fresh)
+
+    def interrupt(done: int, total: int, finding: Finding) -> None:
+        if done == 20:
+            raise KeyboardInterrupt
+
+    report = check(fresh.client(), progress=interrupt)
+    assert report.interrupted
+    assert report.exit_code == 2
+    assert sum(finding.tested for finding in report.findings) >= 15
+    untested = [finding for finding in report.findings if finding.why.startswith("The check was ended")]
+    assert len(untested) > 50
+    assert {finding.probe for finding in report.findings} == NAMES
+    assert everything(fresh) == before
+
+
+def test_ctrl_c_at_the_very_beginning() -> None:
+    class Interrupted(Watched):
+        def _answer(self, asked: Request, fault: Any) -> Response:
+            answer = super()._answer(asked, fault)
+            if answer.status == 201:
+                raise KeyboardInterrupt
+            return answer
+
+    report = check(Interrupted().client())
+    assert (report.interrupted, report.exit_code) == (True, 2)
+    assert {finding.result for finding in report.findings} == {Result.NOT_TESTED}
+
+
+def test_what_the_caller_raises_comes_out_and_nothing_stays_behind(fresh: Endpoint) -> None:
+    before = everything(fresh)
+
+    def fail(done: int, total: int, finding: Finding) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        check(fresh.client(), progress=fail)
+    assert everything(fresh) == before
+
+
+# --- what cannot be checked ---
+
+
+def test_nothing_listens() -> None:
+    with pytest.raises(CannotCheck, match=r"Nothing listens at 127\.0\.0\.1:1"):
+        check(Client("http://127.0.0.1:1/STU3"))
+
+
+def test_an_endpoint_in_strict_mode_says_what_it_lacks() -> None:
+    with Endpoint.in_process(strict=True) as spine, pytest.raises(CannotCheck, match="Authorization is missing"):
+        check(spine.client())
+
+
+def test_a_resource_that_is_not_there(fresh: Endpoint) -> None:
+    with pytest.raises(CannotCheck, match="Flag/nobody cannot be read here"):
+        check(fresh.client(), resource="Flag/nobody")
+
+
+@pytest.mark.parametrize("given", ["Flag", "flag/1", "Flag/a_b", "Flag/1/2", ""])
+def test_a_resource_that_is_none(fresh: Endpoint, given: str) -> None:
+    if not given:
+        assert check(fresh.client(), resource=given, probes=PROBES[:1]).ok
+        return
+    with pytest.raises(BadInput, match="does not name a resource"):
+        check(fresh.client(), resource=given)
+
+
+def test_settings_that_are_none(fresh: Endpoint) -> None:
+    with pytest.raises(BadInput, match="There is no profile 'oracle'; there are spine, stu3, r4"):
+        check(fresh.client(), profile="oracle")
+    with pytest.raises(BadInput, match="At least one"):
+        check(fresh.client(), side_by_side=0)
+    assert issubclass(CannotCheck, WorkbenchError)
+
+
+def test_an_answer_that_breaks_off_is_a_finding_not_an_end() -> None:
+    with Endpoint.in_process(faults=["cut-body:search-type"]) as spine:
+        report = check(spine.client(), probes=[probe for probe in PROBES if probe.promise in ("SR-1", "RD-1")])
+    assert report["search-by-id"].result is Result.BROKEN
+    assert report["search-by-id"].answer == "no answer"
+    assert report["read"].result is Result.KEPT
+
+
+def test_a_very_large_body_is_cut_short_in_the_evidence(fresh: Endpoint) -> None:
+    report = check(fresh.client(), probes=[probe for probe in PROBES if probe.name == "codes-413"])
+    (sent,) = [exchange for exchange in report["codes-413"].evidence if exchange.status == 413]
+    assert len(sent.request.body) < 3000
+    assert b"(5,242,881 bytes in all)" in sent.request.body
+
+
+def test_credentials_never_reach_the_evidence() -> None:
+    application = InProcessAdapter(Settings().application(BASE_URL))
+    secret = {"Authorization": "Bearer swordfish", "X-Private": "swordfish"}
+    client = Client(BASE_URL, connection=Connection(adapter=application, allow_writes=True, headers=secret))
+    report = check(client)
+    shown = "".join(exchange.as_http() for finding in report.findings for exchange in finding.evidence)
+    assert "swordfish" not in shown
+    assert "Authorization: ***" in shown

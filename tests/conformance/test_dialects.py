@@ -1,0 +1,108 @@
+"""The dialect oracle: known servers as data, and findings held against them."""
+
+import pytest
+
+from workbench import Endpoint, Finding, Result, check
+from workbench.conformance.catalogue import PROBES
+from workbench.conformance.oracle import compared, fits, profile_named
+from workbench.rules.contract import Level
+from workbench.rules.dialects import AS_PROMISED, BY_NAME, PROFILES
+
+NAMES = {probe.name for probe in PROBES}
+
+
+def finding(probe: str, answer: str) -> Finding:
+    """A finding of that probe, as it is before it is compared."""
+    result = Result.KEPT if answer == AS_PROMISED else Result.BROKEN if answer else Result.NOT_TESTED
+    promise = next(each.promise for each in PROBES if each.name == probe)
+    return Finding(promise, Level.MUST, probe, result, "…", answer, answer)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_each_profile_speaks_of_probes_that_there_are_and_names_its_source(profile) -> None:
+    assert set(profile.answers) - NAMES == set()
+    assert profile.source
+    assert profile.title
+
+
+def test_the_profiles_of_the_contract_s_dialects_are_there() -> None:
+    servers = {"pds", "microsoft-stu3", "microsoft-r4", "hapi", "medplum", "blaze", "aidbox"}
+    assert {"spine", "stu3", "r4"} | servers <= BY_NAME.keys()
+    assert profile_named("HAPI") is BY_NAME["hapi"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "stale", "missing"),
+    [
+        ("stu3", AS_PROMISED, AS_PROMISED),
+        ("r4", "412", "400"),
+        ("pds", AS_PROMISED, AS_PROMISED),
+        ("microsoft-stu3", AS_PROMISED, AS_PROMISED),
+        ("microsoft-r4", "412", "400"),
+        ("hapi", AS_PROMISED, "200"),
+        ("hapi-plain", "200", "200"),
+        ("medplum", "412", "200"),
+        ("blaze", "412", "200"),
+        ("aidbox", AS_PROMISED, "200"),
+    ],
+)
+def test_what_is_known_of_the_lock(profile: str, stale: str, missing: str) -> None:
+    assert BY_NAME[profile].predicts("stale-previous") == stale
+    assert BY_NAME[profile].predicts("missing") == missing
+
+
+def test_a_known_dialect_is_named() -> None:
+    (found,) = compared([finding("stale-previous", "412")], None)
+    assert (found.result, found.dialect) == (Result.DIFFERS, "the R4 specification")
+    assert found.why == "answers 412, as the R4 specification does"
+
+
+def test_what_nobody_does_stays_broken() -> None:
+    (found,) = compared([finding("stale-previous", "418")], None)
+    assert (found.result, found.dialect, found.why) == (Result.BROKEN, "", "")
+
+
+def test_a_server_without_a_lock_excuses_nothing() -> None:
+    findings = [finding("stale-previous", "200"), finding("race", "several won")]
+    assert {found.result for found in compared(findings, None)} == {Result.BROKEN}
+    assert {found.result for found in compared(findings, BY_NAME["hapi-plain"])} == {Result.DIFFERS}
+
+
+def test_of_several_that_answer_so_the_one_that_fits_best_is_named() -> None:
+    hapi = [finding("missing", "200"), finding("deleted", "409"), finding("version-id-shape", "another shape")]
+    assert {found.dialect for found in compared(hapi, None)} == {"HAPI FHIR with its JPA store"}
+
+
+def test_what_was_not_tested_neither_fits_nor_misses() -> None:
+    assert fits([finding("stale-previous", "")]) == ()
+    (best, *_) = fits([finding("stale-previous", AS_PROMISED), finding("missing", "")])
+    assert (best.known, best.met) == (1, 1)
+
+
+def test_five_of_five_fit_less_well_than_all_of_many() -> None:
+    found = fits([finding(probe.name, AS_PROMISED) for probe in PROBES])
+    assert found[0].profile == "spine"
+    assert found[0].met == found[0].known == len(PROBES)
+    assert found[0].misses == ()
+    assert [fit.score for fit in found] == sorted((fit.score for fit in found), reverse=True)
+
+
+def test_with_a_profile_what_it_predicts_is_no_deviation() -> None:
+    with Endpoint.in_process(policy="R4") as spine:
+        as_spine, as_r4 = check(spine.client()), check(spine.client(), profile="r4")
+    assert as_spine.exit_code == 1
+    assert as_spine["stale-previous"].result is Result.DIFFERS
+    assert "stale-previous" in [found.probe for found in as_spine.deviations]
+    assert [found.probe for found in as_r4.deviations] == ["metadata"]
+    assert as_r4["stale-previous"].predicted == "412"
+    assert as_r4["metadata"].why == "the R4 specification is known to answer FHIR 4.0, but the promise is kept"
+    fit = {found.profile: found for found in as_spine.fits}
+    assert fit["r4"].misses == ("metadata",)
+
+
+def test_the_embedded_endpoint_without_a_lock_is_broken_not_different() -> None:
+    with Endpoint.in_process(policy="UNPROTECTED") as spine:
+        report = check(spine.client())
+    for name in ("stale-previous", "stale-again-and-again", "race", "delete-stale"):
+        assert report[name].result is Result.BROKEN
+    assert report["race"].observed == "8 × 200: 8 were told that their update was accepted"

@@ -1,0 +1,126 @@
+"""The command ``check``: every promise of the contract probed at an endpoint, reported in the terminal and as files.
+
+Exit code 0: all that was tested is as it should be; 1: something deviates; 2: it could not be run, or not to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from workbench.exceptions import BadInput
+
+if TYPE_CHECKING:
+    from workbench.client import Client
+    from workbench.conformance.findings import Finding, Report
+
+_EXAMPLES: Final = """\
+examples:
+  spine-workbench check http://127.0.0.1:8080/STU3
+  spine-workbench check http://127.0.0.1:8090/fhir --profile hapi --junit report.xml --json now.json --against last.json
+  spine-workbench check https://fhir.example/STU3 --allow-writes --header 'Authorization: $TOKEN' --html report.html
+  spine-workbench check https://fhir.example/STU3 --allow-writes \\
+      --resource Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1 --consent
+"""
+
+
+def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "check",
+        help="check which promises of the contract an endpoint keeps",
+        description="Probe every promise of the contract at an endpoint. Each probe works on a resource that it "
+        "creates and deletes again. Exit code 0: all as it should be; 1: something deviates; 2: it could not be run.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("base_url", metavar="BASE_URL", help="the endpoint, such as http://127.0.0.1:8080/STU3")
+    parser.add_argument("--resource", metavar="TYPE/ID", help="work on this one resource, where none may be created")
+    parser.add_argument(
+        "--consent", action="store_true", help="that resource may be changed; it is put back at the end"
+    )
+    parser.add_argument("--allow-writes", action="store_true", help="write to a host that is not this machine")
+    parser.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this with every request; repeat it"
+    )
+    parser.add_argument("--ca", metavar="FILE", help="trust this CA for HTTPS (PEM)")
+    parser.add_argument("--cert", metavar="FILE", help="present this client certificate, key and all (PEM)")
+    parser.add_argument("--profile", metavar="NAME", help="compare with a known server: spine, r4, hapi, …")
+    parser.add_argument(
+        "--side-by-side", type=int, default=8, metavar="N", help="probes at once (default: %(default)s)"
+    )
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML, for a build server")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write one page with all the evidence")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON, for --against")
+    parser.add_argument("--against", metavar="FILE", type=Path, help="say what changed since that JSON report")
+    parser.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from workbench.conformance.files import write_text
+    from workbench.conformance.junit import junit
+    from workbench.conformance.page import page
+    from workbench.conformance.saved import as_text, read
+    from workbench.conformance.terminal import console_for, show
+
+    before = read(options.against) if options.against else None
+    writers = [(options.junit, junit), (options.html, page), (options.json, as_text)]
+    for path, _ in writers:
+        if path is not None and not path.parent.is_dir():
+            raise BadInput(f"There is no folder {path.parent} to write {path.name} to.")
+    report = _run(options)
+    show(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
+    for path, writer in writers:
+        if path is not None:
+            write_text(path, writer(report))
+    return report.exit_code
+
+
+def _run(options: argparse.Namespace) -> Report:
+    from workbench.conformance.check import check
+    from workbench.conformance.terminal import console_for, progress_on
+
+    with progress_on(console_for(sys.stderr)) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(done: int, total: int, finding: Finding) -> None:
+            bar.update(task, completed=done, total=total, description=f"{finding.promise} {finding.probe}")
+
+        return check(
+            _client(options),
+            resource=options.resource,
+            consent=options.consent,
+            profile=options.profile,
+            side_by_side=options.side_by_side,
+            progress=progress,
+        )
+
+
+def _client(options: argparse.Namespace) -> Client:
+    from workbench.client import Client
+    from workbench.connection import Connection
+
+    connection = Connection(
+        headers=dict(map(_header, options.header)),
+        allow_writes=options.allow_writes,
+        verify=options.ca or True,
+        cert=options.cert,
+    )
+    return Client(options.base_url, name="check", connection=connection)
+
+
+def _header(text: str) -> tuple[str, str]:
+    """``Name: value``; the value ``$NAME`` is taken from the environment, so that no list of processes shows it."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise BadInput("A header is written 'Name: value'.")
+    value = value.strip()
+    if found := re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", value):
+        value = os.environ.get(found[1], "")
+        if not value:
+            raise BadInput(f"There is no {found[1]} in the environment for the header {name.strip()}.")
+    return name.strip(), value

@@ -1,0 +1,31 @@
+"""A report as a file, of the kind that its name ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from workbench.conformance.findings import Report
+from workbench.conformance.junit import junit
+from workbench.conformance.page import page
+from workbench.conformance.saved import as_text
+from workbench.exceptions import BadInput
+
+_WRITERS: Final[dict[str, Callable[[Report], str]]] = {".json": as_text, ".html": page, ".xml": junit}
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report; raises ``BadInput`` for a name that does not say what to write, or cannot be written."""
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise BadInput(f"{path} does not say what to write; end its name in {', '.join(_WRITERS)}.")
+    write_text(path, writer(report))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text; raises ``BadInput`` where that is not possible."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror or error}.") from None
