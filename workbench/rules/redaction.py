@@ -122,9 +122,7 @@ class Redaction:
         return _outcomes(blanked, self._in_words)
 
     def url(self, url: str) -> str:
-        """A URL: NHS numbers anywhere, and the values of parameters that search for a person; secrets as ``***``."""
-        if not self.paths:
-            return url
+        """A URL: NHS numbers anywhere, the values of parameters that search for a person, and always secrets (``***``)."""
         split = urlsplit(url)
         path = "/".join(self._part(part) for part in split.path.split("/"))
         query = "&".join(self._parameter(pair) for pair in split.query.split("&")) if split.query else ""
@@ -236,7 +234,7 @@ class Redaction:
         name, equals, value = pair.partition("=")
         if _SECRET_PARAMETERS.fullmatch(unquote(name)):
             return f"{name}{equals}***"
-        if value and _PERSONAL_PARAMETERS.fullmatch(unquote(name)):
+        if value and self.paths and _PERSONAL_PARAMETERS.fullmatch(unquote(name)):
             return f"{name}{equals}{self._placeholder(unquote(value.replace('+', ' ')))}"
         return f"{name}{equals}{self._part(value)}"
 
