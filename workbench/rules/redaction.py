@@ -122,7 +122,7 @@ class Redaction:
         return _outcomes(blanked, self._in_words)
 
     def url(self, url: str) -> str:
-        """A URL: NHS numbers anywhere, the values of parameters that search for a person, and always secrets (``***``)."""
+        """A URL: NHS numbers anywhere, the values of parameters that search for a person, secrets always (``***``)."""
         split = urlsplit(url)
         path = "/".join(self._part(part) for part in split.path.split("/"))
         query = "&".join(self._parameter(pair) for pair in split.query.split("&")) if split.query else ""
