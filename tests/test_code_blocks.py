@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 import workbench
@@ -59,6 +60,7 @@ def test_every_block_has_a_language_that_is_checked() -> None:
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_python_blocks_run(page: Path, spine: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # some write exports
+    trustme.CA().cert_pem.write_to_path("ca.pem")  # some trust it
     started: list[Endpoint] = []
     start = Endpoint.start
 
