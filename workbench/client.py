@@ -74,6 +74,8 @@ class Client:
         self._timed = timed
         self._session = self.connection.session()
         self._versions: dict[tuple[str, str], str] = {}
+        self.last_seq = 0
+        """The journal's number of this client's last exchange; what stands there may be redacted."""
 
     @property
     def is_local(self) -> bool:
@@ -262,7 +264,7 @@ class Client:
         about = (self.name, call.interaction, call.resource_type, logical_id)
         exchange = Exchange(*about, request, response, sent_at, elapsed, failure, sent)
         self._remember(exchange)
-        self.journal.append(exchange)
+        self.last_seq = self.journal.append(exchange)
         return exchange
 
     def _prepare(self, call: Call) -> tuple[requests.PreparedRequest, Request]:
