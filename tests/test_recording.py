@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
 
 from workbench import BadInput, Client, Connection, Endpoint, Journal, NotRecorded, Recording, Verdict, WriteNotAllowed
 from workbench import record as wb_record
@@ -271,6 +275,49 @@ def test_decimals_come_out_digit_for_digit(tape: Path) -> None:
     assert read.response is not None
     assert read.response.body == b'{"value":1.10,"other":1e2}'
     assert read.request.url == f"{BASE_URL}/Observation/1"
+
+
+class PatientAdapter(BaseAdapter):
+    """An endpoint with one patient, whose id is the NHS number, as the Personal Demographics Service has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[requests.PreparedRequest] = []
+        self.version = 7
+
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
+        self.seen.append(request)
+        self.version += request.method == "PUT"
+        patient = {"resourceType": "Patient", "id": NUMBER, "meta": {"versionId": f"{self.version}"}}
+        body = json.dumps(patient | {"name": [{"family": "O'Example"}]}).encode()
+        headers = {"ETag": f'W/"{self.version}"', "Content-Type": "application/fhir+json"}
+        response = requests.Response()
+        response.status_code, response.url, response.request = 200, str(request.url), request
+        response.raw = HTTPResponse(io.BytesIO(body), headers=headers, status=200, preload_content=False)
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_patient_whose_id_is_the_nhs_number_is_followed_by_a_placeholder(tape: Path) -> None:
+    adapter = PatientAdapter()
+    connection = Connection(adapter=adapter, allow_writes=True)
+    with wb_record(tape, Client("https://pds.example/FHIR", connection=connection), mode="record") as session:
+        client = session.client()
+        read = client.read("Patient", NUMBER)
+        assert read.resource["id"] == "redacted-1"
+        assert client.update(read.resource | {"active": True}, if_match=read.etag).status == 200
+        assert str(client.read("Patient", "redacted-1").etag) == 'W/"v2"'
+    first, put, again = adapter.seen
+    assert {each.url for each in adapter.seen} == {f"https://pds.example/FHIR/Patient/{NUMBER}"}
+    assert put.headers["If-Match"] == 'W/"7"'
+    assert json.loads(put.body or "")["name"] == [{"family": "O'Example"}]
+    kept = tape.read_text(encoding="utf-8")
+    assert not [secret for secret in (NUMBER, "O'Example", "pds.example") if secret in kept]
+    assert (first.method, again.method) == ("GET", "GET")
+    replay = wb_record(tape).client()
+    assert replay.read("Patient", NUMBER).resource == read.resource
 
 
 # --- the journal ---

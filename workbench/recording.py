@@ -186,7 +186,8 @@ class Recording:
     def sent(self, inner: Client, client: str, request: Request) -> Entry:
         """The exchange as a session sees it, asked of the endpoint now; raises as a client does before it sends."""
         with self._turn:
-            own, target = self._names.request(self._redaction.restored(request), _target(request.url))
+            restored = self._redaction.restored(request)
+            own, target = self._names.request(restored, _target(restored.url))
         path = own.url.removeprefix(inner.base_url)
         exchange = inner.send(own.method, path, headers=dict(own.headers.items()), body=own.body)
         with self._turn:
