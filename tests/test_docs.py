@@ -1,4 +1,6 @@
-"""The documents say what the code does: the README's example runs, the contract's page holds every promise."""
+"""The documents say what the code does: its tables name what there is, the contract's page holds every promise.
+
+That every code block in them runs stands in test_code_blocks.py."""
 
 from __future__ import annotations
 
@@ -20,20 +22,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_readmes_example_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)  # it writes an export
-    example = next(
-        block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "Endpoint.start" in block
-    )
-    names: dict[str, object] = {}
-    try:
-        exec(example, names)
-    finally:
-        names["spine"].stop()  # type: ignore[attr-defined]
-    assert (names["put"].status, names["late"].status) == (200, 409)  # type: ignore[attr-defined]
-    assert (tmp_path / "journal.har").exists()
-
-
 def test_every_name_of_the_readmes_table_is_there() -> None:
     named = {name.split("(")[0].split(".")[0] for name in re.findall(r"^\| `([A-Za-z_.()]+)`", README, re.MULTILINE)}
     assert {"Endpoint", "Client", "Workbench", "ConflictBench", "merge"} <= named
@@ -50,17 +38,6 @@ def test_the_contracts_page_holds_every_promise(promise: workbench.rules.contrac
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
-
-
-def test_the_endpoint_page_s_example_runs() -> None:
-    page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names: dict[str, object] = {}
-    try:
-        exec(example, names)
-    finally:
-        names["spine"].stop()  # type: ignore[attr-defined]
-    assert names["put"].verdict is workbench.Verdict.UNKNOWN  # type: ignore[attr-defined]
 
 
 def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:

@@ -21,7 +21,8 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TEMPLATE = ROOT / "notebooks" / "templates" / "my-regression-test.ipynb"
+NOTEBOOKS = [*sorted((ROOT / "notebooks").glob("*.ipynb")), TEMPLATE]
 LESSONS = [path for path in NOTEBOOKS if path.name[0].isdigit()]
 SAMPLES = ROOT / "tests" / "notebooks"
 

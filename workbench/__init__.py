@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from workbench.exceptions import EndpointError as EndpointError
     from workbench.exceptions import MalformedETag as MalformedETag
     from workbench.exceptions import MalformedJSON as MalformedJSON
+    from workbench.exceptions import NotRecorded as NotRecorded
     from workbench.exceptions import OpenConflict as OpenConflict
     from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
     from workbench.exceptions import WorkbenchError as WorkbenchError
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from workbench.profiles import profile_names as profile_names
     from workbench.profiles import profiles_path as profiles_path
     from workbench.profiles import read_profile as read_profile
+    from workbench.recording import Recording as Recording
+    from workbench.recording import record as record
     from workbench.reference import Reference as Reference
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
     from workbench.rules.merge import merge as merge
+    from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.resolution import Landing as Landing
     from workbench.rules.resolution import Resolution as Resolution
     from workbench.rules.verdict import Verdict as Verdict
@@ -92,7 +96,9 @@ _MODULES = {
     "Landing": "rules.resolution",
     "MalformedETag": "exceptions",
     "Merge": "rules.merge",
+    "NotRecorded": "exceptions",
     "OpenConflict": "exceptions",
+    "PERSONAL": "rules.redaction",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
     "EndpointPicker": "ui.picker",
@@ -105,6 +111,7 @@ _MODULES = {
     "profiles_path": "profiles",
     "read_profile": "profiles",
     "try_connection": "trial",
+    "Recording": "recording",
     "Report": "conformance.findings",
     "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
@@ -118,6 +125,7 @@ _MODULES = {
     "merge": "rules.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
+    "record": "recording",
     "race": "experiments.race",
     "sweep": "experiments.race",
     "MalformedJSON": "exceptions",

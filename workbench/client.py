@@ -23,7 +23,7 @@ from requests.exceptions import RequestException
 
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url, check_field, is_loopback
+from workbench.connection import Connection, check_base_url, check_field
 from workbench.exceptions import BadInput
 from workbench.failure import sent_fields, sentence, surely_not_sent
 from workbench.journal import Journal
@@ -33,6 +33,7 @@ from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Request, Response
+from workbench.rules.place import is_loopback
 from workbench.rules.resolution import Resolution
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.rules.verdict import Verdict
@@ -77,6 +78,8 @@ class Client:
         self._timed = timed
         self._session = self.connection.session()
         self._versions: dict[tuple[str, str], str] = {}
+        self.last_seq = 0
+        """The journal's number of this client's last exchange; what stands there may be redacted."""
 
     @property
     def is_local(self) -> bool:
@@ -298,7 +301,7 @@ class Client:
         about = (self.name, call.interaction, call.resource_type, logical_id)
         exchange = Exchange(*about, request, response, sent_at, elapsed, failure, sent)
         self._remember(exchange)
-        self.journal.append(exchange)
+        self.last_seq = self.journal.append(exchange)
         return exchange
 
     def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:

@@ -7,7 +7,6 @@ environment: no proxy, no ``.netrc``, no certificate path that the user did not 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +23,7 @@ from workbench.failure import ConnectingAdapter
 from workbench.pace import Pace
 from workbench.redaction import CREDENTIAL_FIELDS, REDACTED, secrets_in, without_credentials
 from workbench.rules.message import SAFE_METHODS, Headers
+from workbench.rules.place import is_loopback
 from workbench.tls import Secret, client_context
 
 if TYPE_CHECKING:
@@ -235,16 +235,5 @@ _LAST_PORT: Final = 65535
 def _readable(base_url: str) -> bool:
     try:
         return bool(urlsplit(base_url).hostname)
-    except ValueError:
-        return False
-
-
-def is_loopback(base_url: str) -> bool:
-    """Whether the URL's host is this machine and nothing else: ``localhost``, 127.0.0.0/8 or ::1."""
-    host = urlsplit(base_url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -6,7 +6,8 @@
     ├── BadInput            what you gave cannot be used; nothing was sent
     │   ├── MalformedJSON   the text is not JSON that FHIR can carry (knows line and column)
     │   ├── MalformedETag   the text is not an entity tag
-    │   └── OpenConflict    a merge in which somebody still has to decide
+    │   ├── OpenConflict    a merge in which somebody still has to decide
+    │   └── NotRecorded     a request that the cassette being replayed does not hold
     ├── WriteNotAllowed     a write to a host that is not loopback, without your explicit yes
     ├── EndpointError       the embedded endpoint could not start, or has ended
     ├── CannotCheck         an endpoint could not be checked at all; nothing was probed
@@ -58,6 +59,10 @@ class OpenConflict(BadInput):
         where = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
         super().__init__(f"Both sides changed {where}; choose mine, theirs or a value of your own for each.")
         self.paths = tuple(paths)
+
+
+class NotRecorded(BadInput):
+    """A request that the cassette does not hold, in a replay, which never sends one."""
 
 
 class WriteNotAllowed(WorkbenchError):

@@ -115,12 +115,23 @@ def sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dic
     return {name: str(value) for name, value in prepared.headers.items()} | more
 
 
+class Retold(RequestException):
+    """A failure that was put into words before: ``sent`` says whether the request can have arrived."""
+
+    def __init__(self, words: str, *, sent: bool) -> None:
+        super().__init__(words)
+        self.words = words
+        self.sent = sent
+
+
 def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
     """Whether the failure came before any of the request left (no address, no connection, no TLS).
 
     Or whether the TLS handshake failed at its other end, on account of our certificate: such an alert comes
     once the request is under way, but a server that has not finished the handshake reads no request.
     """
+    if isinstance(error, Retold):
+        return not error.sent
     if isinstance(adapter, ConnectingAdapter) and adapter.connecting:
         return True
     return any(alert in str(error) for alert in _CERTIFICATE_ALERTS)
@@ -136,6 +147,8 @@ _CERTIFICATE_ALERTS: Final = (
 
 def sentence(error: RequestException, base_url: str) -> Failure:
     """What went wrong on the way, in words that hold no header, no credential and no address of memory."""
+    if isinstance(error, Retold):
+        return Failure.at(Step.ANSWER, error.words)
     host = base_url.split("/")[2]
     text = str(error)
     for step, sign, words in _FAILURES:

@@ -1,15 +1,15 @@
 """What happened, in order: every exchange of every client that shares a journal.
 
 Owns: the record, append-only and safe from any thread, and its tables. Must not know how anything is
-sent, nor where exchanges are kept (``shelf``). Credentials have been replaced before an exchange arrives here.
+sent, nor where exchanges are kept (``shelf``). Credentials have been replaced before an exchange arrives here;
+what is personal is replaced here, before anything keeps it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,8 @@ from workbench.rules import json
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS, Request, Response, size_of
+from workbench.rules.place import is_live
+from workbench.rules.redaction import PERSONAL, Redaction
 from workbench.rules.verdict import Verdict
 from workbench.shelf import SQLITE, InFile, InMemory, Shelf
 from workbench.transitions import Move, Transition
@@ -39,7 +41,6 @@ KEEP_BODIES: Final = 256 * 2**20
 
 _CURRENT: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
 _UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
-_REMEMBERED: Final = 64
 
 
 class Journal:
@@ -49,16 +50,28 @@ class Journal:
     has been appended is there after the process is killed. A file that is there is gone on with. ``keep_bodies`` is
     how many bytes of bodies are kept; of later ones their size and SHA-256 are, and tables, verdicts and proofs go on.
 
+    ``redact`` says what is blanked before an exchange is kept, in every table and export alike, the same value always
+    by the same placeholder: element paths (``["Patient.name", "NHS numbers"]``), ``True`` for personal elements,
+    ``False`` for nothing. Without it personal elements are blanked in what comes from another machine. What a client
+    gives back is never blanked, because it is what is edited and sent.
+
     Raises ``BadInput`` for a file that cannot keep a journal.
     """
 
-    def __init__(self, path: str | Path | None = None, *, keep_bodies: int = KEEP_BODIES) -> None:
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        keep_bodies: int = KEEP_BODIES,
+        redact: bool | Iterable[str] | Redaction | None = None,
+    ) -> None:
         self._current: dict[str, str | None] = {}
         self._room, self._lean = keep_bodies, 0
         self._shelf: Shelf = InMemory() if path is None else self._open(Path(path))
-        self._latest: deque[tuple[int, Exchange]] = deque(maxlen=_REMEMBERED)
         self._watchers: list[Callable[[], object]] = []
         self._turn = threading.Lock()
+        self._only_live = redact is None
+        self._redaction = _redaction(redact)
 
     def _open(self, path: Path) -> InFile:
         shelf = InFile(path)
@@ -68,7 +81,10 @@ class Journal:
         return shelf
 
     def append(self, exchange: Exchange) -> int:
-        """Record an exchange; its ``seq``. Takes the same time however long the journal is."""
+        """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is."""
+        if not self._only_live or is_live(exchange.request.url):
+            with self._turn:  # one value, one placeholder, whoever comes first
+                exchange = self._redaction.exchange(exchange)
         return self._append(exchange, told(exchange))
 
     def _append(self, exchange: Exchange, said: Told) -> int:
@@ -76,7 +92,6 @@ class Journal:
             kept = self._fitting(exchange)
             self._shelf.append(kept, self._move(exchange), said)
             seq = len(self._shelf)
-            self._latest.append((seq, exchange))
         for watcher in tuple(self._watchers):
             try:
                 watcher()
@@ -94,14 +109,6 @@ class Journal:
         self._room = 0  # from here on none is kept, so that it can be said where they end
         self._lean += 1
         return exchange.without_bodies()
-
-    def seq_of(self, exchange: Exchange) -> int:
-        """The number of an exchange that was appended a moment ago; raises ``BadInput`` for another."""
-        with self._turn:
-            found = next((seq for seq, each in reversed(self._latest) if each is exchange), None)
-        if found is None:
-            raise BadInput("This exchange is not among the last of this journal; look it up by its number.")
-        return found
 
     def close(self) -> None:
         """Let go of the file, if there is one; what it holds stays."""
@@ -199,7 +206,7 @@ class Journal:
             if file.read(len(SQLITE)) == SQLITE:
                 return cls(path)
             file.seek(0)
-            journal = cls()
+            journal = cls(redact=False)  # exactly what was saved
             for number, line in enumerate(file, 1):
                 try:
                     journal._append(*from_line(line))
@@ -261,6 +268,15 @@ class Journal:
     def __repr__(self) -> str:
         lean = f", of {self._lean} without their bodies" if self._lean else ""
         return f"<Journal of {len(self)} exchanges{lean}>"
+
+
+def _redaction(redact: bool | Iterable[str] | Redaction | None) -> Redaction:
+    if isinstance(redact, Redaction):
+        return redact
+    if isinstance(redact, str):
+        raise BadInput(f"redact= takes a list of paths, so write [{redact!r}].")
+    paths = (PERSONAL if redact else ()) if isinstance(redact, bool) else redact
+    return Redaction(PERSONAL if paths is None else paths)
 
 
 @lru_cache(maxsize=1024)

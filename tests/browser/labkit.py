@@ -63,15 +63,15 @@ class Lab:
 
 
 @contextmanager
-def running_lab(folder: Path) -> Iterator[Lab]:
-    """Run JupyterLab with all it reads and writes under `folder`."""
+def running_lab(folder: Path, application: str = "jupyterlab") -> Iterator[Lab]:
+    """Run JupyterLab (or `notebook`, Notebook 7) with all it reads and writes under `folder`."""
     root = folder / "root"
     root.mkdir()
     environment = os.environ | _private_folders(folder)
     port = _free_port()
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(
-            _lab_command(port), cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            _lab_command(port, application), cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
             url = f"http://127.0.0.1:{port}"
@@ -94,6 +94,21 @@ def open_notebook(page: Page, lab: Lab, path: str) -> None:
             await notebook.sessionContext.ready;
         }""",
         path,
+    )
+
+
+def open_in_notebook_7(page: Page, lab: Lab, path: str) -> None:
+    """Open a notebook in Notebook 7, where each has a page of its own, with its kernel started."""
+    page.goto(f"{lab.url}/notebooks/{path}")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context !== undefined")
+    _in_lab(
+        page,
+        """async () => {
+            await jupyterapp.restored;
+            const notebook = jupyterapp.shell.currentWidget;
+            await notebook.context.ready;
+            await notebook.sessionContext.ready;
+        }""",
     )
 
 
@@ -171,11 +186,11 @@ def _private_folders(folder: Path) -> dict[str, str]:
     return {name: str(path) for name, path in folders.items()}
 
 
-def _lab_command(port: int) -> list[str]:
+def _lab_command(port: int, application: str) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "jupyterlab",
+        application,
         "--no-browser",
         "--allow-root",
         "--ip=127.0.0.1",

@@ -105,7 +105,7 @@ def _member(value: Any, name: str) -> Any:
 
 def run_leg(leg: Leg) -> tuple[list[Exchange], list[Turn]]:
     """Run a leg wherever this is: plain values in, what happened out. Nothing is shared with anybody."""
-    journal, turns = Journal(), list[Turn]()
+    journal, turns = Journal(redact=False), list[Turn]()
     run_here(leg, journal, Event(), turns.append)
     return list(journal), turns
 

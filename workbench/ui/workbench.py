@@ -268,9 +268,8 @@ class Workbench(Panel):
 
     def _show(self, exchange: Exchange) -> None:
         """The exchange that just took place: its answer, its messages, the version now held."""
-        journal = self.client.journal
-        # Another client may have been recorded since, so not simply the last.
-        row = journal.rows(journal.seq_of(exchange) - 1)[0]
+        # Another client may have been recorded since, so not simply the journal's last.
+        row = self.client.journal.rows(self.client.last_seq - 1)[0]
         self._answer.value = markup.answer(exchange, row.etag_before, row.etag_after)
         self._show_raw(exchange)
         self._show_version()

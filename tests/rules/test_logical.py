@@ -1,0 +1,94 @@
+"""Logical names: the same in every run, and each leads back to what the endpoint calls it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from workbench.rules import json
+from workbench.rules.logical import BASE_URL, LogicalNames
+from workbench.rules.message import Headers, Request, Response
+
+BASE = "https://hapi.example:8443/fhir"
+START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
+ABOUT = ("List", "1")
+
+
+def body(**members: object) -> bytes:
+    return json.dumps({"resourceType": "List", **members}).encode()
+
+
+def read(names: LogicalNames, version: str, updated: str, logical_id: str = "1") -> Response:
+    headers = Headers({"ETag": f'W/"{version}"', "Date": "Mon, 23 Nov 2026 10:00:00 GMT", "X-Request-Id": "8f0e"})
+    content = body(id=logical_id, meta={"versionId": version, "lastUpdated": updated})
+    return names.answer("GET", ("List", logical_id), Response(200, headers, content))
+
+
+def test_versions_are_counted_for_each_resource_and_called_back() -> None:
+    names = LogicalNames(BASE, START)
+    told = [read(names, version, "2026-11-23T10:00:00.123Z").headers["ETag"] for version in ("7", "9", "7")]
+    assert told == ['W/"v1"', 'W/"v2"', 'W/"v1"']
+    assert read(names, "9", "2026-11-23T10:00:00Z", "2").headers["ETag"] == 'W/"v1"'
+    for target, own in ((ABOUT, "7"), (("List", "2"), "9")):
+        asked = Request("PUT", f"{BASE_URL}/List/{target[1]}", Headers({"If-Match": 'W/"v1"'}), body(id=target[1]))
+        sent, about = names.request(asked, target)
+        assert (sent.headers["If-Match"], sent.url, about) == (f'W/"{own}"', f"{BASE}/List/{target[1]}", target)
+    strange, _ = names.request(Request("PUT", f"{BASE_URL}/List/1", Headers({"If-Match": 'W/"v9", "x"'})), ABOUT)
+    assert strange.headers["If-Match"] == 'W/"v9", "x"'
+
+
+def test_what_the_session_creates_has_a_name_in_every_place() -> None:
+    names = LogicalNames(BASE, START)
+    headers = Headers({"Location": f"{BASE}/List/1042/_history/1", "ETag": 'W/"1"'})
+    made = names.answer("POST", ("List", ""), Response(201, headers, body(id="1042", meta={"versionId": "1"})))
+    assert made.headers["Location"] == f"{BASE_URL}/List/list-1/_history/v1"
+    assert json.parse(made.body) == {"resourceType": "List", "id": "list-1", "meta": {"versionId": "v1"}}
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"fullUrl": f"{BASE}/List/1042", "resource": {"reference": "List/1042"}}],
+    }
+    found = json.parse(names.answer("GET", ("List", ""), Response(200, body=json.dumps(bundle).encode())).body)
+    assert found["entry"] == [{"fullUrl": f"{BASE_URL}/List/list-1", "resource": {"reference": "List/list-1"}}]
+    asked = Request("PUT", f"{BASE_URL}/List/list-1", body=body(id="list-1", source={"reference": "List/list-1"}))
+    sent, about = names.request(asked, ("List", "list-1"))
+    assert (sent.url, about) == (f"{BASE}/List/1042", ("List", "1042"))
+    assert json.parse(sent.body) == {"resourceType": "List", "id": "1042", "source": {"reference": "List/1042"}}
+
+
+def test_dates_go_by_version_not_by_how_quick_the_endpoint_was() -> None:
+    slow, quick = LogicalNames(BASE, START), LogicalNames(BASE, START)
+    told = [
+        [read(names, version, updated).body for version, updated in zip(("7", "8"), dates, strict=True)]
+        for names, dates in (
+            (slow, ("2026-11-23T10:00:00Z", "2026-11-23T10:05:00Z")),
+            (quick, ("2026-11-23T10:00:00.1Z", "2026-11-23T10:00:00.2Z")),
+        )
+    ]
+    assert told[0] == told[1]
+    assert json.parse(told[0][1])["meta"]["lastUpdated"] == "2018-05-25T16:10:01.000+00:00"
+
+
+def test_a_condition_by_date_is_called_back() -> None:
+    names = LogicalNames(BASE, START)
+    headers = Headers({"ETag": 'W/"7"', "Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT"})
+    told = names.answer("GET", ABOUT, Response(200, headers)).headers["Last-Modified"]
+    assert told == "Fri, 25 May 2018 16:10:00 GMT"
+    sent, _ = names.request(Request("GET", f"{BASE_URL}/List/1", Headers({"If-Modified-Since": told})), ABOUT)
+    assert sent.headers["If-Modified-Since"] == "Mon, 23 Nov 2026 10:00:00 GMT"
+
+
+def test_only_fields_that_mean_something_are_passed_on() -> None:
+    names = LogicalNames(BASE, START)
+    headers = Headers({"Set-Cookie": "a=secret", "X-Request-Id": "8f0e", "Server": "x", "Content-Type": "text/html"})
+    assert list(names.answer("GET", ABOUT, Response(500, headers, b"<b>")).headers.items()) == [
+        ("Content-Type", "text/html")
+    ]
+
+
+def test_what_is_not_known_is_passed_on_as_it_came() -> None:
+    names = LogicalNames(BASE, START)
+    odd = b'{"resourceType":"List","id":"1","meta":{"lastUpdated":"yesterday"},"value":1.10,"n":[1e2,null]}'
+    assert names.answer("GET", ABOUT, Response(200, body=odd)).body == odd
+    for untouched in (b"{ not json", b'{ "resourceType" : "List" }', b""):
+        assert names.request(Request("PUT", f"{BASE_URL}/List/1", body=untouched), ABOUT)[0].body == untouched
+    broken = Headers({"Last-Modified": "yesterday"})
+    assert names.answer("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"

@@ -1,0 +1,215 @@
+"""Logical names: what differs from run to run, called by a name that does not, and called back.
+
+Owns: the two-way translation between what an endpoint says and what a recorded session sees. A version of a resource is
+``v1``, ``v2``, in the order in which this session met it; a resource that the session created is ``list-1``; the
+endpoint's base URL is ``BASE_URL``; dates that the endpoint wrote (``Date``, ``Last-Modified``, ``meta.lastUpdated``)
+count seconds from a start that is given. All else is passed on as it came. Every name leads back to one value, so
+that a request made from logical names reaches the endpoint with its own.
+
+Only fields that mean something for an update are passed on (``ANSWER_FIELDS``): no cookie, no id of a request.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, Final
+
+from workbench.exceptions import MalformedJSON
+from workbench.rules import json
+from workbench.rules.message import Headers, Request, Response
+from workbench.rules.resource import instant
+
+BASE_URL: Final = "http://recorded.invalid/fhir"
+"""Where a recorded session seems to be; no such host can exist (RFC 2606)."""
+
+ANSWER_FIELDS: Final = frozenset(
+    {"allow", "content-location", "content-type", "date", "etag", "last-modified", "location"}
+    | {"preference-applied", "retry-after"}
+)
+
+_TAG = re.compile(r'"([^"]*)"')
+_REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
+_SURELY_AN_ID: Final = 8
+"""Shorter ids, such as HAPI's numbers, are replaced only where they stand after a type or as a version."""
+
+Target = tuple[str, str]
+
+
+class LogicalNames:
+    """The names of one session; used from one thread at a time."""
+
+    def __init__(self, base_url: str, start: datetime) -> None:
+        """``base_url`` is the endpoint's own; ``start`` the instant from which its dates are counted."""
+        self._base_url = base_url
+        self._start = start
+        self._versions: dict[tuple[Target, str], str] = {}
+        self._counted: dict[Target, int] = {}
+        self._ids: dict[Target, str] = {}
+        self._dates: dict[tuple[Target, str, datetime], datetime] = {}
+        self._answers = 0
+        self._about: Target = ("", "")
+
+    # --- from the endpoint ---
+
+    def answer(self, method: str, target: Target, response: Response) -> Response:
+        """An answer in logical names; ``target`` is the type and id of the request as it was sent to the endpoint."""
+        self._answers += 1
+        location = response.headers.get("Location") or ""
+        found = list(_REFERENCE.finditer(location))
+        if method == "POST" and response.status == 201 and found:
+            target = (found[-1][1], found[-1][2])
+            self._name_id(target)
+        self._about = target
+        tag = _TAG.search(response.headers.get("ETag") or "")
+        body = self._body(response.body)
+        fields = (
+            (name, self._field(name.lower(), value, target, tag[1] if tag else ""))
+            for name, value in response.headers.items()
+            if name.lower() in ANSWER_FIELDS
+        )
+        return Response(response.status, Headers(sorted(fields, key=lambda field: field[0].lower())), body)
+
+    def _field(self, name: str, value: str, target: Target, version: str) -> str:
+        match name:
+            case "etag":
+                return _TAG.sub(lambda found: f'"{self._version(target, found[1])}"', value)
+            case "date":
+                return format_datetime(self._start + timedelta(seconds=self._answers), usegmt=True)
+            case "last-modified":
+                return self._http_date(value, target, version)
+            case "location" | "content-location":
+                return self._text(value)
+        return value
+
+    def _body(self, body: bytes) -> bytes:
+        try:
+            return json.dumps(self._walk(json.parse(body), "", ())).encode() if body else body
+        except MalformedJSON:
+            return body
+
+    def _walk(self, node: Any, kind: str, target: Target | tuple[()]) -> Any:
+        if isinstance(node, list):
+            return [self._walk(item, kind, target) for item in node]
+        if isinstance(node, str):
+            return self._in_words(self._text(node)) if kind == "OperationOutcome" else self._text(node)
+        if not isinstance(node, dict):
+            return node
+        if isinstance(node.get("resourceType"), str):
+            kind = node["resourceType"]
+            target = (kind, node["id"]) if isinstance(node.get("id"), str) else ()
+            meta = node.get("meta")
+            walked = {name: self._walk(value, kind, ()) for name, value in node.items()}
+            if target:
+                walked["id"] = self._ids.get(target, node["id"])
+            if target and isinstance(meta, dict):
+                walked["meta"] = self._meta(walked["meta"], meta, target)
+            return walked
+        return {name: self._walk(value, kind, ()) for name, value in node.items()}
+
+    def _meta(self, walked: dict[str, Any], meta: dict[str, Any], target: Target) -> dict[str, Any]:
+        version, updated = meta.get("versionId"), meta.get("lastUpdated")
+        if isinstance(version, str):
+            walked["versionId"] = self._version(target, version)
+        if isinstance(updated, str):
+            try:
+                moment = datetime.fromisoformat(updated)
+            except ValueError:
+                return walked
+            walked["lastUpdated"] = instant(self._date(target, str(version), moment))
+        return walked
+
+    def _version(self, target: Target, version: str) -> str:
+        key = (target, version)
+        if key not in self._versions:
+            self._counted[target] = self._counted.get(target, 0) + 1
+            self._versions[key] = f"v{self._counted[target]}"
+        return self._versions[key]
+
+    def _name_id(self, target: Target) -> None:
+        kind = target[0]
+        number = sum(known == kind for known, _ in self._ids) + 1
+        self._ids.setdefault(target, f"{kind.lower()}-{number}")
+
+    def _date(self, target: Target, version: str, moment: datetime) -> datetime:
+        """The date of a version; by version and second, so that it does not depend on how quick the endpoint was."""
+        second = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+        return self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
+
+    def _http_date(self, value: str, target: Target, version: str) -> str:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return value
+        return format_datetime(self._date(target, version, moment), usegmt=True)
+
+    def _text(self, text: str) -> str:
+        """A text with the base URL, the ids and the versions in it made logical, where they stand as references."""
+        return _REFERENCE.sub(self._reference, text.replace(self._base_url, BASE_URL))
+
+    def _reference(self, found: re.Match[str]) -> str:
+        target = (found[1], found[2])
+        named = f"{found[1]}/{self._ids.get(target, found[2])}"
+        return f"{named}/_history/{self._version(target, found[3])}" if found[3] else named
+
+    def _in_words(self, text: str) -> str:
+        """What an endpoint says of an error: it quotes versions and ids."""
+        # In this order, because versions of two resources may be written the same.
+        versions = sorted(self._versions.items(), key=lambda known: known[0][0] == self._about)
+        names = {version: name for (_, version), name in versions if len(version) >= _SURELY_AN_ID}
+        names |= {real: name for (_, real), name in self._ids.items() if len(real) >= _SURELY_AN_ID}
+        for real, name in names.items():
+            if real in text:
+                text = re.sub(rf"(?<![\w-]){re.escape(real)}(?![\w-])", name, text)
+        return text
+
+    # --- to the endpoint ---
+
+    def request(self, request: Request, target: Target) -> tuple[Request, Target]:
+        """A request in the endpoint's own names, and the type and id it is about there."""
+        ids = {(kind, name): real for (kind, real), name in self._ids.items()}
+        real = (target[0], ids.get(target, target[1]))
+
+        def called_back(found: re.Match[str]) -> str:
+            about = (found[1], ids.get((found[1], found[2]), found[2]))
+            own = f"{about[0]}/{about[1]}"
+            return f"{own}/_history/{self._own_version(about, found[3])}" if found[3] else own
+
+        def text(value: str) -> str:
+            return _REFERENCE.sub(called_back, value.replace(BASE_URL, self._base_url))
+
+        headers = Headers((name, self._own_field(name, value, real)) for name, value in request.headers.items())
+        return Request(request.method, text(request.url), headers, self._own_body(request.body, text, ids)), real
+
+    def _own_field(self, name: str, value: str, target: Target) -> str:
+        if name.lower() in ("if-match", "if-none-match"):
+            return _TAG.sub(lambda found: f'"{self._own_version(target, found[1])}"', value)
+        if name.lower() == "if-modified-since":
+            dates = {
+                format_datetime(name, usegmt=True): own for (at, _, own), name in self._dates.items() if at == target
+            }
+            return format_datetime(dates[value], usegmt=True) if value in dates else value
+        return value
+
+    def _own_version(self, target: Target, name: str) -> str:
+        return next((own for (at, own), known in self._versions.items() if (at, known) == (target, name)), name)
+
+    def _own_body(self, body: bytes, text: Any, ids: dict[Target, str]) -> bytes:
+        """The body with its references called back; byte for byte the same where there are none."""
+        try:
+            content = json.parse(body) if body else None
+        except MalformedJSON:
+            return body
+        own = _called_back(content, text, ids)
+        return body if json.same(own, content) else json.dumps(own).encode()
+
+
+def _called_back(node: Any, text: Any, ids: dict[Target, str]) -> Any:
+    if isinstance(node, list):
+        return [_called_back(item, text, ids) for item in node]
+    if not isinstance(node, dict):
+        return text(node) if isinstance(node, str) else node
+    own = {name: _called_back(value, text, ids) for name, value in node.items()}
+    about = (node.get("resourceType"), node.get("id"))
+    return own | {"id": ids[about]} if about in ids else own
