@@ -103,21 +103,12 @@ _RESOURCE: Final = (
     "CASE WHEN resource_type = '' THEN '' WHEN logical_id = '' THEN resource_type "
     "ELSE resource_type || '/' || logical_id END"
 )
-_TRANSITION: Final = (
-    "CREATE TABLE IF NOT EXISTS transition (seq INTEGER PRIMARY KEY, time, client, interaction, resource, if_match, "
-    "status, etag_before, etag_after, verdict, spine_code, diagnostics, ms)"
-)
-"""A narrow copy of what the tables need: to read it, no page with a body on it is turned."""
-_COPY: Final = (
-    f"INSERT INTO transition SELECT seq, time, client, interaction, {_RESOURCE}, if_match, ifnull(status, -1), "  # noqa: S608
-    "etag_before, etag_after, verdict, spine_code, diagnostics, ifnull(round(elapsed * 1000, 3), -1.0) FROM exchange "
-    "WHERE seq > (SELECT ifnull(max(seq), 0) FROM transition) ORDER BY seq"
-)
-_COPIED_AT_ONCE: Final = 1000
-_READ_AT_ONCE: Final = 2000
-_TRANSITIONS: Final = (
-    "SELECT time, client, interaction, resource, if_match, status, etag_before, etag_after, verdict, spine_code, "
-    "diagnostics, ms FROM transition WHERE seq > ? ORDER BY seq"
+_FOLDED: Final = 1000
+_FOLDS: Final = "CREATE TABLE IF NOT EXISTS transitions (last INTEGER PRIMARY KEY, rows, words, numbers)"
+"""Of every thousand exchanges their transitions, packed: to read them, no page with a body on it is turned."""
+_UNFOLDED: Final = (
+    f"SELECT time, client, interaction, {_RESOURCE}, if_match, ifnull(status, -1), etag_before, etag_after, "  # noqa: S608
+    "verdict, spine_code, diagnostics, ifnull(round(elapsed * 1000, 3), -1.0) FROM exchange WHERE seq > ? ORDER BY seq"
 )
 _CURRENT: Final = (
     f"SELECT {_RESOURCE}, etag_after FROM exchange WHERE seq IN "  # noqa: S608
@@ -143,7 +134,7 @@ class InFile:
 
     def _prepare(self) -> None:
         tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables - {"exchange", "transition"}:
+        if tables - {"exchange", "transitions"}:
             self._connection.close()
             raise BadInput(f"{self.path} holds something else than a journal; choose another file.")
         # A killed process loses nothing that was committed, synchronous or not; a power cut not the whole file.
@@ -151,8 +142,12 @@ class InFile:
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA wal_autocheckpoint = 10000")
         self._connection.execute(_SCHEMA)
-        self._connection.execute(_TRANSITION)
-        (self._count,) = self._connection.execute("SELECT count(*) FROM exchange").fetchone()
+        self._connection.execute(_FOLDS)
+        (self._count,) = self._connection.execute("SELECT ifnull(max(seq), 0) FROM exchange").fetchone()
+        (folded,) = self._connection.execute("SELECT ifnull(max(last), 0) FROM transitions").fetchone()
+        self._recent = Columns()
+        for row in self._connection.execute(_UNFOLDED, (folded,)):
+            self._recent.append(row)
 
     def __len__(self) -> int:
         return int(self._count)
@@ -165,8 +160,11 @@ class InFile:
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
-        if self._count % _COPIED_AT_ONCE == 0:
-            self._connection.execute(_COPY)
+        self._recent.append(values(exchange, move, said))
+        if len(self._recent) >= _FOLDED:
+            packed = (self._count, len(self._recent), *self._recent.pack())
+            self._connection.execute("INSERT INTO transitions VALUES (?, ?, ?, ?)", packed)
+            self._recent = Columns()
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
         """Those from ``start`` up to ``stop``."""
@@ -186,16 +184,18 @@ class InFile:
         return self._columns(0)
 
     def _columns(self, start: int) -> Columns:
-        self._connection.execute(_COPY)
-        columns, found = Columns(), self._connection.execute(_TRANSITIONS, (start,))
-        while rows := found.fetchmany(_READ_AT_ONCE):
-            columns.extend(rows)
-        return columns
+        found, first = Columns(), self._count - len(self._recent)
+        packed = "SELECT last, rows, words, numbers FROM transitions WHERE last > ? ORDER BY last"
+        for last, count, words, numbers in self._connection.execute(packed, (start,)):
+            first = min(first, last - count)
+            found.unpack(count, words, numbers)
+        found.extend(self._recent)
+        return found.since(start - first) if start > first else found
 
     def moves(self) -> list[Move]:
         """The ETags before and after each."""
-        self._connection.execute(_COPY)
-        return self._connection.execute("SELECT etag_before, etag_after FROM transition ORDER BY seq").fetchall()
+        columns = self.columns()
+        return list(zip(columns.etag_before, columns.etag_after, strict=True))
 
     def current(self) -> dict[str, str | None]:
         """By resource: the ETag after its last exchange."""

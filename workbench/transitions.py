@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.records import EPOCH, Told, microseconds
+from workbench.rules import json
 from workbench.rules.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -82,11 +83,6 @@ class Columns:
     ms: Any = field(default_factory=lambda: array("d"))
     _names: dict[str, str] = field(default_factory=dict)
 
-    def extend(self, rows: list[tuple[Any, ...]]) -> None:
-        """Many more, as they come out of a file."""
-        for name, column in zip(_NAMES, zip(*rows, strict=True), strict=True):
-            getattr(self, name).extend(column)
-
     def append(self, row: Values) -> None:
         """One transition more."""
         time, client, interaction, resource, if_match, status, before, after, verdict, code, text, ms = row
@@ -102,6 +98,36 @@ class Columns:
         self.spine_code.append(code)
         self.diagnostics.append(text)
         self.ms.append(ms)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def extend(self, other: Columns) -> None:
+        """All of the other's after these."""
+        for name in _NAMES:
+            getattr(self, name).extend(getattr(other, name))
+
+    def pack(self) -> tuple[str, bytes]:
+        """As text and bytes for a file: the different words of each text column, and numbers; 65,535 at most."""
+        words = [list(dict.fromkeys(getattr(self, name))) for name in _TEXTS]
+        parts = [self.time.tobytes(), self.status.tobytes(), self.ms.tobytes()]
+        for name, known in zip(_TEXTS, words, strict=True):
+            place = {word: number for number, word in enumerate(known)}
+            parts.append(array("H", map(place.__getitem__, getattr(self, name))).tobytes())
+        return json.dumps(words), b"".join(parts)
+
+    def unpack(self, count: int, words: str, numbers: bytes) -> None:
+        """Add what was packed: ``count`` of them."""
+        end = 0
+        for name in ("time", "status", "ms"):
+            column = getattr(self, name)
+            begin, end = end, end + count * column.itemsize
+            column.frombytes(numbers[begin:end])
+        for name, known in zip(_TEXTS, json.parse(words), strict=True):
+            codes = array("H")
+            begin, end = end, end + count * codes.itemsize
+            codes.frombytes(numbers[begin:end])
+            getattr(self, name).extend(map(known.__getitem__, codes))
 
     def since(self, start: int) -> Columns:
         """A copy of those from ``start`` (counted from 0) on."""
@@ -119,7 +145,7 @@ class Columns:
 
         status, ms = np.array(self.status, dtype="int64"), np.array(self.ms, dtype="float64")
         time = pd.DatetimeIndex(np.array(self.time, dtype="int64").view("datetime64[us]")).tz_localize("UTC")
-        found: dict[str, Any] = {name: pd.array(getattr(self, name), dtype="str") for name in _NAMES if name in _TEXTS}
+        found: dict[str, Any] = {name: pd.array(getattr(self, name), dtype="str") for name in _TEXTS}
         found |= {"seq": np.arange(1, len(self.time) + 1, dtype="int64"), "time": time}
         found["status"] = pd.arrays.IntegerArray(status, status == _NO_STATUS)
         found["ms"] = pd.arrays.FloatingArray(ms, ms == _NO_DURATION)
@@ -127,7 +153,7 @@ class Columns:
 
 
 _NAMES: Final = Transition._fields[1:]
-_TEXTS: Final = frozenset(_NAMES) - {"time", "status", "ms"}
+_TEXTS: Final = tuple(name for name in _NAMES if name not in ("time", "status", "ms"))
 
 
 def as_transition(seq: int, row: tuple[Any, ...]) -> Transition:
