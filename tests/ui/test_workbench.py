@@ -241,6 +241,15 @@ def test_an_update_without_an_answer_is_found_not_to_have_landed(
     assert not shown(loaded._unanswered)
 
 
+def test_without_a_lock_nobody_is_told_to_send_it_again(loaded: Workbench, spine: Endpoint) -> None:
+    loaded.guard.value = Guard.NONE
+    unanswered(loaded, spine, "drop-request")
+    loaded.find_out()
+    assert text_of(loaded._notice).startswith("Not landed so far")
+    assert "carried out whatever is there" in text_of(loaded._notice)
+    assert "Send it again" not in text_of(loaded._notice)
+
+
 def test_sent_again_and_refused_because_the_first_had_landed(loaded: Workbench, spine: Endpoint) -> None:
     unanswered(loaded, spine, "drop-answer")
     sent = loaded.send()

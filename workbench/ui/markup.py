@@ -97,10 +97,10 @@ def unanswered_banner() -> str:
     return notice("Nobody has said whether your update was carried out. Your text is still here.", "bad")
 
 
-def resolution(found: Resolution) -> str:
-    """What became of an update that was not answered, and what to do next."""
+def resolution(found: Resolution, *, locked: bool) -> str:
+    """What became of an update that was not answered, and what to do next; ``locked``: it named a version."""
     text = f"{found.outcome.value.capitalize()}: {found.because}"
-    if found.outcome is Landing.NOT_SO_FAR:
+    if found.outcome is Landing.NOT_SO_FAR and locked:
         text += " Send it again with the same If-Match: a lock lets at most one of the two through."
     return notice(text, "good" if found.landed else "warn")
 

@@ -129,6 +129,7 @@ class Workbench(Panel):
         ``None`` where there is no such update.
         """
         found: list[Resolution] = []
+        sent = self.desk.unanswered
 
         def ask() -> Exchange | None:
             found.append(self.desk.find_out())
@@ -142,7 +143,7 @@ class Workbench(Panel):
         if found[0].landed:
             self.resolver.hide()
             self._refresh()
-        self._notice.value = markup.resolution(found[0])
+        self._notice.value = markup.resolution(found[0], locked=sent is not None and sent.if_match is not None)
         return found[0]
 
     def export(self) -> None:
