@@ -18,16 +18,14 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import requests
-from requests.cookies import extract_cookies_to_jar
 from requests.exceptions import RequestException
 
+from workbench import sending
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field
 from workbench.exceptions import BadInput
-from workbench.failure import sent_fields, sentence, surely_not_sent
 from workbench.journal import Journal
-from workbench.redaction import answered_body, answered_field
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
@@ -293,7 +291,7 @@ class Client:
         prepared, request = self._prepare(call, self.connection.fresh(call.interaction, call.resource_type))
         # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
         started, sent_at = time.perf_counter(), self._clock()
-        response, failure, sent = self._send(prepared)
+        response, failure, sent = sending.send(prepared, self._session, self.connection, self.base_url)
         elapsed = time.perf_counter() - started if self._timed else None
         logical_id = call.logical_id
         if call.interaction == "create" and response and response.status == 201:
@@ -319,33 +317,6 @@ class Client:
             raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
         return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
-
-    def _send(self, prepared: requests.PreparedRequest) -> tuple[Response | None, str, bool]:
-        """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
-        connection = self.connection
-        adapter = self._session.get_adapter(prepared.url or "")
-        try:
-            # The adapter itself: the session would look where a redirect leads, and fail on one that leads nowhere.
-            answer = adapter.send(
-                prepared,
-                timeout=connection.timeout,
-                verify=connection.verify,
-                cert=connection.cert,
-                stream=True,  # so that an answer whose body breaks off still counts as an answer
-            )
-            extract_cookies_to_jar(self._session.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call]
-        except RequestException as error:
-            return None, sentence(error, self.base_url), not surely_not_sent(error, adapter)
-        status, url = answer.status_code, prepared.url or ""
-        secrets = connection.secrets_of(sent_fields(prepared, adapter), url)
-        told = ((name, answered_field(name, value, secrets)) for name, value in _raw_fields(answer))
-        fields = connection.recorded(told)
-        try:
-            return Response(status, fields, answered_body(status, answer.content, secrets, url)), "", True
-        except RequestException:
-            return Response(status, fields), "The answer's body broke off.", True
-        finally:
-            answer.close()
 
     def _remember(self, exchange: Exchange) -> None:
         """Keep the version that this client has now seen; its own accepted update counts as seen."""
@@ -375,8 +346,3 @@ def _created_id(response: Response) -> str:
     """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
     location = response.headers.get("Location") or ""
     return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
-
-
-def _raw_fields(answer: requests.Response) -> list[tuple[str, str]]:
-    """The header fields one by one: ``requests`` itself joins those of one name."""
-    return [(name, value) for name, value in answer.raw.headers.items()]

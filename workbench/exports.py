@@ -1,7 +1,6 @@
 """A journal as others want it: a sequence diagram, a timeline of versions, HAR, CSV.
 
-Owns: which exchanges a picture shows and in what words, Mermaid's text, and the file formats. How a picture is
-drawn is ``svg``'s. Works on exchanges whose credentials have been replaced, so nothing here can hold one.
+Owns: which exchanges a picture shows and in what words, Mermaid's text, and the file formats; ``svg`` draws.
 Sources: Mermaid, *Sequence diagrams*; HAR 1.2 (softwareishard.com/blog/har-12-spec); OWASP, *CSV injection*.
 """
 
