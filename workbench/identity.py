@@ -17,6 +17,7 @@ from typing import Any, Final
 from workbench.clock import Clock, wall_clock
 from workbench.exceptions import BadInput
 from workbench.rules.message import Headers
+from workbench.rules.resource import RESOURCE_TYPE
 
 WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
@@ -78,7 +79,7 @@ class SpineIdentity:
 
     def _filled(self, template: str, interaction: str, resource_type: str) -> str:
         access = "write" if interaction in WRITES else "read"
-        about = resource_type or "CapabilityStatement"
+        about = resource_type if RESOURCE_TYPE.fullmatch(resource_type) else "CapabilityStatement"
         return template.format(resource_type=about, access=access, interaction=interaction)
 
     def _fields(self, interaction: str, resource_type: str, now: datetime, trace_id: str) -> dict[str, str]:

@@ -113,7 +113,8 @@ def _agreement(claims: dict[str, Any], headers: Headers, asked: Asked) -> Iterat
         yield "sub of the token is neither its requesting_user nor, without one, its requesting_system."
     if claims["reason_for_request"] not in REASONS:
         yield f"reason_for_request of the token is none of {', '.join(REASONS)}."
-    if not _allows(claims["scope"], asked):
+    # What is not offered needs no right: it is answered 501.
+    if asked.interaction and not _allows(claims["scope"], asked):
         yield f"scope of the token does not allow to {asked.access} here; patient/*.{asked.access} would."
 
 
