@@ -11,6 +11,7 @@ import csv
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -138,10 +139,9 @@ def _prefixes(ids: Iterable[str], least: int) -> dict[str, str]:
 
 
 def _version_id(tag: str | None) -> str:
-    try:
+    with suppress(MalformedETag):
         return ETag.parse(tag).version_id if tag else ""
-    except MalformedETag:
-        return ""
+    return ""
 
 
 def _place(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
@@ -325,13 +325,12 @@ def _har_pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _har_body(message: Request | Response, binary: dict[str, str]) -> dict[str, str]:
-    mime_type = message.headers.get("Content-Type") or "x-unknown"
-    if message.dropped:
-        return {"mimeType": mime_type, "text": "", "comment": str(message.dropped)}
+    kind = {"mimeType": message.headers.get("Content-Type") or "x-unknown"}
     try:
-        return {"mimeType": mime_type, "text": message.body.decode("utf-8")}
+        kept = {"comment": str(message.dropped)} if message.dropped else {}
+        return {**kind, "text": message.body.decode("utf-8"), **kept}
     except UnicodeDecodeError:
-        return {"mimeType": mime_type, "text": base64.b64encode(message.body).decode("ascii"), **binary}
+        return {**kind, "text": base64.b64encode(message.body).decode("ascii"), **binary}
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
