@@ -29,7 +29,7 @@ NO_VERSION = 'W/"00000000-0000"'
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """An id in the right form that was never assigned."""
 
-INSIDES = ("Traceback", "site-packages", ".py", "/work", "/tmp", "/home", "sqlite", "SELECT ", "UPDATE ", "INSERT ")
+INSIDES = ("Traceback", "site-packages", ".py", "/srv", "/tmp", "/home", "sqlite", "SELECT ", "UPDATE ", "INSERT ")
 """What an answer never shows (ERR-4)."""
 
 State = tuple[int, bytes, str | None, str | None]

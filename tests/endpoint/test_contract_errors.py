@@ -118,7 +118,7 @@ def broken(*, new_id: Callable[[], str], store: Store) -> Service:
 @pytest.mark.promise("ERR-1", "ERR-3", "ERR-4")
 def test_the_unforeseen_shows_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
     def no_ids() -> str:
-        raise RuntimeError("SELECT secret FROM /work/main/workbench/endpoint/store.py")
+        raise RuntimeError("SELECT secret FROM /srv/workbench/endpoint/store.py")
 
     with caplog.at_level(logging.CRITICAL, logger="workbench"):
         answer = broken(new_id=no_ids, store=Store()).post("List", a_list())
