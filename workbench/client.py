@@ -177,7 +177,7 @@ class Client:
         if unreadable := resolution.unreadable(exchange):
             return unreadable
         about = (exchange.resource_type, exchange.logical_id)
-        if exchange.request.url.partition("?")[0] != self.url(*about):
+        if exchange.request.url.partition("?")[0] != self.connection.recorded_url(self.url(*about)):
             raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
         held = self._versions.pop(about, None)
         read = self.read(*about)

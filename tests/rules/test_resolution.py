@@ -361,6 +361,41 @@ def test_exchanges_about_something_else_prove_nothing(what: str) -> None:
     assert resolve(write, read, [*elsewhere, *rest, write, read]).outcome is outcome
 
 
+KEPT_ENOUGH = {
+    # cases whose outcome does not hang on the bodies that others sent
+    "the old version is there",
+    "what was sent is there",
+    "bob was accepted from the same version, by a lock",
+    "bob sent the very same and was not answered",
+    "I sent the very same again and was not answered",
+    "I sent it again and that was accepted",
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_a_journal_that_keeps_no_bodies_makes_one_more_careful_but_not_wrong(what: str) -> None:
+    outcome, write, read, rest, _ = CASES[what]
+    kept = [each.without_bodies() for each in [*rest, write, read]]
+    found = resolve(write, read, kept).outcome
+    assert found in (outcome, CANNOT)
+    if what in KEPT_ENOUGH:
+        assert found is outcome
+
+
+def test_an_unanswered_write_whose_body_is_not_kept_may_have_been_the_very_same() -> None:
+    other = put("bob", 12, "1", "something else", status=None)
+    read = get("alice", 50, "2", "mine")
+    assert resolve(MINE, read, [MINE, other]).outcome is LANDED
+    assert resolve(MINE, read, [MINE, other.without_bodies()]).outcome is CANNOT
+
+
+def test_a_write_whose_own_body_is_not_kept() -> None:
+    mine = MINE.without_bodies()
+    assert resolve(mine, get("alice", 50, "1", "first"), [mine]).outcome is SO_FAR
+    found = resolve(mine, get("alice", 50, "2", "mine"), [mine])
+    assert (found.outcome, "no longer kept" in found.because) == (CANNOT, True)
+
+
 def test_the_version_is_the_servers_to_write() -> None:
     """UPD-4: what a client sends in ``meta.versionId`` is overwritten, so it is no difference; a profile is one."""
 

@@ -40,7 +40,7 @@ class Evidence:
     named: str | None
     """The version in its ``If-Match``."""
     content: Any
-    """What it sent, less what the server writes itself; ``ABSENT`` where it sent no whole resource."""
+    """What it sent, less what the server writes; ``ABSENT`` where it sent no whole resource, or that is not kept."""
     before: set[str] = field(default_factory=set)
     """The versions that were there before it was sent."""
     unclear: set[str] = field(default_factory=set)
@@ -54,7 +54,7 @@ class Evidence:
     stored_as: dict[str, Exchange] = field(default_factory=dict)
     """By version: a read begun after the write was sent that shows exactly what it sent."""
     same: list[Exchange] = field(default_factory=list)
-    """The other writes of the same content, each of which may have made a version that nobody was told."""
+    """The other writes of what is or may be the same content; each may have made a version that nobody was told."""
     refused: bool = False
     """Whether the endpoint has refused a stale version."""
 
@@ -120,6 +120,8 @@ class Evidence:
     def _sends_the_same(self, exchange: Exchange) -> bool:
         if exchange.request.method != self.write.request.method:
             return False
+        if exchange.request.dropped or self.write.request.dropped:
+            return True  # a body that is no longer kept may have been any
         return exchange.request.body == self.write.request.body or self.sent_is(sent_content(exchange))
 
 
@@ -131,7 +133,7 @@ def gather(write: Exchange, journal: Iterable[Exchange]) -> Evidence:
     for exchange in journal:
         if exchange.verdict is Verdict.STALE and exchange.request.url.startswith(base):
             evidence.refused = True
-        if _place(exchange) == place and exchange is not write and exchange != write:
+        if _place(exchange) == place and not _is_it(exchange, write):
             evidence.add(exchange)
     return evidence
 
@@ -165,6 +167,14 @@ def own_part(resource: Any) -> Any:
         return ABSENT
     kept = without_version(resource)
     return {name: value for name, value in kept.items() if name != "meta" or value != {}}
+
+
+def _is_it(exchange: Exchange, write: Exchange) -> bool:
+    """Whether this is the write itself; what a journal keeps of it may be less than what was sent."""
+    one, other = (
+        (each.client, each.sent_at, each.request.method, each.if_match, each.verdict) for each in (exchange, write)
+    )
+    return one == other
 
 
 def _place(exchange: Exchange) -> str:

@@ -227,6 +227,8 @@ def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
             f"{taker.client} replaced version {evidence.named} as well; this one did not land if the endpoint keeps "
             "to its lock, but it has not been seen to refuse anybody."
         )
+    if evidence.write.request.dropped:
+        return f"version {version}{by} is there now, and what was sent is no longer kept, so nothing can be compared."
     if evidence.content is ABSENT:
         return f"version {version}{by} is there now, and this {evidence.write.interaction} says nothing to compare."
     return (
