@@ -124,7 +124,7 @@ def test_a_profile_in_the_place_of_an_address(
 ) -> None:
     profiles = tmp_path / "profiles.toml"
     profiles.write_text(f'[here]\nbase_url = "{spine.base_url}"\n', encoding="utf-8")
-    words = ["check", "--connection", "here", "--connections", str(profiles)]
+    words = ["check", "--connection", "here", "--profiles", str(profiles)]
     assert main([*words, "--json", str(tmp_path / "report.json")]) == 0
     assert (tmp_path / "report.json").exists()
     assert main([*words, spine.base_url]) == 2

@@ -110,6 +110,11 @@ LOCAL = {
     "a key of another certificate": ("mixed", None, "does not belong to the client certificate"),
     "a locked key": ("locked", None, "is encrypted; give its passphrase by reference"),
     "a wrong passphrase": ("locked", lambda: "planted-wrong-5541", "The passphrase does not open the key"),
+    "a passphrase that is nowhere": (
+        "locked",
+        Reference("env:PLANTED_NOWHERE", "the passphrase"),
+        "PLANTED_NOWHERE, which the passphrase comes from, is not set",
+    ),
     "no passphrase at all": ("locked", lambda: "", "The passphrase does not open the key"),
     "a passphrase beyond all measure": ("locked", lambda: "planted-wrong-5541" * 999, "does not open the key"),
 }

@@ -43,7 +43,7 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "base_url", nargs="?", metavar="BASE_URL", help="the endpoint, such as http://127.0.0.1:8080/STU3"
     )
     parser.add_argument("--connection", metavar="NAME", help="one of your profiles, in the place of BASE_URL")
-    parser.add_argument("--connections", metavar="FILE", help="the file of those profiles (default: your own)")
+    parser.add_argument("--profiles", metavar="FILE", help="the file of those profiles (default: your own)")
     parser.add_argument("--resource", metavar="TYPE/ID", help="work on this one resource, where none may be created")
     parser.add_argument(
         "--consent", action="store_true", help="that resource may be changed; it is put back at the end"
@@ -113,9 +113,14 @@ def _client(options: argparse.Namespace) -> Client:
     if options.connection is not None:
         if options.base_url or options.allow_writes or options.header or options.ca or options.cert:
             raise BadInput("A profile says all about its connection; give --connection without another address or key.")
-        return connect(options.connection, name="check", profiles=options.connections)
+        return connect(options.connection, name="check", profiles=options.profiles)
     if options.base_url is None:
         raise BadInput("Which endpoint? Give its base URL, or --connection and the name of a profile.")
+    if "://" not in options.base_url:
+        raise BadInput(
+            f"{options.base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3. "
+            "For a profile of that name give --connection."
+        )
     connection = Connection(
         headers=dict(map(_header, options.header)),
         allow_writes=options.allow_writes,

@@ -53,6 +53,8 @@ def _present(context: ssl.SSLContext, chain: str, key: str, passphrase: Secret |
         context.load_cert_chain(chain, key, password)
     except _NoPassphrase:
         raise BadInput(f"The key {key} is encrypted; give its passphrase by reference.") from None
+    except BadInput:
+        raise  # the reference's own words on why there is no passphrase
     except ssl.SSLError as error:
         words = next((words for sign, words in _LOCAL if sign in str(error)), _UNREADABLE)
         encrypted = passphrase is not None and words is _UNREADABLE and "ENCRYPTED" in _text(key)

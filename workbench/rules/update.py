@@ -203,9 +203,7 @@ def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
     if found is Precondition.VERSION:
         return version_id if Lock.STALE in policy.refuses else None
     if found is Precondition.MISSING:
-        return policy.refusal(
-            Lock.MISSING, 'the request has no If-Match; send the ETag you read, such as W/"25777f7d-27bc".'
-        )
+        return policy.refusal(Lock.MISSING, "the request has no If-Match; send the ETag that you read.")
     return policy.refusal(
         Lock.MALFORMED,
         f'If-Match is {quoted(if_match)}, which is not of the form W/"<version id>"; send the ETag as you read it.',
