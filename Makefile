@@ -16,8 +16,9 @@ lab: $(READY)
 app: $(READY)
 	$(BIN)/spine-workbench app
 
+# Two at a time: much of a test's time is spent waiting for a process of its own to start.
 test: check
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak -s --durations=0 tests

@@ -122,7 +122,7 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "total", "ids"), SEARCHES, ids=str)
+@pytest.mark.parametrize(("query", "total", "ids"), SEARCHES)
 def test_a_search(store: Store, query: Query, total: int, ids: str) -> None:
     for number, logical_id in enumerate("abcd", 1):
         store.insert("List", logical_id, first(logical_id.encode(), "1", day(number)))
