@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -67,7 +68,7 @@ def test_the_example_in_the_help_can_be_parsed(command: str) -> None:
     examples = [line for line in (commands()[command].epilog or "").splitlines() if line.startswith("Example: ")]
     assert examples
     for example in examples:
-        assert _parser().parse_args(example.removeprefix("Example: spine-workbench ").split()).run
+        assert _parser().parse_args(shlex.split(example.removeprefix("Example: spine-workbench "))).run
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

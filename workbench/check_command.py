@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from workbench.conformance.findings import Finding, Report
 
 _EXAMPLES: Final = """\
-examples:
-  spine-workbench check http://127.0.0.1:8080/STU3
-  spine-workbench check http://127.0.0.1:8090/fhir --profile hapi --junit report.xml --json now.json --against last.json
-  spine-workbench check --connection integration --junit report.xml
-  spine-workbench check https://fhir.example/STU3 --allow-writes --header 'Authorization: $TOKEN' --html report.html
-  spine-workbench check https://fhir.example/STU3 --allow-writes \\
-      --resource Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1 --consent
+Example: spine-workbench check http://127.0.0.1:8080/STU3
+Example: spine-workbench check http://127.0.0.1:8090/fhir --profile hapi --json now.json --against last.json
+Example: spine-workbench check --connection integration --junit report.xml
+Example: spine-workbench check https://fhir.example/STU3 --allow-writes --header 'Authorization: $TOKEN'
+Example: spine-workbench check https://fhir.example/STU3 --allow-writes --consent --resource Flag/3f6a1c9e
 """
 
 

@@ -186,15 +186,15 @@ class TableView {
     this.#pending = [];
     this.#count = 0;
     this.#following = this.#follows;
+    this.#top = 0; // or the emptied table's way up would be taken for the user's
     this.#grid.setGridOption("rowData", []);
   }
 
   #scrolled() {
-    const { top, bottom } = this.#grid.getVerticalPixelRange();
-    const atEnd = bottom >= (this.#grid.getDisplayedRowCount() - 1) * ROW_PX;
+    const { top } = this.#grid.getVerticalPixelRange();
     // Only a user moves up. That the end is out of sight is not enough to tell: the
     // table may have had no height yet, or rows may have come in since the last frame.
-    if (atEnd) this.#following = this.#follows;
+    if (this.#rowsBelow() <= 1) this.#following = this.#follows;
     else if (top < this.#top) this.#following = false;
     this.#top = top;
   }
@@ -203,12 +203,23 @@ class TableView {
     return this.#grid.getColumnState().some(({ sort }) => sort);
   }
 
-  #showEnd() {
+  /** How many rows are below what can be seen, a row in part counted in part. */
+  #rowsBelow() {
+    return this.#grid.getDisplayedRowCount() - this.#grid.getVerticalPixelRange().bottom / ROW_PX;
+  }
+
+  #showEnd(looks = 3) {
     if (this.#grid.isDestroyed()) return;
     const count = this.#grid.getDisplayedRowCount();
-    if (count > 0 && this.#following && !this.#isSorted()) {
-      this.#grid.ensureIndexVisible(count - 1, "bottom");
-    }
+    if (count === 0 || !this.#following || this.#isSorted()) return;
+    this.#grid.ensureIndexVisible(count - 1, "bottom");
+    // The grid's scrollbar is an element beside the rows; where frames are slow, its late
+    // event draws the rows back to where they were. So look again, but not for ever: a
+    // table that is not shown has no end in sight.
+    if (looks === 0) return;
+    requestAnimationFrame(() => {
+      if (!this.#grid.isDestroyed() && this.#rowsBelow() > 0) this.#showEnd(looks - 1);
+    });
   }
 }
 

@@ -14,10 +14,13 @@ def test_it_edits_what_came_and_keeps_what_is_redacted(spine_in_process: Endpoin
     adapter = spine_in_process.client().connection.adapter
     client = Client("https://int.spine.example/STU3", connection=Connection(adapter=adapter, allow_writes=True))
     bench = Workbench(client)
+    bench.writes.switch.value = True
     bench.load("List", LIST)
     assert NUMBER in bench.editor.value
     bench.editor.value = bench.editor.value.replace('"Reasonable adjustments"', '"Reviewed"', 1)
-    assert bench.send().status == 200
+    sent = bench.send()
+    assert sent is not None
+    assert sent.status == 200
     after = spine_in_process.client().read("List", LIST).resource
     assert (after["title"], after["subject"]["identifier"]["value"]) == ("Reviewed", NUMBER)
     assert not [each for each in client.journal if NUMBER in each.as_http()]
