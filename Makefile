@@ -37,10 +37,13 @@ bench: $(READY)
 
 setup: $(READY)
 
-# Again only when what is installed has changed; the code itself is used where it lies.
+# Again only when what is installed has changed; the code itself is used where it lies. uv takes a tenth of pip's
+# time, but does not read pip's settings: where only those lead to the packages, pip it is.
 $(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --system-certs --reinstall-package spine-workbench --python $(BIN)/python -r requirements.txt \
+	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 clean:

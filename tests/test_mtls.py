@@ -181,6 +181,11 @@ def test_https_spoken_to_a_server_without_it(spine: Any, certificates: Certifica
     assert (trial.failed_at, "No TLS with" in trial.words) == ("TLS", True)
 
 
+def test_http_spoken_to_a_server_that_wants_https(base_url: str) -> None:
+    trial = try_connection(Client(base_url.replace("https:", "http:")))
+    assert (trial.failed_at, trial.words.endswith("then its base URL begins with https://.")) == ("answer", True)
+
+
 def test_notebook_08_against_it(profiles: Path) -> None:
     """Every output as it stands in the file, though the endpoint is another one: by nbval, as a user would."""
     notebook = ROOT / "notebooks" / "08-your-own-endpoint.ipynb"

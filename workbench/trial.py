@@ -49,8 +49,10 @@ def try_connection(client: Client) -> Trial:
 
 def _hint(client: Client, step: Step) -> str:
     """What else may be behind a connection that broke off: some servers do not say what they have against a client."""
-    if step is not Step.ANSWER or not client.base_url.lower().startswith("https:"):
+    if step is not Step.ANSWER:
         return ""
+    if not client.base_url.lower().startswith("https:"):
+        return " Perhaps it speaks HTTPS only; then its base URL begins with https://."
     shown = client.connection.cert is not None
     return f" Perhaps it {'does not accept the client certificate shown' if shown else 'wants a client certificate'}."
 

@@ -7,6 +7,10 @@ transport is aborted before they leave; the client would see a connection that b
 from __future__ import annotations
 
 import ssl
+from typing import Final
+
+_NO_TLS: Final = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
+"""OpenSSL's reasons for: this client does not speak TLS, so that no alert would be read."""
 
 
 class AlertingSSLObject(ssl.SSLObject):
@@ -26,5 +30,7 @@ class AlertingSSLObject(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLSyscallError):
             raise
         except ssl.SSLError as error:
+            if error.reason in _NO_TLS:
+                raise
             self._failed = error
             raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "an alert is on its way out") from None
