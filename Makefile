@@ -42,7 +42,8 @@ setup: $(READY)
 $(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --system-certs --reinstall-package spine-workbench --python $(BIN)/python -r requirements.txt \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --system-certs --compile-bytecode \
+	    --reinstall-package spine-workbench -r requirements.txt \
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

@@ -9,13 +9,12 @@ Must not know HTTP. Version ids come from ``versions``; times and bodies are han
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from workbench.endpoint import schema
 from workbench.endpoint.database import keep_readers_going, no_use, open_database
@@ -25,10 +24,9 @@ from workbench.endpoint.versions import VersionIds
 from workbench.exceptions import EndpointError
 from workbench.rules.search import Query
 
-_INSERT: Final[Mapping[str, Callable[..., sqlite.Insert | postgresql.Insert]]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
 _row = RESOURCE.c
 
 _mine = sa.and_(_row.type == sa.bindparam("of_type"), _row.id == sa.bindparam("of_id"))
@@ -41,6 +39,17 @@ _swap = (
     )
 )
 """The compare-and-swap. Nothing else ever changes a row."""
+
+
+def _insert_of(dialect: str) -> Callable[..., sqlite.Insert | postgresql.Insert]:
+    """The INSERT that knows ON CONFLICT. A dialect takes a while to load, so only the one that is spoken is."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as into_postgresql
+
+        return into_postgresql
+    from sqlalchemy.dialects.sqlite import insert as into_sqlite
+
+    return into_sqlite
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ class Store:
         ``seed`` fixes the version ids of a database that is created here; an existing one keeps its own.
         """
         self._database = database = open_database(address, synchronous=synchronous)
-        self._insert = _INSERT[database.engine.dialect.name]
+        self._insert = _insert_of(database.engine.dialect.name)
         try:
             with self._connection() as connection:
                 key = schema.prepare(connection, database.name, shared=database.shared, seed=seed)
