@@ -1,5 +1,6 @@
 """What every test may use: a running endpoint, one without a socket, and how Hypothesis behaves here."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,8 +22,11 @@ settings.load_profile("workbench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker by which a test names the promise of the contract that it tests."""
+    """Register the marker by which a test names the promise of the contract that it tests; let Ctrl-C be pressed."""
     config.addinivalue_line("markers", "promise(*ids): the promises of the update contract that this test holds")
+    # What a shell starts in its background ignores Ctrl-C, and so would every process that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

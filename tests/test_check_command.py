@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from junitparser import JUnitXml
+from tlskit import make, strict_endpoint
 
 from workbench import Endpoint, Report
 from workbench.cli import main
@@ -56,6 +57,7 @@ def test_one_that_deviates(no_lock: Endpoint, capsys: pytest.CaptureFixture[str]
         (["http://127.0.0.1:1/STU3", "--header", "Bearer"], "A header is written"),
         (["http://127.0.0.1:1/STU3", "--header", "X: $NO_SUCH_NAME"], "There is no NO_SUCH_NAME in the environment"),
         (["http://127.0.0.1:1/STU3", "--ca", "no.pem"], "There is no certificate file no.pem"),
+        (["https://127.0.0.1:1/STU3", "--key", "mine.key"], "A key alone identifies nobody"),
         (["http://127.0.0.1:1/STU3", "--against", "no.json"], "no.json cannot be read"),
         (["http://127.0.0.1:1/STU3", "--html", "no/such/r.html"], "There is no folder no/such"),
         (["http://127.0.0.1:1/STU3", "--side-by-side", "0"], "At least one probe"),
@@ -79,6 +81,17 @@ def test_a_header_s_value_is_taken_from_the_environment(
     assert main(["check", spine.base_url, "--header", "Authorization: $MY_TOKEN", "--json", str(report)]) == 0
     assert "swordfish" not in report.read_text(encoding="utf-8")
     assert '"Authorization"' in report.read_text(encoding="utf-8")
+
+
+def test_a_client_certificate_and_its_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    certificates = make(tmp_path)
+    cert, key = certificates.client
+    with strict_endpoint(certificates, strict=False) as base_url:
+        assert main(["check", base_url, "--ca", certificates.ca, "--cert", cert, "--key", key]) == 0
+        assert "All 132 probes that could be tried agree" in capsys.readouterr().out
+        assert main(["check", base_url]) == 2
+    out, err = capsys.readouterr()
+    assert "--ca on the command line" in out + err
 
 
 def test_the_stories_own_flag_with_consent(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,7 +153,8 @@ def test_a_write_to_another_host_needs_a_yes(server: Server, write: str) -> None
     with pytest.raises(WriteNotAllowed) as refused:
         WRITES[write](client)
     assert str(refused.value) == (
-        "0.0.0.0 is not this machine, so nothing was sent; to write there, connect with Connection(allow_writes=True)."
+        "0.0.0.0 is not this machine, so nothing was sent; to write there, allow it: "
+        "Connection(allow_writes=True), allow_writes = true in a profile, --allow-writes on the command line."
     )
     assert (len(client.journal), server.heard) == (0, [])
 

@@ -72,10 +72,10 @@ def make(folder: Path) -> Certificates:
 
 
 @contextmanager
-def strict_endpoint(certificates: Certificates, pair: Pair | None = None) -> Iterator[str]:
-    """The base URL of an endpoint over HTTPS that demands client certificates and the headers of a live Spine."""
+def strict_endpoint(certificates: Certificates, pair: Pair | None = None, *, strict: bool = True) -> Iterator[str]:
+    """The base URL of an endpoint over HTTPS that demands client certificates, and the headers of a live Spine."""
     cert, key = pair or certificates.server
-    server = ServerProcess(Settings(strict=True), Serving(tls_cert=cert, tls_key=key, client_ca=certificates.ca))
+    server = ServerProcess(Settings(strict=strict), Serving(tls_cert=cert, tls_key=key, client_ca=certificates.ca))
     try:
         yield server.base_url
     finally:

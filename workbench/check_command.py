@@ -51,7 +51,8 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this with every request; repeat it"
     )
     parser.add_argument("--ca", metavar="FILE", help="trust this CA for HTTPS (PEM)")
-    parser.add_argument("--cert", metavar="FILE", help="present this client certificate, key and all (PEM)")
+    parser.add_argument("--cert", metavar="FILE", help="present this client certificate (PEM)")
+    parser.add_argument("--key", metavar="FILE", help="its key, where that is a file of its own (PEM, not encrypted)")
     parser.add_argument("--profile", metavar="NAME", help="compare with a known server: spine, r4, hapi, …")
     parser.add_argument(
         "--side-by-side", type=int, default=8, metavar="N", help="probes at once (default: %(default)s)"
@@ -109,7 +110,7 @@ def _client(options: argparse.Namespace) -> Client:
     from workbench.profiles import connect
 
     if options.connection is not None:
-        if options.base_url or options.allow_writes or options.header or options.ca or options.cert:
+        if options.base_url or options.allow_writes or options.header or options.ca or options.cert or options.key:
             raise BadInput("A profile says all about its connection; give --connection without another address or key.")
         return connect(options.connection, name="check", profiles=options.profiles)
     if options.base_url is None:
@@ -119,11 +120,13 @@ def _client(options: argparse.Namespace) -> Client:
             f"{options.base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3. "
             "For a profile of that name give --connection."
         )
+    if options.key and not options.cert:
+        raise BadInput("A key alone identifies nobody; give --cert its certificate too.")
     connection = Connection(
         headers=dict(map(_header, options.header)),
         allow_writes=options.allow_writes,
         verify=options.ca or True,
-        cert=options.cert,
+        cert=(options.cert, options.key) if options.key else options.cert,
     )
     return Client(options.base_url, name="check", connection=connection)
 

@@ -120,7 +120,8 @@ class Connection:
         host = urlsplit(base_url).hostname
         raise WriteNotAllowed(
             f"{host} is not this machine, so nothing was sent; "
-            "to write there, connect with Connection(allow_writes=True)."
+            "to write there, allow it: Connection(allow_writes=True), "
+            "allow_writes = true in a profile, --allow-writes on the command line."
         )
 
     def keep_pace(self) -> None:

@@ -180,12 +180,14 @@ _FAILURES: Final = (
     (
         _OURS,
         "CERTIFICATE_VERIFY_FAILED",
-        "The certificate of {host} is not trusted; give Connection(verify=…) the CA that signed it.",
+        "The certificate of {host} is not trusted; name the CA that signed it: "
+        "Connection(verify=…), ca in a profile, --ca on the command line.",
     ),
     (
         _OURS,
         "ALERT_CERTIFICATE_REQUIRED",
-        "{host} wants a client certificate and was shown none; give Connection(cert=…) yours.",
+        "{host} wants a client certificate and was shown none; name yours: "
+        "Connection(cert=…), cert in a profile, --cert on the command line.",
     ),
     (_OURS, "ALERT_CERTIFICATE_EXPIRED", "{host} says that your client certificate has expired; have it renewed."),
     (_OURS, "ALERT_CERTIFICATE_REVOKED", "{host} says that your client certificate was revoked; have a new one made."),
