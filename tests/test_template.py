@@ -39,7 +39,7 @@ def nbval(notebook: Path, mode: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=notebook.parent, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("mode", [None, "replay", "live"])
+@pytest.mark.parametrize("mode", ["replay", "live"])
 def test_it_passes_offline_and_live(mine: Path, mode: str | None) -> None:
     done = nbval(mine, mode)
     assert (done.returncode, "8 passed" in done.stdout) == (0, True), done.stdout

@@ -4,15 +4,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from labkit import CHROMIUM_ARGUMENTS, Lab, running_lab
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WINDOW = {"width": 1280, "height": 900}
 
-expect.set_options(timeout=20_000)  # a widget's first view can take longer than the usual five on a busy machine
+expect.set_options(timeout=30_000)  # a widget's first view can take longer than the usual five on a busy machine
+
+_PATIENCE = "const limit = AbortSignal.timeout.bind(AbortSignal); AbortSignal.timeout = (ms) => limit(10 * ms);"
+"""anywidget gives a widget's module two seconds to load. A browser that shares two cores with all the other tests is
+slower than any reader's, so a page's limits are ten times as long here."""
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +56,14 @@ def browser(chromium_path: str) -> Iterator[Browser]:
             args=list(CHROMIUM_ARGUMENTS),
             ignore_default_args=["--hide-scrollbars"],  # users have them, and they take room
         )
+        new_context = chromium.new_context
+
+        def new_patient_context(**options: Any) -> BrowserContext:
+            context = new_context(**options)
+            context.add_init_script(_PATIENCE)
+            return context
+
+        chromium.new_context = new_patient_context
         yield chromium
         chromium.close()
 

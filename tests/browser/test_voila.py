@@ -152,7 +152,9 @@ def take_picture(page: Page, name: str) -> None:
 class TestPage:
     def test_it_has_a_title_and_no_code(self, page: Page) -> None:
         expect(page).to_have_title("spine-workbench")
-        expect(page.get_by_role("tablist").first.get_by_role("tab")).to_have_text(["Workbench", "Alice and Bob"])
+        expect(page.get_by_role("tablist").first.get_by_role("tab")).to_have_text(
+            ["Workbench", "Alice and Bob", "A race"]
+        )
         expect(page.locator(".jp-InputArea, .jp-Cell-inputWrapper, .highlight")).to_have_count(0)
         assert "import" not in page.locator("body").inner_text()
 
@@ -162,7 +164,7 @@ class TestPage:
             assert icon.evaluate("(i) => getComputedStyle(i, '::before').content") not in ("none", "normal", '""')
         assert bench.evaluate("() => document.fonts.check('900 14px \"Font Awesome 5 Free\"')")
 
-    @pytest.mark.parametrize("tab", ["Workbench", "Alice and Bob"])
+    @pytest.mark.parametrize("tab", ["Workbench", "Alice and Bob", "A race"])
     @pytest.mark.parametrize("width", [1280, 800])
     def test_nothing_is_wider_than_the_page(self, page: Page, tab: str, width: int) -> None:
         page.get_by_role("tab", name=tab).click()
@@ -281,6 +283,16 @@ class TestWorkbench:
         load(workbench)
 
 
+class TestRace:
+    def test_it_is_run_watched_and_proved(self, page: Page) -> None:
+        page.get_by_role("tab", name="A race").click()
+        page.get_by_label("Clients").fill("2")
+        page.get_by_label("Updates of each").fill("3")
+        press(page, "Start")
+        expect(page.locator(".swb-notice:visible").last).to_contain_text("The proof. Sound", timeout=60_000)
+        expect(page.get_by_text("6 of 6 updates ended")).to_be_visible()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_keeps_anybody_out(browser: Browser, app: App, theme: str) -> None:
     """What axe-core finds in every state that a page can be in; and the pictures, taken on the way."""
@@ -301,6 +313,8 @@ def test_nothing_keeps_anybody_out(browser: Browser, app: App, theme: str) -> No
     assert serious_findings(page) == []
     assert opened.strangers(app) == []
     take_picture(page, "conflict-bench.png" if theme == "light" else "conflict-bench-dark.png")
+    page.get_by_role("tab", name="A race").click()
+    assert serious_findings(page) == []
     page.context.close()
 
 

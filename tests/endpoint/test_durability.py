@@ -22,7 +22,7 @@ from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store
 
 CLIENTS = 8
-ROUNDS = [pytest.param(4, id="4 kills"), pytest.param(20, id="20 kills", marks=pytest.mark.soak)]
+ROUNDS = [pytest.param(2, id="2 kills"), pytest.param(20, id="20 kills", marks=pytest.mark.soak)]
 
 
 def workers_of(server: ServerProcess) -> list[int]:
