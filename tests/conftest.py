@@ -21,10 +21,8 @@ settings.register_profile("workbench", deadline=None, derandomize=True, database
 settings.load_profile("workbench")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker by which a test names the promise of the contract that it tests; let Ctrl-C be pressed."""
-    config.addinivalue_line("markers", "promise(*ids): the promises of the update contract that this test holds")
-    # What a shell starts in its background ignores Ctrl-C, and so would every process that the tests start.
+def pytest_configure() -> None:
+    """Let Ctrl-C be pressed: what a shell starts in its background ignores it, and so would all that tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -125,10 +125,10 @@ def test_an_error_is_one_sentence_on_standard_error(
 @pytest.mark.parametrize(
     ("arguments", "handed_on"),
     [
-        ([], "notebooks/00-start-here.ipynb"),
-        (["my.ipynb"], "my.ipynb"),
-        (["my.ipynb", "--", "--no-browser", "--port=1"], "my.ipynb --no-browser --port=1"),
-        (["--", "--no-browser"], "notebooks/00-start-here.ipynb --no-browser"),
+        ([], "notebooks/00-start-here.ipynb {}/00-start-here.ipynb"),
+        (["my own.ipynb"], "my own.ipynb {}/my%20own.ipynb"),
+        (["my.ipynb", "--", "--no-browser", "--port=1"], "my.ipynb {}/my.ipynb --no-browser --port=1"),
+        (["--", "--no-browser"], "notebooks/00-start-here.ipynb {}/00-start-here.ipynb --no-browser"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -138,7 +138,7 @@ def test_lab_hands_on_the_notebook_and_the_options(
     monkeypatch.setattr(sys, "executable", shutil.which("echo"))  # shows what would be run
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     assert main(["lab", *arguments]) == 0
-    assert capfd.readouterr().out == f"-m jupyterlab {handed_on}\n"
+    assert capfd.readouterr().out == f"-m jupyterlab {handed_on}\n".format("--LabApp.default_url=/lab/tree")
 
 
 def test_lab_starts_for_root_too(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

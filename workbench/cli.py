@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
 from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
@@ -161,7 +163,9 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _lab(options: argparse.Namespace) -> int:
     # In a container people are root, and JupyterLab would only tell them to say that they know.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, *options.rest]
+    # The address that is printed leads to the notebook too: not everybody's browser can be opened from here.
+    first = f"--LabApp.default_url=/lab/tree/{quote(Path(options.notebook).name)}"
+    command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, first, *options.rest]
     return subprocess.run(command, check=False).returncode
 
 

@@ -63,22 +63,8 @@ LOCK: dict[str, dict[str, str]] = {
         "delete-stale": "412",
         "delete-missing": "204",
     },
-    "helios-strict": {
-        "update": KEPT,
-        "stale-previous": "412",
-        "stale-made-up": "412",
-        "missing": KEPT,
-        "malformed-bare": KEPT,
-        "malformed-strong": "200",
-        "malformed-list": "200",
-        "malformed-star": "200",
-        "unknown-id": "412",
-        "deleted": "412",
-        "identical-content": KEPT,
-        "delete-stale": "412",
-        "delete-missing": KEPT,
-    },
 }
+LOCK["helios-strict"] = LOCK["helios"] | {"missing": KEPT, "delete-missing": KEPT}
 
 FITS_BEST = {"hapi-plain": "hapi-plain", "hapi-jpa": "hapi", "helios": "helios", "helios-strict": "helios-strict"}
 
