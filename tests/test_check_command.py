@@ -1,9 +1,15 @@
 """The command ``check``: exit codes, files, and what it says."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -101,35 +107,96 @@ def test_the_stories_own_flag_with_consent(capsys: pytest.CaptureFixture[str]) -
     assert f"Note: {flag} was changed and has its content back" in capsys.readouterr().out
 
 
-def test_ctrl_c_leaves_a_report_and_two(tmp_path: Path) -> None:
-    """The endpoint is slow, so that the check is still under way; the signal follows the first line of its log."""
-    with Endpoint.start(faults=["latency:seconds=0.3"]) as running:
-        command = [sys.executable, "-m", "workbench", "check", running.base_url, f"--json={tmp_path / 'r.json'}"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_as_here()
-        ) as process:
-            _wait_until_something_was_created(running)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        assert process.returncode in (1, 2), err
-        assert "The check was ended early" in out
-        report = Report.load(tmp_path / "r.json")
-        assert report.interrupted
-        assert report.notes == ()
-        left = running.client("looking", journal=None).search("List").resource
-        assert left["total"] == 1
+PROMPT = 2.0
+"""Seconds from Ctrl-C to the end of the process, whatever the endpoint does."""
 
 
-def _as_here() -> dict[str, str]:
-    import os
+@dataclass(frozen=True)
+class Interrupted:
+    """What a check was that Ctrl-C ended."""
 
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    report: Report
+    seconds: float
+    code: int
+    said: str
 
 
-def _wait_until_something_was_created(running: Endpoint) -> None:
+def interrupted(base_url: str, folder: Path, wait_for: Callable[[], object]) -> Interrupted:
+    """Run the command, press Ctrl-C once `wait_for` returns, and read its files."""
+    files = [f"--json={folder / 'r.json'}", f"--html={folder / 'r.html'}", f"--junit={folder / 'r.xml'}"]
+    command = [sys.executable, "-m", "workbench", "check", base_url, *files]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        watch = threading.Timer(60, process.kill)
+        watch.start()
+        wait_for()
+        process.send_signal(signal.SIGINT)
+        pressed = time.monotonic()
+        out, err = process.communicate()
+        seconds = time.monotonic() - pressed
+        watch.cancel()
+    assert "Traceback" not in err
+    assert "The check was ended early" in out
+    report = Report.load(folder / "r.json")
+    assert report.interrupted
+    assert (folder / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    cases = [case for suite in JUnitXml.fromfile(str(folder / "r.xml")) for case in suite]
+    assert len(cases) == len(report.findings)
+    return Interrupted(report, seconds, process.returncode, out)
+
+
+AT_ONCE = 8
+"""How many probes run side by side: once there are so many Lists, each probe waits for an answer about its own."""
+
+
+def until_there_are(lists: int, running: Endpoint) -> Callable[[], None]:
+    """Wait until the check has made so many; one is there before."""
     client = running.client("looking", journal=None)
-    while client.search("List").resource["total"] < 3:
-        pass
+
+    def wait() -> None:
+        while client.search("List").resource["total"] < 1 + lists:
+            pass
+
+    return wait
+
+
+def test_ctrl_c_deletes_what_was_made_and_reports(tmp_path: Path) -> None:
+    with Endpoint.start(faults=["latency:update:seconds=0.1", "latency:read:seconds=0.1"]) as running:
+        ended = interrupted(running.base_url, tmp_path, until_there_are(2, running))
+        assert (ended.code, ended.report.notes) == (130, ())
+        assert running.client("looking", journal=None).search("List").resource["total"] == 1
+    assert ended.seconds < PROMPT
+
+
+def test_ctrl_c_ends_it_where_nothing_is_ever_answered(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asked: list[socket.socket] = []
+        ended = interrupted(
+            f"http://127.0.0.1:{silent.getsockname()[1]}/STU3", tmp_path, lambda: asked.append(silent.accept()[0])
+        )
+        asked[0].close()
+    assert ended.code == 130
+    assert ended.seconds < PROMPT
+    assert not any(finding.tested for finding in ended.report.findings)
+
+
+def test_ctrl_c_leaves_requests_behind_that_are_not_answered_and_names_what_may_be_left(tmp_path: Path) -> None:
+    """Neither an update nor a deletion is answered before the check has to be over."""
+    with Endpoint.start(faults=["latency:update:seconds=2.5", "latency:delete:seconds=2.5"]) as running:
+        ended = interrupted(running.base_url, tmp_path, until_there_are(AT_ONCE, running))
+        notes = ended.report.notes
+        left = {note.split()[0] for note in notes if "was made by this check and could not be deleted" in note}
+        found = running.client("looking", journal=None).search("List").resource["entry"]
+        assert left == {f"List/{each['resource']['id']}" for each in found} - {f"List/{STORY}"}
+        unanswered = [note for note in notes if note.startswith("PUT List/") and "was under way" in note]
+        assert unanswered
+        assert unanswered[0] in ended.said
+    assert (ended.code, ended.seconds < PROMPT) == (130, True)
+
+
+STORY = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 
 
 def test_a_profile_in_the_place_of_an_address(

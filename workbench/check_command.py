@@ -1,6 +1,7 @@
 """The command ``check``: every promise of the contract probed at an endpoint, reported in the terminal and as files.
 
-Exit code 0: all that was tested is as it should be; 1: something deviates; 2: it could not be run, or not to its end.
+Exit code 0: all that was tested is as it should be; 1: something deviates; 2: it could not be run.
+130: Ctrl-C ended it; the report and its files are written all the same.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "check",
         help="check which promises of the contract an endpoint keeps",
         description="Probe every promise of the contract at an endpoint. Each probe works on a resource that it "
-        "creates and deletes again. Exit code 0: all as it should be; 1: something deviates; 2: it could not be run.",
+        "creates and deletes again. Exit code 0: all as it should be; 1: something deviates; 2: it could not be run; "
+        "130: Ctrl-C ended it, and the report says what was done until then.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

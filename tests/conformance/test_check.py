@@ -223,7 +223,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_done_and_nothing_else(fresh: Endpoin
 
     report = check(fresh.client(), progress=interrupt)
     assert report.interrupted
-    assert report.exit_code == 2
+    assert report.exit_code == 130
     assert sum(finding.tested for finding in report.findings) >= 15
     untested = [finding for finding in report.findings if finding.why.startswith("The check was ended")]
     assert len(untested) > 50
@@ -240,7 +240,7 @@ def test_ctrl_c_at_the_very_beginning() -> None:
             return answer
 
     report = check(Interrupted().client())
-    assert (report.interrupted, report.exit_code) == (True, 2)
+    assert (report.interrupted, report.exit_code) == (True, 130)
     assert {finding.result for finding in report.findings} == {Result.NOT_TESTED}
 
 

@@ -1,17 +1,21 @@
 """``check``: every probe tried at an endpoint, and what came of it as a report.
 
 Owns: which probes run side by side, what happens when one fails otherwise than by its promise or is
-interrupted, and that the endpoint is left as it was found. Ctrl-C ends a check, not without a report.
+interrupted, and that the endpoint is left as it was found.
+
+Only daemon threads speak to the endpoint; the caller's thread waits for them. So Ctrl-C ends a check at once, whatever
+the endpoint does: what is under way gets ``_GRACE_SECONDS`` to end, the cleaning up as long again, and the report says
+what was left.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from workbench.client import Client
 from workbench.conformance.catalogue import PROBES
@@ -23,6 +27,7 @@ from workbench.conformance.trial import Trial
 from workbench.exceptions import BadInput, WriteNotAllowed
 from workbench.rules.dialects import AS_PROMISED
 from workbench.rules.exchange import Exchange
+from workbench.threads import DaemonThreads, as_ended
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe: how many are done, of how many, and what the last one found."""
@@ -31,6 +36,8 @@ SIDE_BY_SIDE: Final = 8
 _LONGEST_BODY: Final = 200_000
 _SHOWN_OF_IT: Final = 2_000
 _ENDED: Final = "The check was ended before this was tried."
+_CUT_SHORT: Final = "The check was ended while this was tried."
+_GRACE_SECONDS: Final = 0.6
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +61,8 @@ def check(
 
     ``profile`` names a known server (``"hapi"``): the report then compares with what that one answers.
     ``side_by_side`` is how many probes run at once. ``progress(done, total, finding)`` is called after each, in
-    the caller's thread. Ctrl-C ends the check early: the report says what was found until then.
+    the caller's thread. Ctrl-C ends the check early: the report says what was found until then. A request that is not
+    answered within a moment is left behind; its notes name what may have been written, and what was not deleted.
 
     Raises ``CannotCheck`` where nothing answers, ``BadInput`` for a resource or a profile that is none.
     """
@@ -64,10 +72,7 @@ def check(
     started = datetime.now(UTC)
     site = Site(client, resource=resource, consent=consent)
     run = _Run(site, probes, side_by_side, progress)
-    try:
-        run.all()
-    finally:
-        site.leave()
+    run.all()
     found = compared(run.findings(), known)
     notes = tuple(site.notes)
     return Report(client.base_url, started, found, known.name if known else "", fits(found), notes, run.interrupted)
@@ -80,15 +85,18 @@ class _Run:
         self._site = site
         self._probes = probes
         self._progress = progress
-        self._pool = ThreadPoolExecutor(side_by_side, thread_name_prefix="check")
+        self._pool = DaemonThreads(side_by_side, "check")
         self._begun: dict[Future[Finding], Probe] = {}
+        self._survey: Future[None] | None = None
         self._done = 0
         self.interrupted = False
 
     def all(self) -> None:
         """Survey the endpoint and run every probe, or until interrupted."""
         try:
-            self._site.survey()
+            self._survey = self._pool.submit(self._site.survey)
+            for survey in as_ended([self._survey]):
+                survey.result()
             self._wait_for([self._begin(probe) for probe in self._probes if not probe.alone])
             for probe in self._probes:
                 if probe.alone:
@@ -96,9 +104,32 @@ class _Run:
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
-            # Where it ends early: what is under way stops at its next request, and cleans up.
-            self._site.stopped.set()
-            self._pool.shutdown(cancel_futures=True)
+            self._end()
+
+    def _end(self) -> None:
+        """End what is under way, at its next request, and leave the endpoint as it was found."""
+        self._site.stopped.set()
+        self._pool.shutdown()
+        self._settle([*self._begun, *filter(None, [self._survey])])
+        with DaemonThreads(1, "check, leaving") as free:  # those of the pool may all wait for an answer
+            leaving = free.submit(self._site.leave)
+            self._settle([leaving])
+        self._site.say_what_is_left()
+        if leaving.done():
+            leaving.result()  # raises what it raised
+
+    def _settle(self, futures: Collection[Future[Any]]) -> None:
+        """Wait for these. After Ctrl-C wait for a moment only, and after another Ctrl-C not at all."""
+        while True:
+            try:
+                for _ in as_ended(futures, _GRACE_SECONDS if self.interrupted else None):
+                    pass
+            except KeyboardInterrupt:
+                if self.interrupted:
+                    return
+                self.interrupted = True
+            else:
+                return
 
     def _begin(self, probe: Probe) -> Future[Finding]:
         future = self._pool.submit(try_out, self._site, probe)
@@ -106,7 +137,7 @@ class _Run:
         return future
 
     def _wait_for(self, futures: Sequence[Future[Finding]]) -> None:
-        for future in as_completed(futures):
+        for future in as_ended(futures):
             self._done += 1
             finding = future.result()
             if self._progress:
@@ -114,8 +145,14 @@ class _Run:
 
     def findings(self) -> tuple[Finding, ...]:
         """A finding for every probe, in the contract's order."""
-        found = {probe.name: future.result() for future, probe in self._begun.items() if not future.cancelled()}
+        found = {probe.name: _found(future, probe) for future, probe in self._begun.items()}
         return tuple(found.get(probe.name) or _not_tested(probe, _ENDED) for probe in self._probes)
+
+
+def _found(future: Future[Finding], probe: Probe) -> Finding:
+    if future.cancelled():
+        return _not_tested(probe, _ENDED)
+    return future.result() if future.done() else _not_tested(probe, _CUT_SHORT)
 
 
 def try_out(site: Site, probe: Probe) -> Finding:

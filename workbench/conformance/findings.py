@@ -118,6 +118,7 @@ def _in_words(finding: Finding | None) -> str:
 EXIT_KEPT: Final = 0
 EXIT_DEVIATES: Final = 1
 EXIT_NOT_RUN: Final = 2
+EXIT_STOPPED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +168,12 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: all that was tested is as it should be; 1: something deviates; 2: the check could not be run."""
+        """0: all is as it should be; 1: something deviates; 2: the check could not be run; 130: Ctrl-C ended it."""
+        if self.interrupted:
+            return EXIT_STOPPED
         if self.deviations:
             return EXIT_DEVIATES
-        tested = any(finding.tested for finding in self.findings)
-        return EXIT_KEPT if tested and not self.interrupted else EXIT_NOT_RUN
+        return EXIT_KEPT if any(finding.tested for finding in self.findings) else EXIT_NOT_RUN
 
     @property
     def headline(self) -> str:

@@ -27,6 +27,8 @@ def junit(report: Report) -> str:
         suite = TestSuite(section)
         suite.timestamp = report.started.replace(microsecond=0).isoformat()
         suite.add_property("endpoint", report.endpoint)
+        if report.interrupted:
+            suite.add_property("interrupted", "true")
         for finding in findings:
             suite.add_testcase(_case(finding, report, deviates=finding.probe in deviations))
         document.add_testsuite(suite)

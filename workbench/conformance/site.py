@@ -19,6 +19,7 @@ from workbench.exceptions import BadInput, CannotCheck
 from workbench.journal import Journal
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
+from workbench.rules.message import SAFE_METHODS
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
 
 _MARK: Final = "made by a check"
@@ -54,6 +55,8 @@ class Site:
         self._turn = threading.Lock()
         self._created: set[str] = set()
         self._guard = threading.Lock()
+        self._under_way: list[str] = []
+        self._restored = False
         self._cleaner = client.sibling("check, cleaning up", journal=Journal())
 
     # --- finding out ---
@@ -69,6 +72,7 @@ class Site:
             self._take_named(*self._named)
         else:
             self._choose_type()
+        self.check_not_stopped()
         if self.may_write:
             self._try_create()
         else:
@@ -149,9 +153,13 @@ class Site:
             self.no_delete = self.no_create
             return
         content, mark = self.new_content()
-        answer = self._ask("POST", self.resource_type, body=json.dumps(content))
-        path = created_path(answer)
-        if answer.status not in (200, 201) or path is None or not holds(self._ask("GET", path), mark):
+        with self.under_way("POST", self.resource_type):
+            answer = self._ask("POST", self.resource_type, body=json.dumps(content))
+            path = created_path(answer)
+            made = answer.status in (200, 201) and path is not None and holds(self._ask("GET", path), mark)
+            if made and path is not None:
+                self.keep(path)
+        if not made or path is None:
             self.no_create = f"No {self.resource_type} can be created here: {told(answer)}."
             self.no_delete = self.no_create
             if answer.status is not None and answer.status < 300:
@@ -159,7 +167,6 @@ class Site:
                     f"A {self.resource_type} was created and cannot be found where the answer said it is."
                 )
             return
-        self.keep(path)
         self.no_delete = self._delete(self._cleaner, path)
         if self.no_delete and self.only is None:
             self.only = path
@@ -231,6 +238,18 @@ class Site:
         if self.stopped.is_set():
             raise Stopped
 
+    @contextmanager
+    def under_way(self, method: str, path: str) -> Iterator[None]:
+        """While a request that may write is under way; if the check ends meanwhile, it says so."""
+        request = f"{method} {path}"
+        if method not in SAFE_METHODS:
+            self._under_way.append(request)
+        try:
+            yield
+        finally:
+            if method not in SAFE_METHODS:
+                self._under_way.remove(request)
+
     # --- leaving it as it was ---
 
     def keep(self, path: str) -> None:
@@ -250,13 +269,26 @@ class Site:
                 self._delete(client, path)
 
     def leave(self) -> None:
-        """Delete what is left of the check's own, put the one resource back as it was, and say what could not be."""
-        self.clean(self._cleaner, set(self._created))
-        if self.only is not None and self.original is not None and self.may_change and self.only not in self._created:
+        """Delete what is left of the check's own, and put the one resource back as it was."""
+        if self._may_be_changed and self.only is not None and self.original is not None:
             self._restore(self.only, self.original)
+        self._restored = True
+        self.clean(self._cleaner, set(self._created))
+        self._cleaner.close()
+
+    def say_what_is_left(self) -> None:
+        """Note what was not deleted, not put back or not answered when the check ended."""
+        if self._may_be_changed and not self._restored:
+            self.notes.append(f"{self.only} may have been changed and was NOT put back: the check was ended.")
         for path in sorted(self._created):
             self.notes.append(f"{path} was made by this check and could not be deleted.")
-        self._cleaner.close()
+        for request in list(self._under_way):
+            self.notes.append(f"{request} was under way when the check was ended; it may have been carried out.")
+
+    @property
+    def _may_be_changed(self) -> bool:
+        """Whether the one resource is somebody's own, and the check could change it."""
+        return self.original is not None and self.may_change and self.only not in self._created
 
     def _delete(self, client: Client, path: str) -> str:
         """Delete a resource of ours at whatever version it has; why it could not be, or an empty text."""

@@ -100,7 +100,8 @@ class Trial:
         """Send a request; raises ``Deviation`` where no whole answer comes, ``Stopped`` once the check has ended."""
         self.site.check_not_stopped()
         content = json.dumps(body) if isinstance(body, dict) else body
-        exchange = self.client.send(method, path, headers=headers, body=content, chunked=chunked)
+        with self.site.under_way(method, path):
+            exchange = self.client.send(method, path, headers=headers, body=content, chunked=chunked)
         if exchange.response is None and exchange.sent and method == "POST":
             self.site.notes.append(f"POST {path} was not answered; what it may have created was not deleted.")
         if exchange.response is None or exchange.failure:
@@ -153,11 +154,14 @@ class Trial:
     def own(self, answer: Exchange, mark: str) -> Held | None:
         """The resource that this answer says was created, once it is known to be there; it is deleted later."""
         path = created_path(answer) if answer.status in (200, 201) else None
-        # Also once the check has been ended: what was made has to be known to be deleted.
-        read = self.client.send("GET", path) if path else None
-        if path is None or read is None or not holds(read, mark):
+        if path is None:
             return None
-        self.made(path)
+        # Also once the check has been ended: what was made has to be known to be deleted.
+        with self.site.under_way("POST", self.site.resource_type):
+            read = self.client.send("GET", path)
+            if not holds(read, mark):
+                return None
+            self.made(path)
         return Held(path, read, without_version(read.resource))
 
     def made(self, path: str) -> None:

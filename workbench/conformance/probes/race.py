@@ -33,6 +33,7 @@ def race(trial: Trial) -> None:
     clients = [trial.client.sibling(f"{RACER} {number}", journal=trial.journal) for number in range(CLIENTS)]
     try:
         for client in clients:
+            trial.site.check_not_stopped()
             client.send("GET", held.path)  # so that each has its connection before the start
         for number in range(ROUNDS):
             trial.site.check_not_stopped()
@@ -43,7 +44,7 @@ def race(trial: Trial) -> None:
 
 
 def _round(trial: Trial, held: Held, clients: list[Client], first: int) -> Held:
-    answers = _all_at_once(held, clients, first)
+    answers = _all_at_once(trial, held, clients, first)
     statuses = sorted(answer.status or 0 for answer in answers)
     shown = ", ".join(f"{statuses.count(status)} × {status or 'no answer'}" for status in dict.fromkeys(statuses))
     winners = [answer for answer in answers if answer.status == 200]
@@ -61,7 +62,7 @@ def _round(trial: Trial, held: Held, clients: list[Client], first: int) -> Held:
     return Held(held.path, after.read, held.content)
 
 
-def _all_at_once(held: Held, clients: list[Client], first: int) -> list[Exchange]:
+def _all_at_once(trial: Trial, held: Held, clients: list[Client], first: int) -> list[Exchange]:
     """Each client's answer to the update that all send at once, each with content that nobody sent before."""
     start = threading.Barrier(len(clients))
     answers: list[Exchange] = []
@@ -69,10 +70,12 @@ def _all_at_once(held: Held, clients: list[Client], first: int) -> list[Exchange
     def run(number: int, client: Client) -> None:
         body = json.dumps(held.with_changes(first + number))
         start.wait(_WAIT_SECONDS)
-        answers.append(client.send("PUT", held.path, headers={"If-Match": held.tag}, body=body))
+        with trial.site.under_way("PUT", held.path):
+            answers.append(client.send("PUT", held.path, headers={"If-Match": held.tag}, body=body))
 
     threads = [
-        threading.Thread(target=run, args=(number, client), name=client.name) for number, client in enumerate(clients)
+        threading.Thread(target=run, args=(number, client), name=client.name, daemon=True)
+        for number, client in enumerate(clients)
     ]
     for thread in threads:
         thread.start()
