@@ -25,6 +25,7 @@ from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, prefer
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field
 from workbench.exceptions import BadInput
+from workbench.failure import ConnectingAdapter
 from workbench.journal import Journal
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
@@ -244,6 +245,12 @@ class Client:
     def close(self) -> None:
         """Close the connection; the journal stays."""
         self._session.close()
+
+    def abort(self) -> None:
+        """End the request under way in another thread, and every later one: they are recorded as not answered."""
+        for adapter in self._session.adapters.values():
+            if isinstance(adapter, ConnectingAdapter):
+                adapter.abort()
 
     def _if_match(self, if_match: IfMatch, resource_type: str, logical_id: str) -> str | None:
         if if_match is not LAST_READ:

@@ -6,7 +6,9 @@ address, no connection, no TLS) surely was not sent; everything else may have be
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import socket
 import ssl
 from typing import Any, Final, Self
 
@@ -15,6 +17,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 
 from workbench.redaction import guard_logs
 
@@ -54,6 +57,8 @@ class ConnectingAdapter(HTTPAdapter):
 
     def __init__(self, context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
         self.connecting = False
+        self.connection: HTTPConnection | None = None
+        self.aborted = False
         self._context = context
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         guard_logs()
@@ -74,6 +79,14 @@ class ConnectingAdapter(HTTPAdapter):
         """What goes out beside a request's own header fields: the credentials for the proxy."""
         proxy = self._proxies.get("http")
         return dict(self.proxy_headers(proxy)) if proxy else {}
+
+    def abort(self) -> None:
+        """End the request that another thread waits for: it fails there as if the connection had broken off."""
+        self.aborted = True
+        sock = self.connection.sock if self.connection else None
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the plain one: TLS would begin a farewell
 
     def _tls(self) -> dict[str, Any]:
         return {} if self._context is None else {"ssl_context": self._context}
@@ -104,6 +117,9 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
         def connect(self) -> None:
             adapter.connecting = True
             super().connect()
+            adapter.connection = self
+            if adapter.aborted:
+                raise ConnectionAbortedError("The request was given up.")
             adapter.connecting = False
 
     return type(pool.__name__, (pool,), {"ConnectionCls": Watched})

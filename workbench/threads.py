@@ -19,14 +19,18 @@ _T = TypeVar("_T")
 _LOOK_SECONDS: Final = 0.1
 
 
-def as_ended(futures: Collection[Future[_T]], seconds: float | None = None) -> Iterator[Future[_T]]:
-    """Yield each of these as it ends, and stop after ``seconds``. Ctrl-C raises within a tenth of a second.
+def as_ended(
+    futures: Collection[Future[_T]], seconds: float | None = None, *, stop: threading.Event | None = None
+) -> Iterator[Future[_T]]:
+    """Yield each of these as it ends, until ``seconds`` have passed or ``stop`` is set.
+
+    Ctrl-C raises within a tenth of a second.
 
     A signal that comes just before Python waits for a lock does not end that wait, so no wait here is a long one.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     waiting = set(futures)
-    while waiting and (deadline is None or time.monotonic() < deadline):
+    while waiting and (deadline is None or time.monotonic() < deadline) and not (stop and stop.is_set()):
         ended, waiting = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
         yield from ended
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from silent import silent
 
-from workbench import Endpoint, Journal, Race, race, race_command
+from workbench import Endpoint, Journal, Race, Verdict, race, race_command
 from workbench.cli import main
 
 
@@ -44,6 +51,35 @@ def test_what_cannot_be_raced_is_one_sentence(arguments: list[str], capsys: pyte
 def test_its_exit_code_says_what_came_of_it() -> None:
     with Endpoint.in_process() as endpoint:
         done: Race = race(endpoint, clients=1, updates=2, progress=False)
-    emptied = replace(done, final={})
+    before = next(each for each in done.journal if each.interaction == "read")
+    emptied = replace(done, final=dict.fromkeys(done.final, before))
     assert (race_command.code(done), race_command.code(emptied)) == (0, 1)
     assert race_command.code(replace(done, updates=3)) == 130
+
+
+PROMPT = 2.0
+"""Seconds from Ctrl-C to the end of the process, whatever the endpoint does."""
+
+
+@pytest.mark.parametrize("spread", [[], ["--processes", "2"]], ids=["threads", "processes"])
+def test_ctrl_c_ends_it_at_once_and_keeps_what_was_sent(spine: Endpoint, tmp_path: Path, spread: list[str]) -> None:
+    """No update is answered. Each is recorded as unanswered, so the proof still holds."""
+    kept = tmp_path / "race.jsonl"
+    with silent(spine) as endpoint:
+        command = [sys.executable, "-m", "workbench", "race", endpoint.base_url, "--clients=3", f"--journal={kept}"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        with subprocess.Popen([*command, *spread], stdout=subprocess.PIPE, text=True, env=environment) as process:
+            watch = threading.Timer(60, process.kill)
+            watch.start()
+            endpoint.wait_for(3)
+            process.send_signal(signal.SIGINT)
+            pressed = time.monotonic()
+            printed, _ = process.communicate()
+            seconds = time.monotonic() - pressed
+            watch.cancel()
+    assert process.returncode == 130
+    assert "The race was stopped early." in printed
+    assert "Sound" in printed
+    updates = [each for each in Journal.load(kept) if each.interaction == "update"]
+    assert [each.verdict for each in updates] == [Verdict.UNKNOWN] * 3
+    assert seconds < PROMPT

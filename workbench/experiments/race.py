@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.client import Client
 from workbench.exceptions import BadInput
 from workbench.experiments import relay
-from workbench.experiments.racer import Leg, Plan, Target, tag_of
-from workbench.experiments.relay import Counts, Field, Look
+from workbench.experiments.racer import Leg, Plan, Target, finish, tag_of
+from workbench.experiments.relay import Counts, Field, Look, ctrl_c_sets
 from workbench.experiments.results import Race, Sweep
 from workbench.experiments.schedule import new_list
 from workbench.experiments.strategy import Strategy, strategy_named
 from workbench.journal import Journal
+from workbench.rules.exchange import Exchange
 from workbench.rules.verdict import Verdict
+from workbench.threads import DaemonThreads, as_ended
 
 if TYPE_CHECKING:
     from workbench.spine import Endpoint
@@ -83,10 +85,11 @@ def race(
     plan = Plan(targets, chosen, tag, seed, thinking)
     whole = Leg(referee.base_url, referee.connection, plan, _names(clients), 1, updates)
     started = time.perf_counter()
-    with _shown(clients * updates, progress, watch) as look:
-        tally = relay.run(Field(whole, workers or clients), executor, journal, stop, look)
-    seconds = time.perf_counter() - started
-    final = {"/".join(target): referee.read(*target) for target in targets}
+    with ctrl_c_sets(stop):
+        with _shown(clients * updates, progress, watch) as look:
+            tally = relay.run(Field(whole, workers or clients), executor, journal, stop, look)
+        seconds = time.perf_counter() - started
+        final = _last_reads(referee, targets, stop)
     referee.close()
     return Race(plan, whole.clients, updates, journal, first, tuple(tally.turns), tally.counts, seconds, final, skew)
 
@@ -155,6 +158,24 @@ def _targets(referee: Client, resources: int | Iterable[Target]) -> tuple[tuple[
             raise BadInput(f"A race adds entries, so it needs Lists; {kind}/{logical_id} is none.")
     reads = [referee.read(*target).raise_for_verdict(Verdict.READ) for target in targets]
     return targets, tag_of(" ".join(f"{read.target} {read.etag}" for read in reads))
+
+
+def _last_reads(referee: Client, targets: Iterable[Target], stop: Event) -> dict[str, Exchange]:
+    """What is left in each resource. In a race that was stopped, an endpoint that does not answer is not waited for."""
+    final: dict[str, Exchange] = {}
+
+    def read() -> None:
+        for target in targets:
+            final["/".join(target)] = referee.read(*target)
+
+    with DaemonThreads(1, "race, last reads") as thread:
+        reading = thread.submit(read)
+        for _ in as_ended([reading], stop=stop):
+            pass
+        finish([reading], [referee])
+    if reading.done():
+        reading.result()
+    return dict(final)
 
 
 @contextmanager

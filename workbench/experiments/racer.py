@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -24,11 +24,15 @@ from workbench.experiments.strategy import Resource, Strategy
 from workbench.journal import Journal
 from workbench.rules.exchange import Exchange
 from workbench.rules.verdict import Verdict
+from workbench.threads import DaemonThreads, as_ended
 
 Target = tuple[str, str]
 
 MARKS: Final = "urn:spine-workbench:race:"
 """Begins the ``identifier.system`` of every entry that a race adds; the race's tag follows."""
+
+GRACE_SECONDS: Final = 0.6
+"""How long an exchange may go on once the race is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +107,53 @@ def _member(value: Any, name: str) -> Any:
     return value.get(name, ()) if isinstance(value, dict) else ()
 
 
+_process_stop: Event | None = None
+
+
+def stop_with(stop: Event) -> None:
+    """Let every leg that this process runs end once ``stop`` is set."""
+    global _process_stop  # an executor gives its processes nothing else to share
+    _process_stop = stop
+
+
 def run_leg(leg: Leg) -> tuple[list[Exchange], list[Turn]]:
-    """Run a leg wherever this is: plain values in, what happened out. Nothing is shared with anybody."""
+    """Run a leg wherever this is: plain values in, what happened out. Only a stop is shared, if there is one."""
     journal, turns = Journal(redact=False), list[Turn]()
-    run_here(leg, journal, Event(), turns.append)
+    run_here(leg, journal, _process_stop or Event(), turns.append)
     return list(journal), turns
 
 
 def run_here(leg: Leg, journal: Journal, stop: Event, told: Callable[[Turn], object]) -> None:
     """Run a leg in this process, each of its clients in a thread, into a journal that others may share.
 
-    ``told`` hears of each turn, in the thread of its client; ``stop`` ends it after the exchange in flight.
+    ``told`` hears of each turn, in the thread of its client. ``stop`` ends it after the exchanges in flight. One
+    that is not over after ``GRACE_SECONDS`` is aborted, and so recorded as not answered.
     """
-    if len(leg.clients) == 1:
-        _run_client(leg, leg.clients[0], journal, stop, told)
-        return
-    with ThreadPoolExecutor(len(leg.clients)) as threads:
-        runs = [threads.submit(_run_client, leg, name, journal, stop, told) for name in leg.clients]
+    clients = [Client(leg.base_url, name=name, journal=journal, connection=leg.connection) for name in leg.clients]
+    with DaemonThreads(len(clients), "race") as threads:
+        runs = [threads.submit(_run_client, leg, client, stop, told) for client in clients]
+        for run in as_ended(runs, stop=stop):
+            if run.exception() is not None:
+                stop.set()
+        finish(runs, clients)
     for run in runs:
-        run.result()
+        if run.done():
+            run.result()
 
 
-def _run_client(leg: Leg, name: str, journal: Journal, stop: Event, told: Callable[[Turn], object]) -> None:
-    client = Client(leg.base_url, name=name, journal=journal, connection=leg.connection)
+def finish(runs: Collection[Future[Any]], clients: Iterable[Client]) -> None:
+    """Wait a moment for these to end; then abort what their clients have under way, and wait once more."""
+    for _ in as_ended(runs, GRACE_SECONDS):
+        pass
+    if all(run.done() for run in runs):
+        return
+    for client in clients:
+        client.abort()
+    for _ in as_ended(runs, GRACE_SECONDS):
+        pass
+
+
+def _run_client(leg: Leg, client: Client, stop: Event, told: Callable[[Turn], object]) -> None:
     try:
         for number in range(leg.first, leg.last + 1):
             if stop.is_set():

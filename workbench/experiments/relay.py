@@ -14,6 +14,7 @@ import heapq
 import itertools
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -21,7 +22,6 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
-    ThreadPoolExecutor,
     wait,
 )
 from dataclasses import dataclass, replace
@@ -32,10 +32,11 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from workbench.exceptions import BadInput
-from workbench.experiments.racer import Leg, Turn, run_here, run_leg
+from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
 from workbench.journal import Journal
 from workbench.rules.exchange import Exchange
 from workbench.rules.verdict import Verdict
+from workbench.threads import DaemonThreads
 
 LEG: Final = 10
 """Updates of one client that are run elsewhere before anything comes back."""
@@ -109,32 +110,31 @@ class Field:
 def run(field: Field, executor: str | Executor, journal: Journal, stop: Event, look: Look) -> Tally:
     """Run the race and give back its turns; the journal fills on the way, and ``look`` sees the counts.
 
-    ``stop`` ends it early, and so does Ctrl-C: what was done stays. Raises what a worker raised, after all
+    ``stop`` ends it early: what was done stays. Raises what a worker raised, after all
     others have ended, and ``BadInput`` for an executor that is none.
     """
     tally = Tally()
     with contextlib.ExitStack() as opened:
         if executor == "threads":
             shared = partial(run_here, journal=journal, stop=stop, told=tally.add)
-            threads = opened.enter_context(ThreadPoolExecutor(len(field.leg.clients)))
-            lanes = _Lanes(threads, shared, stop, lambda _leg, _made: None)
-            lanes.begin(replace(field.leg, clients=(name,)) for name in field.leg.clients)
+            thread = opened.enter_context(DaemonThreads(1, "race"))
+            lanes = _Lanes(thread, shared, stop, lambda _leg, _made: None)
+            lanes.begin([field.leg])
         else:
             if executor == "processes":
-                executor = opened.enter_context(_processes(field.workers))
+                executor = opened.enter_context(_processes(field.workers, stop))
             if not isinstance(executor, Executor):
                 raise BadInput(f'executor={executor!r} cannot run a race; give "threads", "processes" or an Executor.')
             back = _Back(tally, _Weaver(journal, field.leg.clients), field.leg.last)
             opened.callback(back.weaver.ended, field.leg.clients)
             lanes = _Lanes(executor, run_leg, stop, back)
             lanes.begin(field.groups(), LEG)
-        opened.enter_context(_ctrl_c_sets(stop))
         lanes.finish(lambda: look(tally.counts))
     return tally
 
 
 @contextlib.contextmanager
-def _ctrl_c_sets(stop: Event) -> Iterator[None]:
+def ctrl_c_sets(stop: Event) -> Iterator[None]:
     """Let the first Ctrl-C end the race in good order; a second one is what it always is."""
     before = signal.getsignal(signal.SIGINT)
     if current_thread() is not main_thread() or not callable(before):
@@ -152,12 +152,32 @@ def _ctrl_c_sets(stop: Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _processes(workers: int) -> ProcessPoolExecutor:
-    """Processes that begin anew (a fork would copy locks that threads hold) and leave Ctrl-C to this one."""
+@contextlib.contextmanager
+def _processes(workers: int, stop: Event) -> Iterator[ProcessPoolExecutor]:
+    """Processes that begin anew (a fork would copy locks that threads hold), and stop when this one does."""
     fresh = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(
-        workers, mp_context=fresh, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
+    theirs = fresh.Event()
+    over = Event()
+
+    def pass_on() -> None:
+        while not over.is_set():
+            if stop.wait(_LOOK_SECONDS):
+                theirs.set()
+                return
+
+    begin = partial(_begin, theirs)
+    with ProcessPoolExecutor(workers, mp_context=fresh, initializer=begin) as executor:
+        threading.Thread(target=pass_on, daemon=True).start()
+        try:
+            yield executor
+        finally:
+            over.set()
+
+
+def _begin(stop: Any) -> None:
+    """Leave Ctrl-C to the process that started this one, and let it stop what this one runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_with(stop)
 
 
 Made = tuple[list[Exchange], list[Turn]]

@@ -91,7 +91,8 @@ class Race:
     @property
     def readable(self) -> bool:
         """Whether every resource could be read at the end, so that it can be said what was lost."""
-        return all(read.verdict is Verdict.READ for read in self.final.values())
+        read = [self.final.get("/".join(target)) for target in self.plan.targets]
+        return all(each is not None and each.verdict is Verdict.READ for each in read)
 
     @property
     def survivors(self) -> int | None:
