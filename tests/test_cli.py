@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,10 +34,11 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 @pytest.fixture(autouse=True)
 def _signals_as_they_were() -> Iterator[None]:
-    """``serve`` takes SIGTERM for itself."""
-    before = signal.getsignal(signal.SIGTERM)
+    """``serve`` takes SIGTERM for itself, ``lab`` takes SIGHUP too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -151,6 +153,31 @@ def test_lab_starts_for_root_too(capfd: pytest.CaptureFixture[str], monkeypatch:
 def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     assert main(["lab"]) == 1
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "nothing.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    command = [sys.executable, "-m", "workbench", "lab", str(tmp_path / "nothing.ipynb")]
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    private = {name: str(tmp_path / name.lower()) for name in names} | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
+    with (tmp_path / "log").open("wb") as log:
+        lab = subprocess.Popen([*command, "--", *options], env=os.environ | private, stdout=log, stderr=log)
+    until = time.monotonic() + 90
+    while not listens(port):
+        assert lab.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < until, (tmp_path / "log").read_text()
+    lab.send_signal(way)
+    assert lab.wait(30) == 0
+    assert not listens(port)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("option", ["--host", "--port"])

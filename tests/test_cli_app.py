@@ -5,6 +5,7 @@ Voilà itself is started here, but no browser and, but for one look at the page,
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -19,9 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
+import requests
+from nbformat import v4
 
-from workbench.cli import main
+from workbench import supervise, voila
+from workbench.cli import _parser, main
 
 NOTEBOOK = str(Path(__file__).parents[1] / "notebooks" / "app.ipynb")
 START_DEADLINE = 90.0
@@ -89,9 +94,10 @@ def test_without_voila_it_says_that_it_did_not_start(
 ) -> None:
     (tmp_path / "voila.py").write_text("raise SystemExit('No Voilà here.')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
     assert main(["app", NOTEBOOK, "--no-browser"]) == 2
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, before[0])
+    signal.signal(signal.SIGHUP, before[1])
     out, err = capfd.readouterr()
     assert out == ""
     assert err == "No Voilà here.\nspine-workbench: Voilà did not start; what it said stands above.\n"
@@ -102,7 +108,7 @@ def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> No
     opener.write_text(f"import sys; open({str(seen)!r}, 'w').write(sys.argv[1])")
     browser = f"{sys.executable} {opener} %s"
     with running(tmp_path, "--dark", BROWSER=browser) as (_, address):
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", address)
         with urllib.request.urlopen(address, timeout=START_DEADLINE) as answer:
             page = answer.read().decode()
         deadline = time.monotonic() + START_DEADLINE
@@ -115,7 +121,11 @@ def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> No
     assert "//cdn" not in page
 
 
-@pytest.mark.parametrize(("way", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)],
+    ids=["SIGTERM", "SIGHUP", "Ctrl-C"],
+)
 def test_it_takes_voila_with_it(tmp_path: Path, way: signal.Signals, code: int) -> None:
     with running(tmp_path, "--no-browser") as (process, address):
         if way is signal.SIGINT:
@@ -127,3 +137,93 @@ def test_it_takes_voila_with_it(tmp_path: Path, way: signal.Signals, code: int) 
         assert port is not None
         with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
             probe.connect(("127.0.0.1", port))
+
+
+# --- who may see a page, how many there can be, and when their kernels end ---
+
+
+class Served:
+    """Voilà as `app` starts it, with a notebook that does nothing and limits that can be reached in a test."""
+
+    def __init__(self, folder: Path) -> None:
+        notebook = folder / "nothing.ipynb"
+        nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 + 1")], metadata=KERNELSPEC), notebook)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        limits = [
+            "--Kernels.most=1",
+            *(f"--MappingKernelManager.cull_{name}=2" for name in ("idle_timeout", "interval")),
+        ]
+        self.base = f"http://127.0.0.1:{port}/"
+        self.process = subprocess.Popen(
+            [*voila._command(str(notebook), port, dark=False), *limits], env=voila._environment("swordfish")
+        )
+        voila._wait_until_it_listens(self.process, port)
+
+    def kernel_of(self, session: requests.Session) -> str:
+        """Open the page, and say which kernel it has."""
+        page = session.get(f"{self.base}?token=swordfish", timeout=START_DEADLINE)
+        assert page.status_code == 200
+        found = re.search(r'"kernelId": "([^"]+)"', page.text)
+        assert found is not None
+        return found[1]
+
+    def has(self, session: requests.Session, kernel: str) -> bool:
+        return session.get(f"{self.base}api/kernels/{kernel}", timeout=START_DEADLINE).status_code == 200
+
+
+KERNELSPEC = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    serving = Served(tmp_path_factory.mktemp("served"))
+    yield serving
+    supervise.end(serving.process)
+
+
+@pytest.mark.parametrize("query", ["", "?token=", "?token=guess"])
+def test_without_the_token_there_is_no_page_and_no_kernel(served: Served, query: str) -> None:
+    answer = requests.get(served.base + query, timeout=START_DEADLINE, allow_redirects=False)
+    assert answer.status_code in (302, 403)
+    assert "kernelId" not in answer.text
+
+
+def test_the_token_is_no_argument_of_a_process(served: Served) -> None:
+    arguments = Path(f"/proc/{served.process.pid}/cmdline")
+    if not arguments.exists():
+        pytest.skip("there is no /proc here")
+    assert b"workbench.voila_server" in arguments.read_bytes()
+    assert b"swordfish" not in arguments.read_bytes()
+
+
+def test_a_page_too_many_says_so_and_a_kernel_ends_with_its_page_or_when_it_is_lost(served: Served) -> None:
+    with requests.Session() as session:
+        kernel = served.kernel_of(session)
+        refused = session.get(f"{served.base}?token=swordfish", timeout=START_DEADLINE)
+        assert refused.status_code == 503
+        assert "Too many pages are open" in refused.text
+        assert "Close a page that you do not need" in refused.text
+        ending = f"{served.base}voila/api/shutdown/{kernel}"
+        assert requests.post(ending, timeout=START_DEADLINE).status_code == 403, "not without the login"
+        foreign = {"Origin": "http://elsewhere.example"}
+        assert session.post(ending, headers=foreign, timeout=START_DEADLINE).status_code == 404
+        assert served.has(session, kernel)
+        # What the page sends as it is closed: it has no token against cross-site requests to show.
+        assert session.post(ending, files={"_xsrf": (None, "")}, timeout=START_DEADLINE).status_code == 204
+        assert not served.has(session, kernel)
+        lost = served.kernel_of(session)
+        deadline = time.monotonic() + START_DEADLINE
+        while served.has(session, lost):
+            assert time.monotonic() < deadline, "a kernel without a page is not culled"
+
+
+def test_the_help_names_the_limit() -> None:
+    (app,) = [parser for name, parser in _commands().items() if name == "app"]
+    assert f"Up to {voila.MOST_PAGES} pages" in (app.description or "")
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (found,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    parsers: dict[str, argparse.ArgumentParser] = found.choices
+    return parsers

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
 from workbench.race_command import add_race
+from workbench.supervise import end_by_signal, wait_for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,7 +167,8 @@ def _lab(options: argparse.Namespace) -> int:
     # The address that is printed leads to the notebook too: not everybody's browser can be opened from here.
     first = f"--LabApp.default_url=/lab/tree/{quote(Path(options.notebook).name)}"
     command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, first, *options.rest]
-    return subprocess.run(command, check=False).returncode
+    end_by_signal()
+    return wait_for(subprocess.Popen(command))
 
 
 def _add_app(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -174,7 +176,8 @@ def _add_app(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "app",
         help="serve the workbench as a web page, without any code",
         description="Serve a notebook as a web page on this machine, without its code, until Ctrl-C or SIGTERM. "
-        "The first line printed is its address.",
+        "The first line printed is its address; the token in it lets nobody else in. "
+        "Up to 8 pages can be open at once, each with a kernel that ends with it.",
         epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
     )
     app.add_argument("notebook", nargs="?", default="notebooks/app.ipynb", help="default: %(default)s")
@@ -187,5 +190,5 @@ def _add_app(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _app(options: argparse.Namespace) -> int:
     from workbench.voila import serve
 
-    signal.signal(signal.SIGTERM, _leave)
+    end_by_signal()
     return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)

@@ -1,12 +1,13 @@
 """The workbench as an application: Voilà serves a notebook on this machine, without its code.
 
-Owns the command that starts Voilà, and the template it is told to use. The template is found in this package by
-an environment variable of the child process, so nothing has to be installed where Jupyter looks.
+Owns the command that starts Voilà (``voila_server``), and the template it is told to use. The template is found in
+this package by an environment variable of the child process, so nothing has to be installed where Jupyter looks.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import webbrowser
 from pathlib import Path
 from typing import Final
 
+from workbench import supervise
 from workbench.exceptions import BadInput, WorkbenchError
 
 _HOST: Final = "127.0.0.1"
@@ -22,33 +24,35 @@ _TEMPLATE: Final = "spine-workbench"
 _TEMPLATES: Final = Path(__file__).parent / "ui"
 """Jupyter looks below each of its folders for ``voila/templates/<name>``."""
 
+MOST_PAGES: Final = 8
+"""How many can be open at once. Each has a kernel, and the kernel an endpoint."""
+
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 15.0
+TOKEN_VARIABLE: Final = "WORKBENCH_APP_TOKEN"  # noqa: S105  # the name of a variable
+"""How ``voila_server`` gets the token: every user of this machine can list the arguments of a process."""
 
 
 def serve(notebook: str, *, port: int = 0, dark: bool = False, browser: bool = True) -> int:
-    """Serve a notebook until Voilà ends; its exit code. Prints the address once there is something to see.
+    """Serve a notebook until Voilà ends, and return its exit code.
+
+    Prints the address once there is something to see. The address holds a token, without which nothing is shown.
 
     Raises ``BadInput`` for a notebook that is not there, and for a port that cannot be had.
     """
     if Path(notebook).suffix != ".ipynb" or not Path(notebook).is_file():
         raise BadInput(f"There is no notebook {notebook}; give the path of one, such as notebooks/app.ipynb.")
     port = _usable(port)
-    address = f"http://{_HOST}:{port}/"
-    voila = subprocess.Popen(_command(notebook, port, dark=dark), env=_environment())
+    token = secrets.token_urlsafe(24)
+    address = f"http://{_HOST}:{port}/?token={token}"
+    voila = subprocess.Popen(_command(notebook, port, dark=dark), env=_environment(token))
     try:
         _wait_until_it_listens(voila, port)
         print(address, flush=True)
         if browser:
             webbrowser.open(address)
         return voila.wait()
-    except KeyboardInterrupt:
-        # Ctrl-C reaches Voilà too, which then ends its kernels: a second signal would cut that short.
-        _wait_until_it_ends(voila)
-        raise
     finally:
-        voila.terminate()
-        _wait_until_it_ends(voila)
+        supervise.end(voila)
 
 
 def _usable(port: int) -> int:
@@ -70,7 +74,7 @@ def _command(notebook: str, port: int, *, dark: bool) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "voila",
+        "workbench.voila_server",
         notebook,
         f"--Voila.ip={_HOST}",
         f"--port={port}",
@@ -85,9 +89,9 @@ def _command(notebook: str, port: int, *, dark: bool) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
+def _environment(token: str) -> dict[str, str]:
     paths = [str(_TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-    return os.environ | {"JUPYTER_PATH": os.pathsep.join(paths)}
+    return os.environ | {"JUPYTER_PATH": os.pathsep.join(paths), TOKEN_VARIABLE: token}
 
 
 def _wait_until_it_listens(voila: subprocess.Popen[bytes], port: int) -> None:
@@ -99,11 +103,3 @@ def _wait_until_it_listens(voila: subprocess.Popen[bytes], port: int) -> None:
         except OSError:
             time.sleep(0.05)
     raise WorkbenchError("Voilà did not start; what it said stands above.")
-
-
-def _wait_until_it_ends(voila: subprocess.Popen[bytes]) -> None:
-    try:
-        voila.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        voila.kill()
-        voila.wait()

@@ -1,5 +1,6 @@
 """Start the application as `spine-workbench app` does, open it in a page, and look at a page as axe-core does."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
@@ -23,9 +25,19 @@ OPEN_DEADLINE = 60_000.0
 
 @dataclass(frozen=True)
 class App:
-    """The application as it is served: what it printed first is its address."""
+    """The application as it is served: what it printed first is its address, with the token that lets one in."""
 
     url: str
+    token: str
+    pid: int
+
+    def kernels(self) -> int:
+        """How many kernels there are."""
+        found = 0
+        for process in psutil.Process(self.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                found += "ipykernel_launcher" in process.cmdline()
+        return found
 
 
 @dataclass
@@ -53,7 +65,8 @@ def running_app(folder: Path) -> Iterator[App]:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
         )
         try:
-            yield App(_first_line(process, folder / "app.log"))
+            url, _, token = _first_line(process, folder / "app.log").partition("?token=")
+            yield App(url, token, process.pid)
         finally:
             _stop(process)
 
@@ -68,7 +81,7 @@ def open_app(browser: Browser, app: App, *, theme: str = "light", width: int = 1
 
     context.on("request", lambda request: opened.asked.append(request.url))
     opened.page.on("websocket", connected)
-    opened.page.goto(f"{app.url}?theme={theme}")
+    opened.page.goto(f"{app.url}?token={app.token}&theme={theme}")
     expect(opened.page.locator(".swb .cm-editor")).to_be_visible(timeout=OPEN_DEADLINE)
     return opened
 
