@@ -185,7 +185,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.parametrize("query", ["", "?token=", "?token=guess"])
 def test_without_the_token_there_is_no_page_and_no_kernel(served: Served, query: str) -> None:
     answer = requests.get(served.base + query, timeout=START_DEADLINE, allow_redirects=False)
-    assert answer.status_code in (302, 403)
+    assert answer.status_code == 403
+    assert "Open the whole address that" in answer.text
     assert "kernelId" not in answer.text
 
 

@@ -17,6 +17,8 @@ from traitlets import Integer
 from traitlets.config import Config
 from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.voila_identity_provider import VoilaIdentityProvider
 
 from workbench.voila import MOST_PAGES, TOKEN_VARIABLE
 
@@ -67,6 +69,22 @@ class EndKernel(VoilaShutdownKernelHandler):  # type: ignore[misc]
         """Ask for nothing more than is asked already."""
 
 
+class Page(TornadoVoilaHandler):  # type: ignore[misc]
+    """The notebook as a page. Without the token it answers 403, and no form asks for anything."""
+
+    def get_login_url(self) -> str:
+        """Refuse where a login would be asked for."""
+        raise HTTPError(403)
+
+
+class TokenOnly(VoilaIdentityProvider):  # type: ignore[misc]
+    """The token in the address lets somebody in, and a cookie keeps them in. There is no password to set."""
+
+    def get_handlers(self) -> list[Any]:
+        """Offer no login form."""
+        return []
+
+
 class Application(Voila):  # type: ignore[misc]
     """Voilà as the workbench uses it."""
 
@@ -75,6 +93,7 @@ class Application(Voila):  # type: ignore[misc]
         self.token = os.environ.pop(TOKEN_VARIABLE)  # and so it does not reach the kernels
         self.update_config(
             Config(
+                Voila={"identity_provider_class": TokenOnly},
                 VoilaConfiguration={"multi_kernel_manager_class": Kernels},
                 MappingKernelManager={"cull_idle_timeout": _IDLE_SECONDS, "cull_interval": _LOOK_SECONDS},
             )
@@ -84,11 +103,11 @@ class Application(Voila):  # type: ignore[misc]
             signal.signal(signal.SIGHUP, self._handle_signal_stop)
 
     def init_handlers(self) -> list[Any]:
-        """Voilà's handlers, with ours in the place of the one that ends a kernel."""
-        found = super().init_handlers()
-        (place,) = (place for place, each in enumerate(found) if each[1] is VoilaShutdownKernelHandler)
-        found[place] = (found[place][0], EndKernel)
-        return list(found)
+        """Put ours in the place of two of Voilà's handlers."""
+        ours = {VoilaShutdownKernelHandler: EndKernel, TornadoVoilaHandler: Page}
+        found = [(each[0], ours.get(each[1], each[1]), *each[2:]) for each in super().init_handlers()]
+        assert set(ours.values()) <= {each[1] for each in found}, "Voilà's handlers are not what they were."
+        return found
 
 
 if __name__ == "__main__":

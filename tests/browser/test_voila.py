@@ -5,12 +5,13 @@ With WORKBENCH_SCREENSHOTS=1 it also takes the pictures of the conflict bench.
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from voilakit import ROOT, App, Opened, open_app, running_app, serious_findings
+from voilakit import OPEN_DEADLINE, ROOT, App, Opened, open_app, running_app, serious_findings
 
 from workbench import Client
 
@@ -291,6 +292,25 @@ class TestRace:
         press(page, "Start")
         expect(page.locator(".swb-notice:visible").last).to_contain_text("The proof. Sound", timeout=60_000)
         expect(page.get_by_text("6 of 6 updates ended")).to_be_visible()
+
+
+def test_a_kernel_ends_with_its_page(browser: Browser, app: App) -> None:
+    """Five reloads leave one kernel, and closing the page leaves none."""
+    before = app.kernels()
+    page = open_app(browser, app).page
+    for _ in range(5):
+        page.reload()
+        expect(page.locator(".swb .cm-editor")).to_be_visible(timeout=OPEN_DEADLINE)
+    wait_for_kernels(app, before + 1)
+    page.close(run_before_unload=True)
+    wait_for_kernels(app, before)
+
+
+def wait_for_kernels(app: App, wanted: int) -> None:
+    """A kernel takes a moment to end, so look until there are no more than this."""
+    deadline = time.monotonic() + 15
+    while (found := app.kernels()) > wanted:
+        assert time.monotonic() < deadline, f"{found} kernels, not {wanted}"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
