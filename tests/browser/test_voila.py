@@ -284,6 +284,17 @@ class TestWorkbench:
         load(workbench)
 
 
+class TestExport:
+    def test_the_page_saves_the_journal_and_stays(self, workbench: Page) -> None:
+        workbench.get_by_role("tab", name="Export").click()
+        workbench.get_by_label("File").fill("mine.jsonl")
+        with workbench.expect_download() as saved:
+            press(workbench, "Download")
+        assert saved.value.suggested_filename == "mine.jsonl"
+        assert LIST in saved.value.path().read_text(encoding="utf-8")
+        load(workbench)
+
+
 class TestRace:
     def test_it_is_run_watched_and_proved(self, page: Page) -> None:
         page.get_by_role("tab", name="A race").click()

@@ -13,6 +13,7 @@ from workbench.endpoint.capability import TYPES
 from workbench.ui import markup
 from workbench.ui.desk import PREFERENCES, Guard
 from workbench.ui.editor import JsonEditor
+from workbench.ui.export import Export
 from workbench.ui.resolve import Resolver
 from workbench.ui.table import Column, LiveTable
 
@@ -95,11 +96,7 @@ class Panel(widgets.VBox):
         self._raw = widgets.HTML(markup.message("Choose a row of the transitions to see its request and answer."))
         self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
         self._sequence = widgets.HTML()
-        self.export_path = widgets.Text(
-            value="journal.har", description="File", layout={"width": "350px"}, style={"description_width": "initial"}
-        )
-        self.export_button = widgets.Button(description="Export", tooltip="Write the journal beside the notebook")
-        self._exported = widgets.HTML(markup.muted("The ending says what is written: .har, .csv, .jsonl or .svg."))
+        self.exporter = Export()
         self._discard = widgets.Button(description="Load and discard my changes", button_style="warning")
         self._keep = widgets.Button(description="Keep editing")
         for button in (self._discard, self._keep):
@@ -127,9 +124,8 @@ class Panel(widgets.VBox):
             },
         )
         columns.add_class("swb-columns")
-        export = widgets.VBox([widgets.HBox([self.export_path, self.export_button]), self._exported])
         self.tabs = widgets.Tab(
-            [self.table, self._sequence, self._raw, export], titles=["Transitions", "Sequence", "HTTP", "Export"]
+            [self.table, self._sequence, self._raw, self.exporter], titles=["Transitions", "Sequence", "HTTP", "Export"]
         )
         style = widgets.HTML(markup.style(), layout={"display": "none"})
         asked = [self._notice, self._question, self._unanswered, self._stale, self.resolver, self._by_hand]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -148,12 +147,7 @@ class Workbench(Panel):
 
     def export(self) -> None:
         """Write the journal to the file named, as its ending says; the outcome stands below the button."""
-        try:
-            self.client.journal.export(self.export_path.value)
-        except (WorkbenchError, OSError) as error:
-            self._exported.value = markup.notice(str(error))
-        else:
-            self._exported.value = markup.notice(f"Written: {Path(self.export_path.value).resolve()}", "good")
+        self.exporter.write()
 
     def close(self) -> None:
         """Stop following the journal, and remove the widget from the page."""
@@ -179,7 +173,7 @@ class Workbench(Panel):
             control.observe(lambda _: self._refresh(), "value")
         self.table.on_select(lambda index: self._show_raw(self.client.journal[index]))
         self.tabs.observe(lambda _: self._show_sequence(), "selected_index")
-        self.export_button.on_click(lambda _: self.export())
+        self.exporter.journal = lambda: self.client.journal
         self._stop_watching = self.client.journal.watch(self._show_new_rows)
 
     def _put(self) -> Exchange:
