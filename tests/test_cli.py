@@ -155,8 +155,8 @@ def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["lab"]) == 1
 
 
-@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGHUP])
-def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals) -> None:
+@pytest.mark.parametrize(("way", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
+def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "nothing.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
@@ -165,13 +165,18 @@ def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals) -> N
     private = {name: str(tmp_path / name.lower()) for name in names} | {"PYTHONPATH": str(Path(__file__).parents[1])}
     options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"]
     with (tmp_path / "log").open("wb") as log:
-        lab = subprocess.Popen([*command, "--", *options], env=os.environ | private, stdout=log, stderr=log)
+        lab = subprocess.Popen(
+            [*command, "--", *options], env=os.environ | private, stdout=log, stderr=log, start_new_session=True
+        )
     until = time.monotonic() + 90
     while not listens(port):
         assert lab.poll() is None, (tmp_path / "log").read_text()
         assert time.monotonic() < until, (tmp_path / "log").read_text()
-    lab.send_signal(way)
-    assert lab.wait(30) == 0
+    if way is signal.SIGINT:
+        os.killpg(lab.pid, way)  # a terminal tells everybody in it
+    else:
+        lab.send_signal(way)
+    assert lab.wait(30) == code
     assert not listens(port)
 
 

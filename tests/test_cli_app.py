@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
+import psutil
 import pytest
 import requests
 from nbformat import v4
@@ -126,13 +127,18 @@ def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> No
     [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)],
     ids=["SIGTERM", "SIGHUP", "Ctrl-C"],
 )
-def test_it_takes_voila_with_it(tmp_path: Path, way: signal.Signals, code: int) -> None:
+def test_it_takes_voila_and_its_kernels_with_it(tmp_path: Path, way: signal.Signals, code: int) -> None:
     with running(tmp_path, "--no-browser") as (process, address):
+        with urllib.request.urlopen(address, timeout=START_DEADLINE) as page:
+            assert b"kernelId" in page.read()
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert len(started) >= 3, "Voilà, a kernel and its endpoint"
         if way is signal.SIGINT:
             os.killpg(process.pid, way)  # a terminal tells everybody in it
         else:
             process.send_signal(way)
         assert process.wait(STOP_DEADLINE) == code
+        assert psutil.wait_procs(started, timeout=STOP_DEADLINE)[1] == []
         port = urlsplit(address).port
         assert port is not None
         with socket.socket() as probe, pytest.raises(ConnectionRefusedError):

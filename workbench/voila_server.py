@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from types import FrameType
 from typing import Any, Final
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
@@ -99,8 +100,8 @@ class Application(Voila):  # type: ignore[misc]
             )
         )
         super().initialize(argv)  # an option on the command line overrides these
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._handle_signal_stop)
+        for number in _ending_signals():
+            signal.signal(number, _stop)
 
     def init_handlers(self) -> list[Any]:
         """Put ours in the place of two of Voilà's handlers."""
@@ -108,6 +109,21 @@ class Application(Voila):  # type: ignore[misc]
         found = [(each[0], ours.get(each[1], each[1]), *each[2:]) for each in super().init_handlers()]
         assert set(ours.values()) <= {each[1] for each in found}, "Voilà's handlers are not what they were."
         return found
+
+
+def _ending_signals() -> list[int]:
+    """SIGINT and SIGTERM, and SIGHUP unless ``nohup`` has it ignored."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return list(found)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, once: a second signal would leave kernels behind that are being shut down."""
+    for number in _ending_signals():
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
