@@ -155,7 +155,7 @@ def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["lab"]) == 1
 
 
-@pytest.mark.parametrize(("way", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("way", "code"), [(signal.SIGHUP, 0), (signal.SIGINT, 130)])
 def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -108,7 +108,7 @@ def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> No
     opener, seen = tmp_path / "opener.py", tmp_path / "seen"
     opener.write_text(f"import sys; open({str(seen)!r}, 'w').write(sys.argv[1])")
     browser = f"{sys.executable} {opener} %s"
-    with running(tmp_path, "--dark", BROWSER=browser) as (_, address):
+    with running(tmp_path, "--dark", BROWSER=browser) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", address)
         with urllib.request.urlopen(address, timeout=START_DEADLINE) as answer:
             page = answer.read().decode()
@@ -116,33 +116,35 @@ def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> No
         while not seen.exists() and time.monotonic() < deadline:
             time.sleep(0.05)  # between two looks; the deadline is above
         assert seen.read_text() == address
+        expect_end(process, address, signal.SIGTERM, code=0)
     assert "<title>spine-workbench</title>" in page
     assert 'data-jp-theme-light="false"' in page
     assert "import workbench" not in page
     assert "//cdn" not in page
 
 
-@pytest.mark.parametrize(
-    ("way", "code"),
-    [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)],
-    ids=["SIGTERM", "SIGHUP", "Ctrl-C"],
-)
+@pytest.mark.parametrize(("way", "code"), [(signal.SIGHUP, 0), (signal.SIGINT, 130)], ids=["SIGHUP", "Ctrl-C"])
 def test_it_takes_voila_and_its_kernels_with_it(tmp_path: Path, way: signal.Signals, code: int) -> None:
     with running(tmp_path, "--no-browser") as (process, address):
         with urllib.request.urlopen(address, timeout=START_DEADLINE) as page:
             assert b"kernelId" in page.read()
-        started = psutil.Process(process.pid).children(recursive=True)
-        assert len(started) >= 3, "Voilà, a kernel and its endpoint"
-        if way is signal.SIGINT:
-            os.killpg(process.pid, way)  # a terminal tells everybody in it
-        else:
-            process.send_signal(way)
-        assert process.wait(STOP_DEADLINE) == code
-        assert psutil.wait_procs(started, timeout=STOP_DEADLINE)[1] == []
-        port = urlsplit(address).port
-        assert port is not None
-        with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
-            probe.connect(("127.0.0.1", port))
+        expect_end(process, address, way, code)
+
+
+def expect_end(process: subprocess.Popen[bytes], address: str, way: signal.Signals, code: int) -> None:
+    """The signal ends the application, Voilà, its kernel and the kernel's endpoint; the port is free."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 3
+    if way is signal.SIGINT:
+        os.killpg(process.pid, way)  # a terminal tells everybody in it
+    else:
+        process.send_signal(way)
+    assert process.wait(STOP_DEADLINE) == code
+    assert psutil.wait_procs(started, timeout=STOP_DEADLINE)[1] == []
+    port = urlsplit(address).port
+    assert port is not None
+    with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+        probe.connect(("127.0.0.1", port))
 
 
 # --- who may see a page, how many there can be, and when their kernels end ---
