@@ -77,7 +77,7 @@ def test_exit_codes(faithful: Report, r4: Report) -> None:
     assert (faithful.exit_code, r4.exit_code) == (0, 1)
     untested = tuple(replace(finding, result=Result.NOT_TESTED) for finding in faithful.findings)
     assert replace(faithful, findings=untested).exit_code == 2
-    assert replace(faithful, interrupted=True).exit_code == 2
+    assert replace(faithful, interrupted=True).exit_code == 130
     assert replace(faithful, findings=()).exit_code == 2
 
 
