@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 
-
 class After(enum.Enum):
     """What a stranger does with a connection once it has answered."""
 

@@ -15,7 +15,6 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -361,7 +360,9 @@ def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> N
 
 
 def test_an_interim_answer_is_not_the_last_word() -> None:
-    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    hints = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    )
     with stranger(says(hints + HEAD + b"Content-Length: 0\r\n\r\n")) as server:
         assert updated(server, WHOLE).verdict is Verdict.UPDATED
 
@@ -467,7 +468,7 @@ def test_time_that_is_over() -> None:
     ],
 )
 def test_a_limit_that_is_none_is_refused(setting: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="deadline|max_body"):
+    with pytest.raises(BadInput, match=r"deadline|max_body"):
         Connection(**setting)
 
 
@@ -506,5 +507,3 @@ def test_a_cookie_that_is_kept_can_change_and_a_huge_one_is_not_kept() -> None:
     assert (len(kept), kept["c7"], "c99" in kept, "huge" in kept) == (50, "new", False, False)
     assert "new" not in repr(client._session.cookies)
     assert isinstance(client._session.cookies, FewCookies)
-
-

@@ -35,7 +35,7 @@ _PIECE: Final = 2**16
 _ASKED_CODINGS: Final = frozenset({"gzip", "x-gzip"})
 
 
-class OverLimit(Exception):  # noqa: N818  # it says what happened
+class OverLimit(Exception):
     """An exchange passed a limit, or broke the rules by which it could be counted; the text says how."""
 
 
@@ -122,7 +122,7 @@ class MeteredResponse(http.client.HTTPResponse):
 
     def __init__(self, attempt: Attempt, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp = _Metered(_Wire(cast(io.RawIOBase, self.fp.detach()), sock, attempt), attempt)
+        self.fp = _Metered(_Wire(self.fp.detach(), sock, attempt), attempt)
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
@@ -187,7 +187,7 @@ class FewCookies(RequestsCookieJar):
         if len(self) >= self._MOST and not any(_place(each) == _place(cookie) for each in self):
             return
         cookie.value = conceal(cookie.value)
-        super().set_cookie(cookie, *arguments, **options)  # type: ignore[no-untyped-call]
+        super().set_cookie(cookie, *arguments, **options)
 
     def __repr__(self) -> str:
         return f"<{len(self)} cookies>"

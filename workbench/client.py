@@ -28,7 +28,7 @@ from requests.exceptions import RequestException
 from workbench import sending
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url, check_field
+from workbench.connection import Connection, can_be_sent, check_base_url, check_field
 from workbench.exceptions import BadInput, WorkbenchError
 from workbench.journal import Journal
 from workbench.reference import conceal
@@ -74,12 +74,17 @@ class Client:
         timed: bool = True,
         embedded: bool = False,
     ) -> None:
+        base_url = conceal(base_url)  # until it is known to hold no password
         self.base_url = check_base_url(base_url)
         self.name = name
         self.journal = journal if journal is not None else Journal()
         self.connection = connection or Connection()
-        if embedded and self._is_live:
-            raise BadInput(f"{self.base_url} is not this machine, so it is not an embedded endpoint; leave embedded= out.")
+        # By way of a proxy, loopback is another machine too: what comes from there may be about real people.
+        self._proxied = self.connection.proxy is not None
+        if embedded and (self._proxied or is_live(self.base_url)):
+            raise BadInput(
+                f"{self.base_url} is not this machine, so it is not an embedded endpoint; leave embedded= out."
+            )
         self.embedded = embedded
         self._clock = clock
         self._timed = timed
@@ -92,11 +97,6 @@ class Client:
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, so that writing needs no further yes."""
         return self.embedded or self.connection.leads_here(self.base_url)
-
-    @property
-    def _is_live(self) -> bool:
-        """Whether real people's records may come from there: through a proxy, loopback is another machine too."""
-        return self.connection.proxy is not None or is_live(self.base_url)
 
     @property
     def may_write(self) -> bool:
@@ -217,7 +217,11 @@ class Client:
         """
         call = self._call("search-type", "GET", resource_type)
         asked = [*pairs, *((name, each) for name, value in parameters.items() for each in _each(value))]
-        return self._exchange(call._replace(url=f"{call.url}?{urlencode(asked, quote_via=quote)}" if asked else call.url))
+        asked = [(name, conceal(value)) for name, value in asked]
+        del pairs, parameters  # a traceback would show the credential that they may hold
+        return self._exchange(
+            call._replace(url=f"{call.url}?{urlencode(asked, quote_via=quote)}" if asked else call.url)
+        )
 
     def capabilities(self) -> Exchange:
         """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
@@ -235,8 +239,10 @@ class Client:
     ) -> Exchange:
         """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends.
 
-        Raises ``BadInput`` for a path that some server would read as one above or beside the base URL. A header field that is ``None`` is left out, where this client or its connection would add it.
+        A header field that is ``None`` is left out, where this client or its connection would add it.
         ``chunked`` sends the body in chunks, its length not told beforehand.
+
+        Raises ``BadInput`` for a path that some server would read as one outside of the base URL.
         """
         path, headers = conceal(path), self.connection.concealed(headers or {})
         method = method.upper()  # as requests sends it
@@ -354,7 +360,7 @@ class Client:
         exchange = Exchange(*about, request, response, sent_at, elapsed, outcome.failure, outcome.sent)
         if seen:
             self._remember(exchange)
-        self.last_seq = self.journal.append(exchange, live=self._is_live)
+        self.last_seq = self.journal.append(exchange, live=self._proxied)
         return exchange
 
     def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
@@ -371,7 +377,8 @@ class Client:
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        prepared.headers.update(self.connection.concealed(prepared.headers))
+        if "Cookie" in prepared.headers:  # which the session added
+            prepared.headers["Cookie"] = conceal(prepared.headers["Cookie"])
         return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
 
     def _remember(self, exchange: Exchange) -> None:
@@ -382,7 +389,7 @@ class Client:
             self._versions.pop(about, None)
         elif verdict in _SEEN and exchange.logical_id and not (exchange.interaction == "read" and not _body(exchange)):
             seen = exchange.response.headers.get("ETag") if exchange.response else None
-            if seen is None and (version_id := version_of(exchange.resource)):
+            if not can_be_sent(seen) and (version_id := version_of(exchange.resource)):
                 seen = str(ETag(version_id))
             if seen is not None:
                 self._versions[about] = seen
@@ -426,14 +433,14 @@ def _without_interruption() -> Iterator[None]:
     if before is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[tuple[Any, ...]] = []
-    signal.signal(signal.SIGINT, lambda *when: pressed.append(when))
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if pressed and callable(before):
-            before(*pressed[0])
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})

@@ -9,6 +9,7 @@ environment: no proxy, no ``.netrc``, no certificate path that the user did not 
 from __future__ import annotations
 
 import base64
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -42,10 +43,10 @@ USER_AGENT: Final = "spine-workbench"
 class Connection:
     """How to speak to an endpoint.
 
-    ``headers`` are sent with every request and their values are treated as credentials: they are never
-    recorded or shown. A value may be a function that gives it, asked once for each update, however often that is sent
-    again; a ``wb.FreshId`` gives an id, which is recorded. ``verify`` is ``True`` for the system's trust store, or the path of a CA bundle.
-    ``cert`` is a client certificate: a file, or (certificate, key), whose ``passphrase`` a function gives.
+    ``headers`` are sent with every request and their values are treated as credentials: they are never recorded or
+    shown. A value may be a function that gives it, asked once for each update, however often that is sent again; a
+    ``wb.FreshId`` gives an id, which is recorded. ``verify`` is ``True`` for the system's trust store, or the path of
+    a CA bundle. ``cert`` is a client certificate: a file, or (certificate, key), whose ``passphrase`` a function gives.
 
     ``token`` gives a bearer token, asked for each request; ``identity`` makes the fields of a live Spine instead.
     ``proxy`` is its URL, ``proxy_auth`` (user, function that gives the password). ``rate_limit``: requests a second
@@ -102,7 +103,7 @@ class Connection:
                 raise BadInput(f"There is no certificate file {path}.")
 
     def _check_who(self) -> None:
-        fields = {name: _purposed(conceal(value), f"the header {name}") for name, value in self.headers.items()}
+        fields = {name: _purposed(value, f"the header {name}") for name, value in self.headers.items()}
         object.__setattr__(self, "headers", fields)
         for name, value in fields.items():
             check_field(name, REDACTED if callable(value) else value)
@@ -206,7 +207,9 @@ class Connection:
     def concealed(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
         """Header fields with the values of credentials as ``SecretText``."""
         secret = self._secret_names()
-        return {name: conceal(value) if str(name).lower() in secret else value for name, value in fields.items()}
+        return {
+            name: _concealed_value(value) if str(name).lower() in secret else value for name, value in fields.items()
+        }
 
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""
@@ -256,9 +259,32 @@ def _asked(source: Secret, name: str, scheme: str = "") -> str:
     return made if isinstance(source, FreshId) else SecretText(made)
 
 
+def _concealed_value(value: Any) -> Any:
+    """A value for a header field as ``SecretText``; what can be none is replaced by what is shown as nothing."""
+    return conceal(value) if value is None or callable(value) or isinstance(value, str) else _UNSENDABLE
+
+
+_UNSENDABLE: Final = object()
+
+
 def _forget(source: object) -> None:
     if isinstance(source, Reference):
         source.forget()
+
+
+_assign_fields = Connection.__init__
+
+
+@functools.wraps(_assign_fields)
+def _conceal_and_assign(
+    self: Connection, headers: Mapping[str, str | Secret] = MappingProxyType({}), *others: Any, **settings: Any
+) -> None:
+    headers = {name: _concealed_value(value) for name, value in headers.items()}
+    _assign_fields(self, headers, *others, **settings)
+
+
+# Before the method that ``dataclass`` makes has the values as variables: a traceback from there would show them.
+Connection.__init__ = _conceal_and_assign  # type: ignore[method-assign]
 
 
 def _purposed(source: Any, about: str) -> Any:
@@ -286,11 +312,16 @@ def check_field(name: str, value: object) -> None:
     """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
     if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
         raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
-    if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+    if not can_be_sent(value):
         raise BadInput(
             f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
             "ends, and of Latin-1 characters only."
         )
+
+
+def can_be_sent(value: object) -> bool:
+    """Whether a header field can have this value; an ETag that came need not be one that can be sent back."""
+    return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
 
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -305,16 +336,17 @@ _BASE_URL = re.compile(
 
 def check_base_url(base_url: str) -> str:
     """The base URL without a slash at its end; raises ``BadInput`` for one that cannot be used."""
+    base_url = conceal(base_url)
     if "@" in base_url:
         raise BadInput(
             "The base URL holds a user name or a password; leave them out and give them as Connection(headers=…)."
         )
     found = _BASE_URL.fullmatch(base_url)
     if found is None or int(found["port"] or 0) > _LAST_PORT or not _readable(base_url):
-        raise BadInput(f"{base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
+        raise BadInput(f"{str(base_url)!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
     if re.search(r"[?#\\]", found["path"] or ""):
         raise BadInput(f"The base URL of {found['host']} must end before its question mark.")
-    return base_url.rstrip("/")
+    return str(base_url).rstrip("/")
 
 
 _LAST_PORT: Final = 65535

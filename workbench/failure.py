@@ -119,6 +119,8 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
     connection: Any = pool.ConnectionCls
 
     class Watched(connection):  # type: ignore[misc]
+        timeout: float | None
+
         def connect(self) -> None:
             adapter.attempt.connecting = True
             self.timeout = adapter.attempt.wait(self.timeout)

@@ -47,7 +47,11 @@ class SecretText(str):
 
 
 def conceal(value: Any) -> Any:
-    """Return a text as ``SecretText``; what is no text (``None``, a function) as it is."""
+    """Return a text as ``SecretText``, the texts in a table or a list too; what else there is as it is."""
+    if isinstance(value, dict):
+        return {name: conceal(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [conceal(each) for each in value]
     return SecretText(value) if isinstance(value, str) else value
 
 

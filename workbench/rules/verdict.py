@@ -104,7 +104,7 @@ def _brought_no_resource(exchange: Exchange) -> bool:
 
 
 def _is_no_word_of_fhirs(exchange: Exchange) -> bool:
-    """Whether somebody else may have answered a write: no ETag, and a body that is no JSON (a sign-in page) or broke off."""
+    """Whether somebody else may have answered a write: no ETag, and a body that broke off or is no JSON (a page)."""
     response = exchange.response
     has_body = bool(response and (response.body or exchange.failure))
     return has_body and exchange.etag is None and exchange.resource is None
