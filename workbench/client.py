@@ -74,9 +74,9 @@ class Client:
         timed: bool = True,
         embedded: bool = False,
     ) -> None:
+        self.name = name
         base_url = conceal(base_url)  # until it is known to hold no password
         self.base_url = check_base_url(base_url)
-        self.name = name
         self.journal = journal if journal is not None else Journal()
         self.connection = connection or Connection()
         # By way of a proxy, loopback is another machine too: what comes from there may be about real people.

@@ -9,7 +9,6 @@ environment: no proxy, no ``.netrc``, no certificate path that the user did not 
 from __future__ import annotations
 
 import base64
-import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +27,7 @@ from workbench.failure import ConnectingAdapter
 from workbench.identity import FreshId
 from workbench.pace import Pace
 from workbench.redaction import CREDENTIAL_FIELDS, REDACTED, secrets_in, without_credentials
-from workbench.reference import Reference, SecretText, conceal
+from workbench.reference import Reference, SecretText, conceal, concealing
 from workbench.rules.message import SAFE_METHODS, Headers
 from workbench.rules.place import is_loopback
 from workbench.tls import Secret, client_context
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 USER_AGENT: Final = "spine-workbench"
 
 
+@concealing
 @dataclass(frozen=True, slots=True, repr=False)
 class Connection:
     """How to speak to an endpoint.
@@ -207,9 +207,7 @@ class Connection:
     def concealed(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
         """Header fields with the values of credentials as ``SecretText``."""
         secret = self._secret_names()
-        return {
-            name: _concealed_value(value) if str(name).lower() in secret else value for name, value in fields.items()
-        }
+        return {name: conceal(value) if str(name).lower() in secret else value for name, value in fields.items()}
 
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""
@@ -241,6 +239,8 @@ class Connection:
         return _made, (settings | {"headers": dict(self.headers), "rate_limit": rate},)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "max_body"):  # the last to be assigned: a traceback shows one that could not be made
+            return "<Connection that is not made yet>"
         shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
         return f"Connection({shown})"
 
@@ -259,32 +259,9 @@ def _asked(source: Secret, name: str, scheme: str = "") -> str:
     return made if isinstance(source, FreshId) else SecretText(made)
 
 
-def _concealed_value(value: Any) -> Any:
-    """A value for a header field as ``SecretText``; what can be none is replaced by what is shown as nothing."""
-    return conceal(value) if value is None or callable(value) or isinstance(value, str) else _UNSENDABLE
-
-
-_UNSENDABLE: Final = object()
-
-
 def _forget(source: object) -> None:
     if isinstance(source, Reference):
         source.forget()
-
-
-_assign_fields = Connection.__init__
-
-
-@functools.wraps(_assign_fields)
-def _conceal_and_assign(
-    self: Connection, headers: Mapping[str, str | Secret] = MappingProxyType({}), *others: Any, **settings: Any
-) -> None:
-    headers = {name: _concealed_value(value) for name, value in headers.items()}
-    _assign_fields(self, headers, *others, **settings)
-
-
-# Before the method that ``dataclass`` makes has the values as variables: a traceback from there would show them.
-Connection.__init__ = _conceal_and_assign  # type: ignore[method-assign]
 
 
 def _purposed(source: Any, about: str) -> Any:

@@ -215,10 +215,13 @@ def sentence(error: BaseException, base_url: str) -> Failure:
     return Failure.at(Step.ANSWER, f"The exchange with {host} failed ({type(error).__name__}).")
 
 
+PROXY_REFUSED: Final = "Tunnel connection failed: 407"
+"""How ``http.client`` says that a proxy does not take its credentials, whatever the proxy calls it."""
+
 _OURS: Final = Step.CERTIFICATE
 
 _FAILURES: Final = (
-    (Step.PROXY, "Proxy Authentication Required", "The proxy on the way to {host} wants other credentials."),
+    (Step.PROXY, PROXY_REFUSED, "The proxy on the way to {host} wants other credentials."),
     (Step.PROXY, "ProxyError", "The proxy on the way to {host} cannot be used; check its address and its password."),
     (Step.DNS, "NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
     (Step.TCP, "Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),

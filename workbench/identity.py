@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from workbench.clock import Clock, wall_clock
 from workbench.exceptions import BadInput
-from workbench.reference import SecretText, conceal
+from workbench.reference import SecretText, concealing
 from workbench.rules.message import Headers
 from workbench.rules.resource import RESOURCE_TYPE
 
@@ -51,6 +51,7 @@ class FreshId:
         return self.new_id()
 
 
+@concealing
 @dataclass(frozen=True, slots=True, repr=False)
 class SpineIdentity:
     """Who asks a live Spine, and of whom.
@@ -78,8 +79,8 @@ class SpineIdentity:
     def __post_init__(self) -> None:
         from workbench.rules.spine_headers import Asked, check_headers
 
-        for name in ("from_asid", "to_asid", "organization", "user"):
-            object.__setattr__(self, name, conceal(getattr(self, name)))
+        for name in ("scope", "interaction_id"):  # no secrets
+            object.__setattr__(self, name, str(getattr(self, name)))
         for template in (self.scope, self.interaction_id):
             _check_template(template)
         for interaction, resource_type in (("read", "List"), ("update", "Flag")):
@@ -132,7 +133,7 @@ class SpineIdentity:
         return claims | {name: value for name, value in further.items() if value}
 
     def __repr__(self) -> str:
-        return f"SpineIdentity(interaction_id={self.interaction_id!r})"
+        return f"SpineIdentity(interaction_id={str(getattr(self, 'interaction_id', ''))!r})"
 
 
 _SAMPLE: Final = datetime(2018, 5, 25, tzinfo=UTC)

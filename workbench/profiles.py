@@ -54,12 +54,10 @@ def connect(
             raise BadInput(f"{', '.join(settings)} of {where!r} is set in its profile; give it here only with a URL.")
         profile = read_profile(where, profiles)
         return Client(profile.base_url, name=name, journal=journal, connection=profile.connection)
-    try:
-        connection = Connection(**settings)
-    except TypeError:
-        unknown = ", ".join(sorted(set(settings) - set(Connection.__dataclass_fields__)))
-        raise BadInput(f"A connection has no setting {unknown}; see help(workbench.Connection).") from None
-    return Client(where, name=name, journal=journal, connection=connection)
+    where, settings = conceal(where), conceal(settings)
+    if unknown := sorted(set(settings) - set(Connection.__dataclass_fields__)):
+        raise BadInput(f"A connection has no setting {', '.join(unknown)}; see help(workbench.Connection).")
+    return Client(where, name=name, journal=journal, connection=Connection(**settings))
 
 
 def profiles_path() -> Path:
@@ -228,8 +226,7 @@ def _spine(value: Any, what: str, at: Place) -> dict[str, str]:
     missing = [name for name in ("from_asid", "to_asid", "issuer") if name not in table]
     if missing:
         raise BadInput(f"The {what} lacks {', '.join(missing)}.")
-    read = {name: _plain(each, f"{name} in the {what}", at) for name, each in table.items()}
-    return read | {name: str(read[name]) for name in ("scope", "interaction_id") if name in read}
+    return {name: _plain(each, f"{name} in the {what}", at) for name, each in table.items()}
 
 
 _SPINE: Final = dict.fromkeys(

@@ -7,12 +7,14 @@ what was typed at a prompt, which stays in this process. A secret travels as ``S
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 import re
 import threading
 import uuid
-from typing import Any, Final, SupportsIndex
+from collections.abc import Mapping
+from typing import Any, Final, SupportsIndex, TypeVar
 
 from workbench.exceptions import BadInput
 
@@ -47,12 +49,33 @@ class SecretText(str):
 
 
 def conceal(value: Any) -> Any:
-    """Return a text as ``SecretText``, the texts in a table or a list too; what else there is as it is."""
-    if isinstance(value, dict):
+    """Return a text as ``SecretText``, also within a table or a list. Bytes, which no setting takes, are emptied."""
+    if isinstance(value, str):
+        return SecretText(value)
+    if isinstance(value, Mapping):
         return {name: conceal(each) for name, each in value.items()}
     if isinstance(value, list):
         return [conceal(each) for each in value]
-    return SecretText(value) if isinstance(value, str) else value
+    return b"" if isinstance(value, bytes) else value
+
+
+_Class = TypeVar("_Class", bound=type)
+
+
+def concealing(cls: _Class) -> _Class:
+    """Make a dataclass conceal its arguments before anything else sees them.
+
+    Else they are variables of the ``__init__`` that ``dataclass`` wrote, and a traceback from there shows them.
+    """
+    assign = cls.__init__  # type: ignore[misc]
+
+    @functools.wraps(assign)
+    def conceal_and_assign(self: Any, /, *arguments: Any, **settings: Any) -> None:
+        arguments, settings = tuple(conceal(list(arguments))), conceal(settings)
+        assign(self, *arguments, **settings)
+
+    cls.__init__ = conceal_and_assign  # type: ignore[misc]
+    return cls
 
 
 class Reference:
@@ -73,6 +96,7 @@ class Reference:
         Raises ``BadInput``, without ``text``.
         """
         text = conceal(text)
+        self._place = self._what = ""
         self._about, self._recipient = about, recipient or ("" if about else str(uuid.uuid4()))
         if not (isinstance(text, str) and _FORM.fullmatch(text)):
             what = f"What was given for {self.about} is not a reference"

@@ -16,7 +16,7 @@ from requests.cookies import extract_cookies_to_jar
 from workbench.bounds import OverLimit, read_body
 from workbench.connection import Connection
 from workbench.exceptions import WorkbenchError
-from workbench.failure import sent_fields, sentence, surely_not_sent
+from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.redaction import answered_body, answered_field
 from workbench.rules.message import Response
 
@@ -66,6 +66,8 @@ def send(
         stop = None if isinstance(error, Exception) else error
         if head is not None:
             return Outcome(head, _broke_off(error), sent=True, stop=stop)
+        if PROXY_REFUSED in str(error):
+            connection.forget_refused(407)
         return _unanswered(error, adapter, base_url, stop)
     finally:
         if answer is not None:
