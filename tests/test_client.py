@@ -116,6 +116,94 @@ def test_a_conditional_read_is_not_modified(alice: Client) -> None:
     assert alice.last_seen("List", logical_id) == str(read.etag)
 
 
+SEARCHES: list[Any] = [
+    pytest.param(lambda c: c.search("List"), b"", id="none"),
+    pytest.param(lambda c: c.search("List", _id="1"), b"?_id=1", id="one"),
+    pytest.param(
+        lambda c: c.search("List", _lastUpdated=["ge2018", "lt2019"], _count=2),
+        b"?_lastUpdated=ge2018&_lastUpdated=lt2019&_count=2",
+        id="a list",
+    ),
+    pytest.param(lambda c: c.search("List", code=(x for x in ("a", "b"))), b"?code=a&code=b", id="an iterator"),
+    pytest.param(lambda c: c.search("List", code=[]), b"", id="an empty list"),
+    pytest.param(
+        lambda c: c.search("List", [("code:in", "a b"), ("date", "x"), ("code:in", "c")], date=1),
+        b"?code%3Ain=a%20b&date=x&code%3Ain=c&date=1",
+        id="pairs",
+    ),
+    pytest.param(lambda c: c.search("List", resource_type="x", pairs="y"), b"?resource_type=x&pairs=y", id="names"),
+]
+
+
+@pytest.mark.parametrize(("search", "query"), SEARCHES)
+def test_a_search_parameter_can_be_repeated(search: Callable[[Client], Exchange], query: bytes) -> None:
+    with stranger(answers(200)) as server:
+        exchange = search(Client(server.url))
+    assert server.requests[0].startswith(b"GET /STU3/List" + query + b" HTTP/1.1")
+    assert exchange.request.url.endswith(query.decode())
+
+
+OUTSIDE = [
+    *("../x", "../../x", "List/../../x", "List/../..", "/../x", "//../x", "../", "x//../../y", "List/./../../x"),
+    *("%2e%2e/x", "%2E%2E/x", ".%2e/x", "List/%2e%2e/%2e%2e/x", "%252e%252e/x", "%25252e%252e/x", "..%2fx", "..%2Fx"),
+    *("..\\x", "List\\..\\..\\x", "..%5cx", "%2e%2e%5cx", "..;/x", "..;a=b/x", "%2e%2e;/x"),
+    *("a%2fb/../../x", "a\\b/../../x", "a%252Fb%2F..%2F..", "%2f../x", "List/a%2f..%2f..%2f..%2fx", "./../x"),
+    *("..?x", "..#x", ".\t./x", "..\n/x", " ../x", "%2e%2e%3fx", "..%00/x", "List/../..%23"),
+    *("http://evil.example/x", "HTTP://evil.example", "/http://evil.example", "http:\\\\evil.example", "file:///etc"),
+    *("http%3a%2f%2fevil.example", " http://evil.example"),
+]
+"""Each is above or beside the base URL by the reading of some server."""
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_leads_out_of_the_base_url_is_refused(path: str) -> None:
+    with stranger(answers(200)) as server:
+        client = Client(server.url)
+        for method in ("GET", "PUT"):
+            with pytest.raises(BadInput, match="its path must stay below the base URL"):
+                client.send(method, path)
+    assert (server.requests, len(client.journal)) == ([], 0)
+
+
+INSIDE = {
+    "": b"/STU3/",
+    "List/1": b"/STU3/List/1",
+    "/List/1": b"/STU3/List/1",
+    "//evil.example/x": b"/STU3/evil.example/x",
+    "///evil.example/x": b"/STU3/evil.example/x",
+    "@evil.example/x": b"/STU3/@evil.example/x",
+    "List/...": b"/STU3/List/...",
+    "List/../Flag": b"/STU3/Flag",
+    "List/a%2F..%2F..%2Fetc": b"/STU3/List/a%2F..%2F..%2Fetc",
+    "List/a..b": b"/STU3/List/a..b",
+    "List/..a": b"/STU3/List/..a",
+    "List?_id=../..&url=http://x/..": b"/STU3/List?_id=../..&url=http://x/..",
+    "List/1/_history/2": b"/STU3/List/1/_history/2",
+    "$convert": b"/STU3/$convert",
+    "List//1": b"/STU3/List//1",
+}
+
+
+@pytest.mark.parametrize("path", INSIDE)
+def test_any_other_path_is_sent_below_the_base_url(path: str) -> None:
+    with stranger(answers(200)) as server:
+        Client(server.url).send("GET", path)
+    assert server.requests[0].split(b" ")[1] == INSIDE[path]
+
+
+UNSENDABLE = [b'ETag: W/"a\x01b"', b'ETag: W/"\x7f"', b'ETag: W/"a\x1b[31m"']
+
+
+@pytest.mark.parametrize("field", UNSENDABLE)
+def test_an_etag_that_cannot_be_sent_back_gives_way_to_the_version_in_the_body(field: bytes) -> None:
+    body = stored("in-the-body")
+    answer = b"HTTP/1.1 200 OK\r\n%s\r\n%s\r\nContent-Length: %d\r\n\r\n%s"
+    with stranger(says(answer % (field, FHIR.encode(), len(body), body)), answers(200)) as server:
+        client = Client(server.url)
+        client.read("List", LOGICAL_ID)
+        assert client.update(HELD).if_match == 'W/"in-the-body"'
+
+
 def test_search_parameters_are_escaped() -> None:
     with stranger(answers(200, b"{}", FHIR)) as server:
         Client(server.url).search("List", title="a&b=c d é+", _count=3)

@@ -410,18 +410,25 @@ def _check_below(path: str) -> None:
     r"""Raise ``BadInput`` for a path that leads out of the base URL as any server on the way may read it.
 
     Some servers undo ``%2e`` before they look for ``..``, some twice; some read ``\`` as ``/``, some leave out ``;x``.
+    Of what stands between two slashes, every step up that can be found counts, and one step down at most.
     """
-    read = path.partition("?")[0]
-    while (undone := unquote(read)) != read:
-        read = undone
-    steps = re.split(r"[/\\?#]", re.sub(r"[\x00-\x20]", "", read))
-    if "\\" in read or _SCHEME.match(read) or any(step.partition(";")[0] in (".", "..") for step in steps):
-        raise BadInput(
-            "This request cannot be sent: its path must stay below the base URL, without .. or \\, and not be a URL."
-        )
+    depth = 0
+    for part in path.partition("?")[0].split("/"):
+        steps = [step.partition(";")[0] for step in re.split(r"[/\\?#]", _undone(part)) if step]
+        depth += bool(steps) and steps[0] not in (".", "..")
+        depth -= steps.count("..")
+        if depth < 0 or _SCHEME.match(_undone(path)):
+            raise BadInput("This request cannot be sent: its path must stay below the base URL, and not be a URL.")
 
 
-_SCHEME = re.compile(r"[/\s]*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}")
+def _undone(text: str) -> str:
+    """A part of a URL with every percent-encoding undone, also that of others; less white space and control codes."""
+    while (undone := unquote(text)) != text:
+        text = undone
+    return re.sub(r"[\x00-\x20]", "", text)
+
+
+_SCHEME = re.compile(r"/*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}")
 
 _INTERRUPTED: Final = sending.Outcome(None, "The exchange was interrupted.", sent=True)
 
