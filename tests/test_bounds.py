@@ -5,6 +5,7 @@ Each hostile answer is sent by a real server; the limits come in by the ``Connec
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.cookiejar
 import signal
@@ -322,6 +323,25 @@ def test_a_handshake_that_does_not_end_has_sent_nothing(listening: Any, script: 
     assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
 
 
+def test_a_host_with_many_silent_addresses_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address has its time to connect; all of them together have the exchange's."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):  # nobody accepts these, so that the system lets no more in
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname())
+        found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listening.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 50)
+        client = Client("http://localhost/STU3", connection=Connection(timeout=(0.2, 5), deadline=0.5))
+        started = time.monotonic()
+        exchange = client.update(LIST, if_match='W/"a"')
+        client.close()
+    assert time.monotonic() - started < 2
+    assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
+
+
 def test_a_proxy_that_drips_its_answer_has_sent_nothing(listening: Any) -> None:
     def drips(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -357,6 +377,21 @@ def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> N
     over.set()
     assert time.monotonic() - started < 3
     assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
+
+
+def test_each_exchange_has_a_deadline_of_its_own() -> None:
+    """Also where a connection is made again by the same object: three exchanges last longer than one may."""
+
+    def slowly(connection: socket.socket) -> After:
+        threading.Event().wait(0.2)
+        connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        return After.CLOSE
+
+    with stranger(slowly) as server:
+        client = Client(server.url, connection=Connection(deadline=0.3))
+        assert [client.read("List", "1").status for _ in range(3)] == [200] * 3
+        client.close()
+    assert server.connections == 3
 
 
 def test_an_interim_answer_is_not_the_last_word() -> None:

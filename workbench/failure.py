@@ -6,11 +6,12 @@ address, no connection, no TLS) surely was not sent; everything else may have be
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -111,6 +112,20 @@ class ConnectingAdapter(HTTPAdapter):
         return super().send(*arguments, **options | {"proxies": self._proxies})
 
 
+class _UntilDeadline:
+    """Options of a socket, which are read for each address of a host that is tried: after the deadline none is."""
+
+    def __init__(self, options: Iterable[Any] | None, adapter: ConnectingAdapter) -> None:
+        self._options, self._adapter = tuple(options or ()), adapter
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            self._adapter.attempt.wait(None)
+        except OverLimit as error:
+            raise TimeoutError(str(error)) from None  # as which the socket is closed, too
+        return iter(self._options)
+
+
 _PIECE: Final = 2**14
 """What is sent at once: as much as one TLS record holds, so that each has its own time-out."""
 
@@ -120,6 +135,11 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
 
     class Watched(connection):  # type: ignore[misc]
         timeout: float | None
+        socket_options: Iterable[Any] | None
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.socket_options = _UntilDeadline(self.socket_options, adapter)
 
         def connect(self) -> None:
             adapter.attempt.connecting = True
@@ -128,8 +148,10 @@ def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type
             adapter.attempt.connecting = False
 
         def _new_conn(self) -> socket.socket:
-            made: socket.socket = super()._new_conn()
-            made.settimeout(adapter.attempt.wait(self.timeout))
+            with contextlib.ExitStack() as closing:
+                made: socket.socket = closing.enter_context(super()._new_conn())
+                made.settimeout(adapter.attempt.wait(self.timeout))
+                closing.pop_all()
             return made
 
         def send(self, data: Any) -> None:
