@@ -186,8 +186,8 @@ class FewCookies(RequestsCookieJar):
             return
         if len(self) >= self._MOST and not any(_place(each) == _place(cookie) for each in self):
             return
-        cookie.value = conceal(cookie.value)
         super().set_cookie(cookie, *arguments, **options)
+        cookie.value = conceal(cookie.value)
 
     def __repr__(self) -> str:
         return f"<{len(self)} cookies>"

@@ -249,7 +249,7 @@ def _asked(source: Secret, name: str, scheme: str = "") -> str:
     """What a function gives for a header field, checked; what was mistyped can be typed again."""
     value = conceal(source())
     try:
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or (scheme and not value):
             raise BadInput(f"The function that gives {name} gave none; it must give it as text.")
         check_field(name, value)
     except BadInput:
