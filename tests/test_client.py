@@ -8,23 +8,20 @@ anything is sent, and the line between FAILED and UNKNOWN. Where the embedded en
 
 from __future__ import annotations
 
-import enum
 import gzip
-import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import requests
+from stranger import After, Script, answers, forgets_tls, hangs_up, never_answers, says, stranger
 
 from workbench import LAST_READ, BadInput, Client, Connection, Endpoint, ETag, Exchange, Journal, MalformedJSON, Verdict
 from workbench.rules import json
@@ -37,139 +34,6 @@ QUICK = Connection(timeout=(0.5, 0.2))
 SENTENCE = re.compile(r"[A-Z0-9][^\n]*\.")
 LEAKED = ("Traceback", "HTTPConnectionPool", "urllib3", "requests.", "codec", " object at ", "0x")
 """What a sentence for a person never holds."""
-
-
-# --- strangers: servers that do as they are told ---
-
-
-class After(enum.Enum):
-    """What a stranger does with a connection once it has answered."""
-
-    CLOSE = enum.auto()
-    HOLD = enum.auto()
-    NEXT = enum.auto()
-
-
-Script = Callable[[socket.socket], After]
-
-
-class Stranger:
-    """A server on loopback. Its nth request is answered by the nth script, the last script also all that follow."""
-
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self._scripts = scripts
-        self._tls = tls
-        self._held: list[socket.socket] = []
-        self._last_caller: Any = None
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/STU3"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Hear out whoever has called, then end."""
-        with socket.socket() as caller:
-            caller.bind(("127.0.0.1", 0))
-            self._last_caller = caller.getsockname()
-            caller.connect(("127.0.0.1", self.port))
-            self._thread.join()
-        for connection in (*self._held, self._listening):
-            connection.close()
-
-    def _serve(self) -> None:
-        while True:
-            connection, caller = self._listening.accept()
-            if caller == self._last_caller:
-                connection.close()
-                return
-            self.connections += 1
-            connection.settimeout(10)
-            with suppress(OSError):  # a caller who hangs up, in the TLS handshake or later, is what is tested
-                connection = self._secured(connection) if self._tls else connection
-                if self._talk(connection) is After.HOLD:
-                    self._held.append(connection)
-                    continue
-            connection.close()
-
-    def _secured(self, connection: socket.socket) -> socket.socket:
-        assert self._tls
-        with connection.dup() as other:
-            try:
-                return self._tls.wrap_socket(connection, server_side=True)
-            except OSError:
-                while other.recv(65536):  # hanging up on a caller who still talks would take the alert back
-                    pass
-                raise
-
-    def _talk(self, connection: socket.socket) -> After:
-        after = After.NEXT
-        while after is After.NEXT and (request := read_request(connection)):
-            self.requests.append(request)
-            after = self._scripts[min(len(self.requests), len(self._scripts)) - 1](connection)
-        return after
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """One request, head and body; empty if the caller hung up first, or does not speak HTTP."""
-    heard = b""
-    while b"\r\n\r\n" not in heard:
-        if heard[:1] == b"\x16" or not (part := connection.recv(65536)):  # 0x16 opens a TLS handshake
-            return b""
-        heard += part
-    head, _, body = heard.partition(b"\r\n\r\n")
-    length = re.search(rb"(?im)^content-length: (\d+)", head)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
-
-
-@contextmanager
-def stranger(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Stranger]:
-    """A stranger who has heard everybody out by the time this is left."""
-    server = Stranger(*scripts, tls=tls)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-def says(text: bytes, after: After = After.CLOSE) -> Script:
-    """Answer with these bytes."""
-
-    def script(connection: socket.socket) -> After:
-        connection.sendall(text)
-        return after
-
-    return script
-
-
-def answers(
-    status: int, body: bytes = b"", *fields: str, length: int | None = None, after: After = After.CLOSE
-) -> Script:
-    """A well-formed answer; ``length`` promises another number of bytes than come."""
-    lines = [f"HTTP/1.1 {status} Whatever", *fields, f"Content-Length: {len(body) if length is None else length}"]
-    lines += ["Connection: close"] if after is After.CLOSE else []
-    return says("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body, after)
-
-
-def hangs_up(_connection: socket.socket) -> After:
-    """Close without a word."""
-    return After.CLOSE
-
-
-def never_answers(_connection: socket.socket) -> After:
-    """Keep the connection open and say nothing."""
-    return After.HOLD
-
-
-def forgets_tls(connection: socket.socket) -> After:
-    """Having read the request, go on in plain text below the TLS: a TLS error, but after the request was sent."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as plain:
-        plain.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    return After.CLOSE
 
 
 FHIR = "Content-Type: application/fhir+json"
@@ -250,6 +114,94 @@ def test_a_conditional_read_is_not_modified(alice: Client) -> None:
     ):
         assert (again.status, again.verdict) == (304, Verdict.NOT_MODIFIED)
     assert alice.last_seen("List", logical_id) == str(read.etag)
+
+
+SEARCHES: list[Any] = [
+    pytest.param(lambda c: c.search("List"), b"", id="none"),
+    pytest.param(lambda c: c.search("List", _id="1"), b"?_id=1", id="one"),
+    pytest.param(
+        lambda c: c.search("List", _lastUpdated=["ge2018", "lt2019"], _count=2),
+        b"?_lastUpdated=ge2018&_lastUpdated=lt2019&_count=2",
+        id="a list",
+    ),
+    pytest.param(lambda c: c.search("List", code=(x for x in ("a", "b"))), b"?code=a&code=b", id="an iterator"),
+    pytest.param(lambda c: c.search("List", code=[]), b"", id="an empty list"),
+    pytest.param(
+        lambda c: c.search("List", [("code:in", "a b"), ("date", "x"), ("code:in", "c")], date=1),
+        b"?code%3Ain=a%20b&date=x&code%3Ain=c&date=1",
+        id="pairs",
+    ),
+    pytest.param(lambda c: c.search("List", resource_type="x", pairs="y"), b"?resource_type=x&pairs=y", id="names"),
+]
+
+
+@pytest.mark.parametrize(("search", "query"), SEARCHES)
+def test_a_search_parameter_can_be_repeated(search: Callable[[Client], Exchange], query: bytes) -> None:
+    with stranger(answers(200)) as server:
+        exchange = search(Client(server.url))
+    assert server.requests[0].startswith(b"GET /STU3/List" + query + b" HTTP/1.1")
+    assert exchange.request.url.endswith(query.decode())
+
+
+OUTSIDE = [
+    *("../x", "../../x", "List/../../x", "List/../..", "/../x", "//../x", "../", "x//../../y", "List/./../../x"),
+    *("%2e%2e/x", "%2E%2E/x", ".%2e/x", "List/%2e%2e/%2e%2e/x", "%252e%252e/x", "%25252e%252e/x", "..%2fx", "..%2Fx"),
+    *("..\\x", "List\\..\\..\\x", "..%5cx", "%2e%2e%5cx", "..;/x", "..;a=b/x", "%2e%2e;/x"),
+    *("a%2fb/../../x", "a\\b/../../x", "a%252Fb%2F..%2F..", "%2f../x", "List/a%2f..%2f..%2f..%2fx", "./../x"),
+    *("..?x", "..#x", ".\t./x", "..\n/x", " ../x", "%2e%2e%3fx", "..%00/x", "List/../..%23"),
+    *("http://evil.example/x", "HTTP://evil.example", "/http://evil.example", "http:\\\\evil.example", "file:///etc"),
+    *("http%3a%2f%2fevil.example", " http://evil.example"),
+]
+"""Each is above or beside the base URL by the reading of some server."""
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_leads_out_of_the_base_url_is_refused(path: str) -> None:
+    with stranger(answers(200)) as server:
+        client = Client(server.url)
+        for method in ("GET", "PUT"):
+            with pytest.raises(BadInput, match="its path must stay below the base URL"):
+                client.send(method, path)
+    assert (server.requests, len(client.journal)) == ([], 0)
+
+
+INSIDE = {
+    "": b"/STU3/",
+    "List/1": b"/STU3/List/1",
+    "/List/1": b"/STU3/List/1",
+    "//evil.example/x": b"/STU3/evil.example/x",
+    "///evil.example/x": b"/STU3/evil.example/x",
+    "@evil.example/x": b"/STU3/@evil.example/x",
+    "List/...": b"/STU3/List/...",
+    "List/../Flag": b"/STU3/Flag",
+    "List/a%2F..%2F..%2Fetc": b"/STU3/List/a%2F..%2F..%2Fetc",
+    "List/a..b": b"/STU3/List/a..b",
+    "List/..a": b"/STU3/List/..a",
+    "List?_id=../..&url=http://x/..": b"/STU3/List?_id=../..&url=http://x/..",
+    "List/1/_history/2": b"/STU3/List/1/_history/2",
+    "$convert": b"/STU3/$convert",
+    "List//1": b"/STU3/List//1",
+}
+
+
+@pytest.mark.parametrize("path", INSIDE)
+def test_any_other_path_is_sent_below_the_base_url(path: str) -> None:
+    with stranger(answers(200)) as server:
+        Client(server.url).send("GET", path)
+    assert server.requests[0].split(b" ")[1] == INSIDE[path]
+
+
+UNSENDABLE = [b'ETag: W/"a\x01b"', b'ETag: W/"\x7f"', b'ETag: W/"a\x1b[31m"']
+
+
+@pytest.mark.parametrize("field", UNSENDABLE)
+def test_an_etag_that_cannot_be_sent_back_gives_way_to_the_version_in_the_body(field: bytes) -> None:
+    body = stored("in-the-body")
+    answer = b"HTTP/1.1 200 OK\r\n%s\r\n%s\r\nContent-Length: %d\r\n\r\n%s"
+    with stranger(says(answer % (field, FHIR.encode(), len(body), body)), answers(200)) as server:
+        client = Client(server.url)
+        client.read("List", LOGICAL_ID)
+        assert client.update(HELD).if_match == 'W/"in-the-body"'
 
 
 def test_search_parameters_are_escaped() -> None:

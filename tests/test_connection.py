@@ -17,8 +17,19 @@ from typing import Any
 
 import pytest
 from requests.adapters import HTTPAdapter
+from stranger import answers, stranger
 
-from workbench import BadInput, Client, Connection, Exchange, UnwantedVerdict, Verdict, WorkbenchError, WriteNotAllowed
+from workbench import (
+    BadInput,
+    Client,
+    Connection,
+    Exchange,
+    UnwantedVerdict,
+    Verdict,
+    WorkbenchError,
+    WriteNotAllowed,
+    record,
+)
 from workbench.connection import check_base_url, is_loopback
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -174,6 +185,59 @@ def test_loopback_needs_none(server: Server, host: str) -> None:
 @pytest.mark.parametrize("read", READS)
 def test_reading_needs_none_anywhere(server: Server, read: str) -> None:
     assert READS[read](Client(server.url("0.0.0.0"))).verdict is Verdict.READ
+
+
+# --- a proxy, and what is called embedded ---
+
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+PATIENT = b'{"resourceType": "Patient", "id": "1", "name": [{"family": "Planted"}]}'
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+@pytest.mark.parametrize("write", WRITES)
+def test_through_a_proxy_loopback_is_the_proxys_machine(host: str, write: str) -> None:
+    with stranger(answers(200)) as proxy:
+        connection = Connection(proxy=f"http://127.0.0.1:{proxy.port}")
+        client = Client(f"http://{host}/STU3", connection=connection)
+        with pytest.raises(WriteNotAllowed, match=r"Through a proxy, .* is not this machine, so nothing was sent"):
+            WRITES[write](client)
+        assert (client.is_local, client.may_write) == (False, False)
+    assert (proxy.requests, len(client.journal)) == ([], 0)
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_what_comes_through_a_proxy_is_redacted(host: str) -> None:
+    with stranger(answers(200, PATIENT, "Content-Type: application/fhir+json")) as proxy:
+        connection = Connection(proxy=f"http://127.0.0.1:{proxy.port}", allow_writes=True)
+        client = Client(f"http://{host}/STU3", connection=connection)
+        exchange = client.read("Patient", "1")
+    assert exchange.resource["name"] == [{"family": "Planted"}]
+    kept = client.journal[0].response
+    assert kept is not None
+    assert b"Planted" not in kept.body
+
+
+def test_what_is_recorded_through_a_proxy_is_redacted(tmp_path: Path) -> None:
+    with stranger(answers(200, PATIENT, "Content-Type: application/fhir+json")) as proxy:
+        through = Client("http://localhost/STU3", connection=Connection(proxy=f"http://127.0.0.1:{proxy.port}"))
+        with record(tmp_path / "tape.json", through, mode="record") as session:
+            session.client().read("Patient", "1")
+    assert "Planted" not in (tmp_path / "tape.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "proxy"),
+    [
+        ("http://spine.example/STU3", None),
+        ("http://0.0.0.0/STU3", None),
+        ("http://10.0.0.1/STU3", None),
+        ("http://localhost/STU3", "http://127.0.0.1:9"),
+        ("http://nowhere.invalid/STU3", "http://127.0.0.1:9"),
+    ],
+)
+def test_a_live_host_is_not_embedded(base_url: str, proxy: str | None) -> None:
+    with pytest.raises(BadInput, match="so it is not an embedded endpoint"):
+        Client(base_url, embedded=True, connection=Connection(proxy=proxy))
 
 
 # --- base URLs, TLS ---

@@ -190,7 +190,7 @@ def test_the_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_module, "_told", {})
+    monkeypatch.setattr(reference_module, "_typed", {})
     asked: list[str] = []
 
     def typed(prompt: str) -> str:
@@ -204,7 +204,7 @@ def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("raised", "words"), [(EOFError(), "Nobody can be asked"), (None, "Nothing was typed")])
 def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str) -> None:
-    monkeypatch.setattr(reference_module, "_told", {})
+    monkeypatch.setattr(reference_module, "_typed", {})
 
     def typed(prompt: str) -> str:
         if raised:

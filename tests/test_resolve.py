@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from requests.adapters import BaseAdapter
+from stranger import answers, hangs_up, stranger
 
 from workbench import BadInput, Client, Connection, Endpoint, Journal, Landing, Resolution, Retry, Verdict, history
 from workbench.endpoint.process import ServerProcess
@@ -16,6 +18,7 @@ from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import WorkbenchError
 
+BODY = b'{"resourceType": "List", "id": "1", "status": "current", "mode": "working"}'
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 FIRST = 'W/"25777f7d-27bc"'
 
@@ -142,6 +145,44 @@ def test_a_client_that_never_read_it_has_not_seen_it_now(case: Case) -> None:
     dan = case.endpoint.client("dan", journal=case.journal)
     assert dan.resolve(put).outcome is SO_FAR
     assert dan.last_seen("List", LIST) is None
+
+
+def test_a_read_that_cannot_be_sent_forgets_nothing() -> None:
+    """The token has gone in the meantime: what was held must still be held, and nothing new is."""
+    token = ["token-number-1"]
+
+    def given() -> str:
+        if not token:
+            raise BadInput("There is no token.")
+        return token[0]
+
+    hears = [answers(200, BODY, 'ETag: W/"a"'), hangs_up, answers(200, BODY, 'ETag: W/"b"')]
+    with stranger(*hears) as server:
+        client = Client(server.url, connection=Connection(token=given))
+        client.read("List", "1")
+        lost = client.update(json.loads(BODY))
+        token.clear()
+        with pytest.raises(BadInput, match="no token"):
+            client.resolve(lost)
+        assert client.last_seen("List", "1") == 'W/"a"'
+        token.append("token-number-2")
+        client.resolve(lost)
+        assert client.last_seen("List", "1") == 'W/"b"', "it holds what was sent, so it counts as seen"
+
+
+def test_a_judgement_that_fails_forgets_nothing_and_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Resolution:
+        raise MemoryError
+
+    hears = [answers(200, BODY, 'ETag: W/"a"'), hangs_up, answers(200, BODY, 'ETag: W/"b"')]
+    with stranger(*hears) as server:
+        client = Client(server.url)
+        client.read("List", "1")
+        lost = client.update(json.loads(BODY))
+        monkeypatch.setattr("workbench.client.resolution.resolve", fails)
+        with pytest.raises(MemoryError):
+            client.resolve(lost)
+        assert client.last_seen("List", "1") == 'W/"a"'
 
 
 def test_landed_and_replaced_by_somebody_who_had_read_it(case: Case) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.experiments.schedule import play_all as play_all
     from workbench.experiments.strategy import STRATEGIES as STRATEGIES
     from workbench.experiments.strategy import Strategy as Strategy
+    from workbench.identity import FreshId as FreshId
     from workbench.identity import SpineIdentity as SpineIdentity
     from workbench.journal import Journal as Journal
     from workbench.profiles import Profile as Profile
@@ -88,6 +89,7 @@ _MODULES = {
     "Endpoint": "spine",
     "EndpointError": "exceptions",
     "Exchange": "rules.exchange",
+    "FreshId": "identity",
     "Finding": "conformance.findings",
     "Journal": "journal",
     "JsonEditor": "ui.editor",

@@ -38,6 +38,9 @@ class Call(NamedTuple):
     chunked: bool = False
     """Whether the body goes out in chunks, its length not told beforehand (RFC 9112, section 7.1)."""
 
+    def __repr__(self) -> str:
+        return f"<Call: {self.interaction} {self.resource_type}/{self.logical_id}>"  # no URL, no header field
+
 
 def whole(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
     """A resource as a plain dict, whether it was given as JSON or as its text."""

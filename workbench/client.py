@@ -2,8 +2,9 @@
 
 A status never raises: 409 is an answer. What cannot be sent at all because of what it was given raises
 ``BadInput`` (or ``WriteNotAllowed``) before anything leaves. Nothing is retried unless ``retry=`` says so, no
-redirect is followed, and a failure on the way is an exchange too: FAILED if the request surely was not sent,
-UNKNOWN otherwise; ``resolve`` then finds out.
+redirect is followed, and a failure on the way is an exchange too, whatever failed: FAILED if the request surely was
+not sent, UNKNOWN otherwise; ``resolve`` then finds out. Only Ctrl-C and the end of the program go on, once the
+exchange is in the journal.
 
 A client belongs to one thread (it holds one ``requests.Session``); give each thread its own.
 """
@@ -12,10 +13,14 @@ from __future__ import annotations
 
 import enum
 import re
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import requests
 from requests.exceptions import RequestException
@@ -23,16 +28,17 @@ from requests.exceptions import RequestException
 from workbench import sending
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url, check_field
-from workbench.exceptions import BadInput
+from workbench.connection import Connection, can_be_sent, check_base_url, check_field
+from workbench.exceptions import BadInput, WorkbenchError
 from workbench.failure import ConnectingAdapter
 from workbench.journal import Journal
+from workbench.reference import conceal
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Request, Response
-from workbench.rules.place import is_loopback
+from workbench.rules.place import is_live
 from workbench.rules.resolution import Resolution
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.rules.verdict import Verdict
@@ -54,7 +60,8 @@ class Client:
     """Somebody who talks to an endpoint, by name.
 
     ``clock`` says when an exchange took place. ``timed=False`` leaves out how long it took, for lessons
-    whose output is compared to the letter. ``embedded`` marks the endpoint as the one this package brings.
+    whose output is compared to the letter. ``embedded`` marks the endpoint as the one this package brings; raises
+    ``BadInput`` where the base URL leads to another machine.
     """
 
     def __init__(
@@ -68,10 +75,17 @@ class Client:
         timed: bool = True,
         embedded: bool = False,
     ) -> None:
-        self.base_url = check_base_url(base_url)
         self.name = name
+        base_url = conceal(base_url)  # until it is known to hold no password
+        self.base_url = check_base_url(base_url)
         self.journal = journal if journal is not None else Journal()
         self.connection = connection or Connection()
+        # By way of a proxy, loopback is another machine too: what comes from there may be about real people.
+        self._proxied = self.connection.proxy is not None
+        if embedded and (self._proxied or is_live(self.base_url)):
+            raise BadInput(
+                f"{self.base_url} is not this machine, so it is not an embedded endpoint; leave embedded= out."
+            )
         self.embedded = embedded
         self._clock = clock
         self._timed = timed
@@ -83,7 +97,7 @@ class Client:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, so that writing needs no further yes."""
-        return self.embedded or is_loopback(self.base_url)
+        return self.embedded or self.connection.leads_here(self.base_url)
 
     @property
     def may_write(self) -> bool:
@@ -141,7 +155,8 @@ class Client:
         if retry is None:
             return self._exchange(call)
         check_guarded(call.headers.get("If-Match"))
-        return persist(lambda: self._exchange(call), retry, self.resolve)
+        kept: dict[str, str] = {}
+        return persist(lambda: self._exchange(call, kept=kept), retry, self.resolve)
 
     def preview_update(
         self,
@@ -180,20 +195,34 @@ class Client:
         about = (exchange.resource_type, exchange.logical_id)
         if exchange.request.url.partition("?")[0] != self.connection.recorded_url(self.url(*about)):
             raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
-        held = self._versions.pop(about, None)
-        read = self.read(*about)
+        read = self._exchange(self._call("read", "GET", *about), seen=False)
         found = resolution.resolve(exchange, read, self.journal)
-        if not resolution.holds(exchange, read):
+        if resolution.holds(exchange, read):
             self._versions.pop(about, None)
-            if held is not None and read.verdict is not Verdict.NOT_FOUND:
-                self._versions[about] = held
+            self._remember(read)
+        elif read.verdict is Verdict.NOT_FOUND:
+            self._versions.pop(about, None)
         return found
 
-    def search(self, resource_type: str, **parameters: str | int) -> Exchange:
-        """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""
+    def search(
+        self,
+        resource_type: str,
+        pairs: Iterable[tuple[str, Parameter]] = (),
+        /,
+        **parameters: Parameter | Iterable[Parameter],
+    ) -> Exchange:
+        """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated=["ge2018", "lt2019"], _count=10)``.
+
+        A parameter that has several values is sent once with each. ``pairs`` are sent first, as they are: they may
+        repeat a name, and may have names that Python cannot write, such as ``("code:in", "…")``.
+        """
         call = self._call("search-type", "GET", resource_type)
-        query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-        return self._exchange(call._replace(url=call.url + query))
+        asked = [*pairs, *((name, each) for name, value in parameters.items() for each in _each(value))]
+        asked = [(name, conceal(value)) for name, value in asked]
+        del pairs, parameters  # a traceback would show the credential that they may hold
+        return self._exchange(
+            call._replace(url=f"{call.url}?{urlencode(asked, quote_via=quote)}" if asked else call.url)
+        )
 
     def capabilities(self) -> Exchange:
         """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
@@ -213,10 +242,14 @@ class Client:
 
         A header field that is ``None`` is left out, where this client or its connection would add it.
         ``chunked`` sends the body in chunks, its length not told beforehand.
+
+        Raises ``BadInput`` for a path that some server would read as one outside of the base URL.
         """
+        path, headers = conceal(path), self.connection.concealed(headers or {})
         method = method.upper()  # as requests sends it
         if not re.fullmatch(r"[A-Z]+", method):
             raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
+        _check_below(path)
         steps = path.partition("?")[0].strip("/").split("/")
         capabilities = (method, steps) == ("GET", ["metadata"])
         about = ("", "") if capabilities else (steps[0], steps[1] if len(steps) == 2 else "")
@@ -224,8 +257,9 @@ class Client:
             "capabilities" if capabilities else INTERACTIONS.get((method, len(steps)), method.lower())
         )
         content = encoded(body) if isinstance(body, str) else body
-        url = f"{self.base_url}/{path.lstrip('/')}"
-        return self._exchange(Call(kind, method, url, headers or {}, content, *about, chunked))
+        return self._exchange(
+            Call(kind, method, f"{self.base_url}/{path.lstrip('/')}", headers, content, *about, chunked)
+        )
 
     def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
         """Another client of the same endpoint, by the same connection, that has seen nothing yet.
@@ -292,21 +326,48 @@ class Client:
         body = encoded(json.dumps(content if keep_meta else without_version(content)))
         return self._call("update", "PUT", *about, headers, body)
 
-    def _exchange(self, call: Call) -> Exchange:
+    def _exchange(self, call: Call, *, kept: dict[str, str] | None = None, seen: bool = True) -> Exchange:
+        """Send a request and record the exchange; ``seen``: whether its version counts as seen by this client."""
         self.connection.guard(call.method, self.base_url)
         self.connection.keep_pace()  # before a token is made, whose minutes would pass while waiting
-        prepared, request = self._prepare(call, self.connection.fresh(call.interaction, call.resource_type))
+        added = self.connection.fresh(call.interaction, call.resource_type, kept)
+        prepared, request = self._prepare(call, added)
         # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
         started, sent_at = time.perf_counter(), self._clock()
-        response, failure, sent = sending.send(prepared, self._session, self.connection, self.base_url)
-        elapsed = time.perf_counter() - started if self._timed else None
-        logical_id = call.logical_id
+        outcome: sending.Outcome | None = _INTERRUPTED  # unless more becomes known
+        try:
+            outcome = sending.send(prepared, self._session, self.connection, self.base_url)
+        except WorkbenchError:
+            outcome = None  # an adapter of this package raised it and sent nothing
+            raise
+        finally:
+            elapsed = time.perf_counter() - started if self._timed else None
+            if outcome is not None:
+                with _without_interruption():
+                    exchange = self._record(call, request, outcome, sent_at, elapsed, seen=seen)
+        if outcome.stop is not None:
+            # Without the frames of the HTTP libraries, whose variables hold credentials.
+            raise outcome.stop.with_traceback(None) from None
+        return exchange
+
+    def _record(
+        self,
+        call: Call,
+        request: Request,
+        outcome: sending.Outcome,
+        sent_at: datetime,
+        elapsed: float | None,
+        *,
+        seen: bool,
+    ) -> Exchange:
+        response, logical_id = outcome.response, call.logical_id
         if call.interaction == "create" and response and response.status == 201:
             logical_id = _created_id(response)
         about = (self.name, call.interaction, call.resource_type, logical_id)
-        exchange = Exchange(*about, request, response, sent_at, elapsed, failure, sent)
-        self._remember(exchange)
-        self.last_seq = self.journal.append(exchange)
+        exchange = Exchange(*about, request, response, sent_at, elapsed, outcome.failure, outcome.sent)
+        if seen:
+            self._remember(exchange)
+        self.last_seq = self.journal.append(exchange, live=self._proxied)
         return exchange
 
     def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
@@ -323,6 +384,8 @@ class Client:
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
+        if "Cookie" in prepared.headers:  # which the session added
+            prepared.headers["Cookie"] = conceal(prepared.headers["Cookie"])
         return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
 
     def _remember(self, exchange: Exchange) -> None:
@@ -333,13 +396,65 @@ class Client:
             self._versions.pop(about, None)
         elif verdict in _SEEN and exchange.logical_id and not (exchange.interaction == "read" and not _body(exchange)):
             seen = exchange.response.headers.get("ETag") if exchange.response else None
-            if seen is None and (version_id := version_of(exchange.resource)):
+            if not can_be_sent(seen) and (version_id := version_of(exchange.resource)):
                 seen = str(ETag(version_id))
             if seen is not None:
                 self._versions[about] = seen
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
+
+
+Parameter = str | int
+"""A value of a search parameter."""
+
+
+def _each(value: Parameter | Iterable[Parameter]) -> Iterable[Parameter]:
+    return (value,) if isinstance(value, str | int) else value
+
+
+def _check_below(path: str) -> None:
+    r"""Raise ``BadInput`` for a path that leads out of the base URL as any server on the way may read it.
+
+    Some servers undo ``%2e`` before they look for ``..``, some twice; some read ``\`` as ``/``, some leave out ``;x``.
+    Of what stands between two slashes, every step up that can be found counts, and one step down at most.
+    """
+    depth = 0
+    for part in path.partition("?")[0].split("/"):
+        steps = [step.partition(";")[0] for step in re.split(r"[/\\?#]", _undone(part)) if step]
+        depth += bool(steps) and steps[0] not in (".", "..")
+        depth -= steps.count("..")
+        if depth < 0 or _SCHEME.match(_undone(path)):
+            raise BadInput("This request cannot be sent: its path must stay below the base URL, and not be a URL.")
+
+
+def _undone(text: str) -> str:
+    """A part of a URL with every percent-encoding undone, also that of others; less white space and control codes."""
+    while (undone := unquote(text)) != text:
+        text = undone
+    return re.sub(r"[\x00-\x20]", "", text)
+
+
+_SCHEME = re.compile(r"/*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}")
+
+_INTERRUPTED: Final = sending.Outcome(None, "The exchange was interrupted.", sent=True)
+
+
+@contextmanager
+def _without_interruption() -> Iterator[None]:
+    """Put Ctrl-C off until this is over. Python delivers it to the main thread only."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})

@@ -1,27 +1,33 @@
 """Where an endpoint is and how it is spoken to: address, credentials, limits, and what may be written.
 
 Owns: the write guard (a write to anything but loopback needs ``allow_writes``), and what a connection adds to
-a request, none of which is recorded but for the ids that a service desk asks for. Nothing is taken from the
+a request, none of which is recorded but for the ids that a service desk asks for. What is secret is kept as
+``SecretText``, so that no traceback shows it. Nothing is taken from the
 environment: no proxy, no ``.netrc``, no certificate path that the user did not name.
 """
 
 from __future__ import annotations
 
+import base64
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
 
+from workbench.bounds import DEADLINE, MAX_BODY, FewCookies
 from workbench.exceptions import BadInput, WriteNotAllowed
 from workbench.failure import ConnectingAdapter
+from workbench.identity import FreshId
 from workbench.pace import Pace
 from workbench.redaction import CREDENTIAL_FIELDS, REDACTED, secrets_in, without_credentials
+from workbench.reference import Reference, SecretText, conceal, concealing
 from workbench.rules.message import SAFE_METHODS, Headers
 from workbench.rules.place import is_loopback
 from workbench.tls import Secret, client_context
@@ -32,18 +38,23 @@ if TYPE_CHECKING:
 USER_AGENT: Final = "spine-workbench"
 
 
+@concealing
 @dataclass(frozen=True, slots=True, repr=False)
 class Connection:
     """How to speak to an endpoint.
 
-    ``headers`` are sent with every request and their values are treated as credentials: they are never
-    recorded or shown; a value may be a function that gives it. ``timeout`` is (seconds to connect, seconds to wait
-    for each part of the answer). ``verify`` is ``True`` for the system's trust store, or the path of a CA bundle.
-    ``cert`` is a client certificate: a file, or (certificate, key), whose ``passphrase`` a function gives.
+    ``headers`` are sent with every request and their values are treated as credentials: they are never recorded or
+    shown. A value may be a function that gives it, asked once for each update, however often that is sent again; a
+    ``wb.FreshId`` gives an id, which is recorded. ``verify`` is ``True`` for the system's trust store, or the path of
+    a CA bundle. ``cert`` is a client certificate: a file, or (certificate, key), whose ``passphrase`` a function gives.
 
     ``token`` gives a bearer token, asked for each request; ``identity`` makes the fields of a live Spine instead.
     ``proxy`` is its URL, ``proxy_auth`` (user, function that gives the password). ``rate_limit``: requests a second
     at most, over all clients of this connection. A secret by reference (``wb.Reference``) is such a function.
+
+    ``timeout`` is (seconds to connect, seconds to wait for each part of the answer), ``deadline`` the seconds after
+    which an exchange ends in any case. ``max_body`` is how many bytes of an answer's body are read, its content coding
+    undone. What came until then is kept.
     """
 
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
@@ -58,6 +69,8 @@ class Connection:
     proxy: str | None = None
     proxy_auth: tuple[str, Secret] | None = None
     rate_limit: float | Pace | None = field(default=None, compare=False)
+    deadline: float = DEADLINE
+    max_body: int = MAX_BODY
 
     def __post_init__(self) -> None:
         self._check_tls()
@@ -68,7 +81,19 @@ class Connection:
             raise BadInput("There is a password for a proxy, but no proxy; give proxy= too.")
         if not isinstance(self.rate_limit, Pace | None):
             object.__setattr__(self, "rate_limit", Pace(self.rate_limit))
+        self._check_limits()
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))
+        object.__setattr__(self, "token", _purposed(self.token, "the bearer token"))
+        object.__setattr__(self, "passphrase", _purposed(self.passphrase, "the passphrase of the client key"))
+        if self.proxy_auth is not None:
+            user, password = self.proxy_auth
+            object.__setattr__(self, "proxy_auth", (user, _purposed(password, "the password for the proxy")))
+
+    def _check_limits(self) -> None:
+        if isinstance(self.deadline, bool) or not 0 < self.deadline < math.inf:
+            raise BadInput("The deadline is a number of seconds, more than none, such as 120.")
+        if type(self.max_body) is not int or self.max_body <= 0:
+            raise BadInput("max_body is a whole number of bytes, such as 64 * 2**20.")
 
     def _check_tls(self) -> None:
         if self.verify is not True and not (isinstance(self.verify, str) and self.verify):
@@ -78,7 +103,9 @@ class Connection:
                 raise BadInput(f"There is no certificate file {path}.")
 
     def _check_who(self) -> None:
-        for name, value in self.headers.items():
+        fields = {name: _purposed(value, f"the header {name}") for name, value in self.headers.items()}
+        object.__setattr__(self, "headers", fields)
+        for name, value in fields.items():
             check_field(name, REDACTED if callable(value) else value)
         named = any(name.lower() == "authorization" for name in self.headers)
         if named + (self.token is not None) + (self.identity is not None) > 1:
@@ -98,28 +125,38 @@ class Connection:
         session.trust_env = False
         session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
         session.verify = self.verify
+        session.cookies = FewCookies()
         session.headers.update({name: value for name, value in self.headers.items() if isinstance(value, str)})
-        proxy = self._proxy_url()
-        session.mount("http://", self.adapter or ConnectingAdapter(proxy=proxy))
-        session.mount("https://", self.adapter or ConnectingAdapter(self._context(), proxy))
+        shared: dict[str, Any] = {"proxy": self.proxy, "proxy_fields": self._proxy_fields(), "deadline": self.deadline}
+        session.mount("http://", self.adapter or ConnectingAdapter(**shared))
+        session.mount("https://", self.adapter or ConnectingAdapter(self._context(), **shared))
         return session
 
     def _context(self) -> Any:
-        return client_context(self.verify, self.cert, self.passphrase)
+        try:
+            return client_context(self.verify, self.cert, self.passphrase)
+        except BadInput:
+            _forget(self.passphrase)
+            raise
 
-    def _proxy_url(self) -> str | None:
-        if self.proxy is None or self.proxy_auth is None:
-            return self.proxy
+    def _proxy_fields(self) -> dict[str, str]:
+        if self.proxy_auth is None:
+            return {}
         user, password = self.proxy_auth
-        return self.proxy.replace("://", f"://{quote(user, safe='')}:{quote(password(), safe='')}@", 1)
+        return {"Proxy-Authorization": _basic(user, conceal(password()))}
+
+    def leads_here(self, base_url: str) -> bool:
+        """Whether requests to this URL stay on this machine. By way of a proxy, loopback is the proxy's machine."""
+        return self.proxy is None and is_loopback(base_url)
 
     def guard(self, method: str, base_url: str) -> None:
         """Raise ``WriteNotAllowed`` for a write to a host that is not loopback, unless writes are allowed."""
-        if method in SAFE_METHODS or self.allow_writes or is_loopback(base_url):
+        if method in SAFE_METHODS or self.allow_writes or self.leads_here(base_url):
             return
         host = urlsplit(base_url).hostname
+        far = f"Through a proxy, {host}" if self.proxy is not None and is_loopback(base_url) else host
         raise WriteNotAllowed(
-            f"{host} is not this machine, so nothing was sent; "
+            f"{far} is not this machine, so nothing was sent; "
             "to write there, allow it: Connection(allow_writes=True), "
             "allow_writes = true in a profile, --allow-writes on the command line."
         )
@@ -129,24 +166,48 @@ class Connection:
         if isinstance(self.rate_limit, Pace):
             self.rate_limit.keep()
 
-    def fresh(self, interaction: str, resource_type: str) -> dict[str, str]:
-        """The fields made for this request alone: token, identity, and the headers that a function gives."""
-        made = {name: value() for name, value in self.headers.items() if not isinstance(value, str)}
+    def fresh(self, interaction: str, resource_type: str, kept: dict[str, str] | None = None) -> dict[str, str]:
+        """The fields made for this request alone: token and identity, and the headers that a function gives.
+
+        ``kept`` holds those headers for as long as one update is sent again: what is in it is not made anew.
+        """
+        kept = {} if kept is None else kept
+        for name, value in self.headers.items():
+            if not isinstance(value, str) and name not in kept:
+                kept[name] = _asked(value, name)
+        made = dict(kept)
         if self.token is not None:
-            made["Authorization"] = f"Bearer {_text(self.token())}"
+            made["Authorization"] = _asked(self.token, "Authorization", "Bearer ")
         if self.identity is not None:
             made |= self.identity.fields(interaction, resource_type)
         return made
 
     def foretold(self, interaction: str, resource_type: str) -> dict[str, str]:
         """The same fields for a preview: no secret is asked for, and nothing is minted."""
-        names = [name for name, value in self.headers.items() if not isinstance(value, str)]
-        names += ["Authorization"] if self.token or self.identity else []
-        told = dict.fromkeys(names, REDACTED)
+        told = {
+            name: _NEW_ID if isinstance(value, FreshId) else REDACTED
+            for name, value in self.headers.items()
+            if not isinstance(value, str)
+        }
+        if self.token or self.identity:
+            told["Authorization"] = REDACTED
         if self.identity is not None:
             about = {"InteractionID": self.identity.interaction_id_of(interaction, resource_type)}
-            told |= dict.fromkeys(("fromASID", "toASID"), REDACTED) | about | {"TraceID": "(a new one)"}
+            told |= dict.fromkeys(("fromASID", "toASID"), REDACTED) | about | {"TraceID": _NEW_ID}
         return told
+
+    def forget_refused(self, status: int) -> None:
+        """After a 401 or 407, forget the secrets that were typed for it, so that they are asked for again."""
+        if status == _UNAUTHORIZED:
+            for source in (self.token, *self.headers.values()):
+                _forget(source)
+        if status == _PROXY_UNAUTHORIZED and self.proxy_auth is not None:
+            _forget(self.proxy_auth[1])
+
+    def concealed(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Header fields with the values of credentials as ``SecretText``."""
+        secret = self._secret_names()
+        return {name: conceal(value) if str(name).lower() in secret else value for name, value in fields.items()}
 
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""
@@ -166,7 +227,8 @@ class Connection:
 
     def _secret_names(self) -> frozenset[str]:
         own = {"fromasid", "toasid"} if self.identity else set()
-        return CREDENTIAL_FIELDS | own | {name.lower() for name in self.headers}
+        named = {name.lower() for name, value in self.headers.items() if not isinstance(value, FreshId)}
+        return CREDENTIAL_FIELDS | own | named
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Connection], tuple[dict[str, Any]]]:
         """How it travels to another process, credentials and all; an endpoint without a socket cannot."""
@@ -177,15 +239,43 @@ class Connection:
         return _made, (settings | {"headers": dict(self.headers), "rate_limit": rate},)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "max_body"):  # the last to be assigned: a traceback shows one that could not be made
+            return "<Connection that is not made yet>"
         shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
         return f"Connection({shown})"
 
 
-def _text(token: object) -> str:
-    if not isinstance(token, str) or not token:
-        raise BadInput("The function that gives the token gave none; it must give the token as text.")
-    return token
+def _asked(source: Secret, name: str, scheme: str = "") -> str:
+    """What a function gives for a header field, checked; what was mistyped can be typed again."""
+    value = conceal(source())
+    try:
+        if not isinstance(value, str) or (scheme and not value):
+            raise BadInput(f"The function that gives {name} gave none; it must give it as text.")
+        check_field(name, value)
+    except BadInput:
+        _forget(source)
+        raise
+    made = f"{scheme}{value}"
+    return made if isinstance(source, FreshId) else SecretText(made)
 
+
+def _forget(source: object) -> None:
+    if isinstance(source, Reference):
+        source.forget()
+
+
+def _purposed(source: Any, about: str) -> Any:
+    return source.named(about) if isinstance(source, Reference) else source
+
+
+def _basic(user: str, password: str) -> SecretText:
+    """The value of ``Proxy-Authorization`` (RFC 7617)."""
+    return SecretText("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+
+
+_NEW_ID: Final = "(a new one)"
+_UNAUTHORIZED: Final = 401
+_PROXY_UNAUTHORIZED: Final = 407
 
 _NOT_LOOKED_FOR: Final = frozenset({"fromasid", "toasid"})
 """An endpoint's word on an ASID is an answer to be read, and these are ids, not secrets."""
@@ -199,11 +289,16 @@ def check_field(name: str, value: object) -> None:
     """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
     if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
         raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
-    if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+    if not can_be_sent(value):
         raise BadInput(
             f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
             "ends, and of Latin-1 characters only."
         )
+
+
+def can_be_sent(value: object) -> bool:
+    """Whether a header field can have this value; an ETag that came need not be one that can be sent back."""
+    return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
 
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -218,16 +313,17 @@ _BASE_URL = re.compile(
 
 def check_base_url(base_url: str) -> str:
     """The base URL without a slash at its end; raises ``BadInput`` for one that cannot be used."""
+    base_url = conceal(base_url)
     if "@" in base_url:
         raise BadInput(
             "The base URL holds a user name or a password; leave them out and give them as Connection(headers=…)."
         )
     found = _BASE_URL.fullmatch(base_url)
     if found is None or int(found["port"] or 0) > _LAST_PORT or not _readable(base_url):
-        raise BadInput(f"{base_url!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
+        raise BadInput(f"{str(base_url)!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
     if re.search(r"[?#\\]", found["path"] or ""):
         raise BadInput(f"The base URL of {found['host']} must end before its question mark.")
-    return base_url.rstrip("/")
+    return str(base_url).rstrip("/")
 
 
 _LAST_PORT: Final = 65535

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import math
 import socket
 import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import requests
@@ -19,6 +22,7 @@ from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 
+from workbench.bounds import Attempt, MeteredResponse, OverLimit
 from workbench.redaction import guard_logs
 
 
@@ -48,19 +52,29 @@ class Failure(str):
 
 
 class ConnectingAdapter(HTTPAdapter):
-    """An adapter for one connection that knows whether it was still connecting when it failed.
+    """An adapter for one connection that knows whether a byte of the request can have left when it failed.
 
     The error alone does not tell: what a TLS library says of a failed handshake it also says of plain text
     in the middle of an answer. Nothing is ever tried a second time. ``context`` decides alone who is trusted and
-    which certificate is shown; ``proxy`` is a URL, or none.
+    which certificate is shown; ``proxy`` is a URL, or none, and gets ``proxy_fields``. No exchange lasts longer than
+    ``deadline`` seconds.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
-        self.connecting = False
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        *,
+        proxy_fields: Mapping[str, str] = MappingProxyType({}),
+        deadline: float = math.inf,
+    ) -> None:
+        self.attempt = Attempt()
         self.connection: HTTPConnection | None = None
         self.aborted = False
+        self._deadline = deadline
         self._context = context
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._proxy_fields = proxy_fields
         guard_logs()
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
@@ -75,10 +89,9 @@ class ConnectingAdapter(HTTPAdapter):
         made.pool_classes_by_scheme = self._pools()
         return made
 
-    def fields_to_the_proxy(self) -> dict[str, str]:
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002  # there is one proxy
         """What goes out beside a request's own header fields: the credentials for the proxy."""
-        proxy = self._proxies.get("http")
-        return dict(self.proxy_headers(proxy)) if proxy else {}
+        return dict(self._proxy_fields)
 
     def abort(self) -> None:
         """End the request that another thread waits for: it fails there as if the connection had broken off."""
@@ -106,28 +119,74 @@ class ConnectingAdapter(HTTPAdapter):
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
         """Send one request, on the connection that is open if there is one."""
-        self.connecting = False
+        self.attempt = Attempt(self._deadline)
         return super().send(*arguments, **options | {"proxies": self._proxies})
+
+
+class _UntilDeadline:
+    """Options of a socket, which are read for each address of a host that is tried: after the deadline none is."""
+
+    def __init__(self, options: Iterable[Any] | None, adapter: ConnectingAdapter) -> None:
+        self._options, self._adapter = tuple(options or ()), adapter
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            self._adapter.attempt.wait(None)
+        except OverLimit as error:
+            raise TimeoutError(str(error)) from None  # as which the socket is closed, too
+        return iter(self._options)
+
+
+_PIECE: Final = 2**14
+"""What is sent at once: as much as one TLS record holds, so that each has its own time-out."""
 
 
 def _watched(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type[HTTPConnectionPool]:
     connection: Any = pool.ConnectionCls
 
     class Watched(connection):  # type: ignore[misc]
+        timeout: float | None
+        socket_options: Iterable[Any] | None
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.socket_options = _UntilDeadline(self.socket_options, adapter)
+
         def connect(self) -> None:
-            adapter.connecting = True
+            adapter.attempt.connecting = True
+            self.timeout = adapter.attempt.wait(self.timeout)
             super().connect()
             adapter.connection = self
             if adapter.aborted:
                 raise ConnectionAbortedError("The request was given up.")
-            adapter.connecting = False
+            adapter.attempt.connecting = False
+
+        def _new_conn(self) -> socket.socket:
+            with contextlib.ExitStack() as closing:
+                made: socket.socket = closing.enter_context(super()._new_conn())
+                made.settimeout(adapter.attempt.wait(self.timeout))
+                closing.pop_all()
+            return made
+
+        def send(self, data: Any) -> None:
+            if self.sock is None:
+                self.connect()
+            attempt = adapter.attempt
+            attempt.sent = attempt.sent or not attempt.connecting
+            for start in range(0, len(data), _PIECE):
+                self.sock.settimeout(attempt.wait(self.timeout))
+                super().send(memoryview(data)[start : start + _PIECE])
+
+        @staticmethod
+        def response_class(*arguments: Any, **options: Any) -> MeteredResponse:
+            return MeteredResponse(adapter.attempt, *arguments, **options)
 
     return type(pool.__name__, (pool,), {"ConnectionCls": Watched})
 
 
 def sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
     """All that goes out as header fields, credentials too."""
-    more = adapter.fields_to_the_proxy() if isinstance(adapter, ConnectingAdapter) else {}
+    more = adapter.proxy_headers("") if isinstance(adapter, ConnectingAdapter) else {}
     return {name: str(value) for name, value in prepared.headers.items()} | more
 
 
@@ -140,7 +199,7 @@ class Retold(RequestException):
         self.sent = sent
 
 
-def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
+def surely_not_sent(error: BaseException, adapter: BaseAdapter) -> bool:
     """Whether the failure came before any of the request left (no address, no connection, no TLS).
 
     Or whether the TLS handshake failed at its other end, on account of our certificate: such an alert comes
@@ -148,9 +207,22 @@ def surely_not_sent(error: RequestException, adapter: BaseAdapter) -> bool:
     """
     if isinstance(error, Retold):
         return not error.sent
-    if isinstance(adapter, ConnectingAdapter) and adapter.connecting:
+    if isinstance(adapter, ConnectingAdapter) and not adapter.attempt.sent:
         return True
-    return any(alert in str(error) for alert in _CERTIFICATE_ALERTS)
+    reason = _tls_reason(error)  # the library's own word: what a server writes could hold any
+    return any(alert in reason for alert in _CERTIFICATE_ALERTS)
+
+
+def _tls_reason(error: BaseException) -> str:
+    """The TLS library's word on it, however deep the HTTP libraries wrapped its error; empty where it has none."""
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ssl.SSLError):
+            return each.reason or ""
+        if isinstance(each, BaseException):
+            waiting += [each.__context__, each.__cause__, *each.args]
+    return ""
 
 
 _CERTIFICATE_ALERTS: Final = (
@@ -161,11 +233,15 @@ _CERTIFICATE_ALERTS: Final = (
 )
 
 
-def sentence(error: RequestException, base_url: str) -> Failure:
+def sentence(error: BaseException, base_url: str) -> Failure:
     """What went wrong on the way, in words that hold no header, no credential and no address of memory."""
     if isinstance(error, Retold):
         return Failure.at(Step.ANSWER, error.words)
     host = base_url.split("/")[2]
+    if isinstance(error, OverLimit):
+        return Failure.at(Step.ANSWER, f"The exchange with {host} was ended: {error}.")
+    if not isinstance(error, Exception):
+        return Failure.at(Step.ANSWER, f"The exchange with {host} was interrupted.")
     text = str(error)
     for step, sign, words in _FAILURES:
         if sign in text or sign == type(error).__name__:
@@ -175,10 +251,13 @@ def sentence(error: RequestException, base_url: str) -> Failure:
     return Failure.at(Step.ANSWER, f"The exchange with {host} failed ({type(error).__name__}).")
 
 
+PROXY_REFUSED: Final = "Tunnel connection failed: 407"
+"""How ``http.client`` says that a proxy does not take its credentials, whatever the proxy calls it."""
+
 _OURS: Final = Step.CERTIFICATE
 
 _FAILURES: Final = (
-    (Step.PROXY, "Proxy Authentication Required", "The proxy on the way to {host} wants other credentials."),
+    (Step.PROXY, PROXY_REFUSED, "The proxy on the way to {host} wants other credentials."),
     (Step.PROXY, "ProxyError", "The proxy on the way to {host} cannot be used; check its address and its password."),
     (Step.DNS, "NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
     (Step.TCP, "Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),

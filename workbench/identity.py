@@ -10,12 +10,13 @@ from __future__ import annotations
 import string
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from workbench.clock import Clock, wall_clock
 from workbench.exceptions import BadInput
+from workbench.reference import SecretText, concealing
 from workbench.rules.message import Headers
 from workbench.rules.resource import RESOURCE_TYPE
 
@@ -33,6 +34,24 @@ def new_trace_id() -> str:
     return str(uuid.uuid4())
 
 
+@dataclass(frozen=True, slots=True)
+class FreshId:
+    """The value of a header field that is a new id for each request, such as ``X-Request-ID`` and ``X-Correlation-ID``.
+
+    All attempts of one update have the same id, and it is recorded, since a service desk asks for it.
+
+    >>> FreshId(lambda: "60e0b220-8136-4ca5-ae46-1d97ef59d068")()
+    '60e0b220-8136-4ca5-ae46-1d97ef59d068'
+    """
+
+    new_id: Callable[[], str] = field(default=new_trace_id, repr=False)
+
+    def __call__(self) -> str:
+        """Make an id."""
+        return self.new_id()
+
+
+@concealing
 @dataclass(frozen=True, slots=True, repr=False)
 class SpineIdentity:
     """Who asks a live Spine, and of whom.
@@ -60,6 +79,8 @@ class SpineIdentity:
     def __post_init__(self) -> None:
         from workbench.rules.spine_headers import Asked, check_headers
 
+        for name in ("scope", "interaction_id"):  # no secrets
+            object.__setattr__(self, name, str(getattr(self, name)))
         for template in (self.scope, self.interaction_id):
             _check_template(template)
         for interaction, resource_type in (("read", "List"), ("update", "Flag")):
@@ -87,7 +108,7 @@ class SpineIdentity:
 
         claims = self._claims(interaction, resource_type, now)
         return {
-            "Authorization": f"Bearer {jwt.encode(claims, key='', algorithm='none')}",
+            "Authorization": SecretText(f"Bearer {jwt.encode(claims, key='', algorithm='none')}"),
             "fromASID": self.from_asid,
             "toASID": self.to_asid,
             "InteractionID": self.interaction_id_of(interaction, resource_type),
@@ -97,7 +118,7 @@ class SpineIdentity:
     def _claims(self, interaction: str, resource_type: str, now: datetime) -> dict[str, Any]:
         from workbench.rules.spine_headers import ASID_SYSTEM, TOKEN_SECONDS
 
-        issued, system = int(now.timestamp()), f"{ASID_SYSTEM}{self.from_asid}"
+        issued, system = int(now.timestamp()), SecretText(f"{ASID_SYSTEM}{self.from_asid}")
         claims = {
             "iss": self.issuer,
             "sub": self.user or system,
@@ -112,7 +133,7 @@ class SpineIdentity:
         return claims | {name: value for name, value in further.items() if value}
 
     def __repr__(self) -> str:
-        return f"SpineIdentity(interaction_id={self.interaction_id!r})"
+        return f"SpineIdentity(interaction_id={str(getattr(self, 'interaction_id', ''))!r})"
 
 
 _SAMPLE: Final = datetime(2018, 5, 25, tzinfo=UTC)

@@ -80,9 +80,12 @@ class Journal:
         self._room -= kept
         return shelf
 
-    def append(self, exchange: Exchange) -> int:
-        """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is."""
-        if not self._only_live or is_live(exchange.request.url):
+    def append(self, exchange: Exchange, *, live: bool = False) -> int:
+        """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is.
+
+        ``live``: it comes from another machine, even if its URL does not say so (a proxy's ``localhost``).
+        """
+        if not self._only_live or live or is_live(exchange.request.url):
             with self._turn:  # one value, one placeholder, whoever comes first
                 exchange = self._redaction.exchange(exchange)
         return self._append(exchange, told(exchange))

@@ -10,15 +10,17 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from workbench.bounds import DEADLINE, MAX_BODY
 from workbench.client import Client
 from workbench.connection import Connection, check_base_url
 from workbench.exceptions import BadInput
-from workbench.identity import SpineIdentity
+from workbench.identity import FreshId, SpineIdentity
 from workbench.journal import Journal
 from workbench.redaction import CREDENTIAL_FIELDS
-from workbench.reference import FORMS, Reference
+from workbench.reference import FORMS, Reference, conceal
+from workbench.tls import Secret
 
 FILE: Final = "profiles.toml"
 
@@ -52,12 +54,10 @@ def connect(
             raise BadInput(f"{', '.join(settings)} of {where!r} is set in its profile; give it here only with a URL.")
         profile = read_profile(where, profiles)
         return Client(profile.base_url, name=name, journal=journal, connection=profile.connection)
-    try:
-        connection = Connection(**settings)
-    except TypeError:
-        unknown = ", ".join(sorted(set(settings) - set(Connection.__dataclass_fields__)))
-        raise BadInput(f"A connection has no setting {unknown}; see help(workbench.Connection).") from None
-    return Client(where, name=name, journal=journal, connection=connection)
+    where, settings = conceal(where), conceal(settings)
+    if unknown := sorted(set(settings) - set(Connection.__dataclass_fields__)):
+        raise BadInput(f"A connection has no setting {', '.join(unknown)}; see help(workbench.Connection).")
+    return Client(where, name=name, journal=journal, connection=Connection(**settings))
 
 
 def profiles_path() -> Path:
@@ -88,7 +88,7 @@ def read_profile(name: str, profiles: str | Path | None = None) -> Profile:
 def _tables(path: Path) -> dict[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            read = tomllib.load(file)
+            read: dict[str, Any] = conceal(tomllib.load(file))  # somebody may have written a secret itself
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # whose text may quote the line, and a secret in it
         raise BadInput(f"{path} is not TOML; docs/your-own-endpoint.md shows a profile.") from None
     except OSError as error:
@@ -99,14 +99,20 @@ def _tables(path: Path) -> dict[str, dict[str, Any]]:
     return read
 
 
+class Place(NamedTuple):
+    """What a setting is read for: the folder that files are beside, and the base URL that secrets go to."""
+
+    folder: Path
+    base_url: str
+
+
 def _profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     what = f"The profile {name!r}"
     _check_keys(what, table, KEYS)
     if "base_url" not in table:
         raise BadInput(f"{what} has no base_url; give the endpoint's, such as https://spine.example/STU3.")
-    given = {
-        key: read(table[key], f"{key} of the profile {name!r}", folder) for key, read in KEYS.items() if key in table
-    }
+    at = Place(folder, table["base_url"])
+    given = {key: read(table[key], f"{key} of the profile {name!r}", at) for key, read in KEYS.items() if key in table}
     _pair(what, given, "cert", "key")
     _pair(what, given, "proxy_user", "proxy_password")
     if "passphrase" in given and "cert" not in given:
@@ -126,6 +132,8 @@ def _profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
             proxy=given.get("proxy"),
             proxy_auth=(given["proxy_user"], given["proxy_password"]) if "proxy_user" in given else None,
             rate_limit=given.get("rate_limit"),
+            deadline=given.get("deadline", DEADLINE),
+            max_body=given.get("max_body", MAX_BODY),
         )
     except BadInput as error:
         raise BadInput(f"{what} cannot be used. {error}") from None
@@ -144,66 +152,81 @@ def _pair(what: str, given: Mapping[str, Any], one: str, other: str) -> None:
             raise BadInput(f"{what} has {present} without {absent}; give both.")
 
 
-def _plain(value: Any, what: str, _folder: Path) -> str:
+def _plain(value: Any, what: str, _at: Place) -> str:
     """A text that is no secret."""
     if not isinstance(value, str) or not value:
         raise BadInput(f"{what} must be a text.")
     return value
 
 
-def _file(value: Any, what: str, folder: Path) -> str:
+def _file(value: Any, what: str, at: Place) -> str:
     """A file, beside the profiles unless its path says otherwise."""
-    if "-----BEGIN" in _plain(value, what, folder):
+    if "-----BEGIN" in _plain(value, what, at):
         raise BadInput(f"{what} holds a certificate or a key itself; write the path of its file.")
-    return str(folder / Path(value).expanduser())
+    return str(at.folder / Path(value).expanduser())
 
 
-def _reference(value: Any, what: str, _folder: Path) -> Reference:
+def _reference(value: Any, what: str, at: Place) -> Reference:
     try:
-        return Reference(value, what)
+        return Reference(value, what, recipient=at.base_url)
     except BadInput:
         raise BadInput(f"{what} holds a secret in clear text; write {FORMS} instead, and change the secret.") from None
 
 
-def _yes_or_no(value: Any, what: str, _folder: Path) -> bool:
+def _yes_or_no(value: Any, what: str, _at: Place) -> bool:
     if not isinstance(value, bool):
         raise BadInput(f"{what} is true or false, without quotation marks.")
     return value
 
 
-def _seconds(value: Any, what: str, _folder: Path) -> tuple[float, float]:
+def _seconds(value: Any, what: str, _at: Place) -> tuple[float, float]:
     parts = value if isinstance(value, list) else [value, value]
     if len(parts) != 2 or not all(type(part) in (int, float) and part > 0 for part in parts):
         raise BadInput(f"{what} is [seconds to connect, seconds to wait for an answer].")
     return float(parts[0]), float(parts[1])
 
 
-def _number(value: Any, what: str, _folder: Path) -> float:
+def _number(value: Any, what: str, _at: Place) -> float:
     if type(value) not in (int, float) or value <= 0:
         raise BadInput(f"{what} is a number: requests a second at most.")
     return float(value)
 
 
-def _headers(value: Any, what: str, folder: Path) -> dict[str, str | Reference]:
-    """Header fields: each value is a reference, or ``text:…`` for what is no secret."""
-    read: dict[str, str | Reference] = {}
+def _deadline(value: Any, what: str, _at: Place) -> float:
+    if type(value) not in (int, float) or value <= 0:
+        raise BadInput(f"{what} is a number of seconds, after which an exchange ends.")
+    return float(value)
+
+
+def _bytes(value: Any, what: str, _at: Place) -> int:
+    if type(value) is not int or value <= 0:
+        raise BadInput(f"{what} is a whole number: bytes of an answer's body at most.")
+    return value
+
+
+def _headers(value: Any, what: str, at: Place) -> dict[str, str | Secret]:
+    """Header fields: each value is a reference, ``text:…`` for what is no secret, or ``uuid`` for a fresh id."""
+    read: dict[str, str | Secret] = {}
     for name, each in _table(value, what).items():
-        about = f"{name} in the {what}"
+        if each == _UUID:
+            read[name] = FreshId()
+            continue
         plain = isinstance(each, str) and each.startswith(_TEXT) and name.lower() not in CREDENTIAL_FIELDS
-        read[name] = each.removeprefix(_TEXT) if plain else _reference(each, about, folder)
+        read[name] = each.removeprefix(_TEXT) if plain else _reference(each, f"{name} in the {what}", at)
     return read
 
 
 _TEXT: Final = "text:"
+_UUID: Final = "uuid"
 
 
-def _spine(value: Any, what: str, folder: Path) -> dict[str, str]:
+def _spine(value: Any, what: str, at: Place) -> dict[str, str]:
     table = _table(value, what)
     _check_keys(f"The {what}", table, _SPINE)
     missing = [name for name in ("from_asid", "to_asid", "issuer") if name not in table]
     if missing:
         raise BadInput(f"The {what} lacks {', '.join(missing)}.")
-    return {name: _plain(each, f"{name} in the {what}", folder) for name, each in table.items()}
+    return {name: _plain(each, f"{name} in the {what}", at) for name, each in table.items()}
 
 
 _SPINE: Final = dict.fromkeys(
@@ -217,7 +240,7 @@ def _table(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-KEYS: Final[dict[str, Callable[[Any, str, Path], Any]]] = {
+KEYS: Final[dict[str, Callable[[Any, str, Place], Any]]] = {
     "base_url": _plain,
     "allow_writes": _yes_or_no,
     "ca": _file,
@@ -230,6 +253,8 @@ KEYS: Final[dict[str, Callable[[Any, str, Path], Any]]] = {
     "proxy_password": _reference,
     "timeout": _seconds,
     "rate_limit": _number,
+    "deadline": _deadline,
+    "max_body": _bytes,
     "headers": _headers,
     "spine": _spine,
 }

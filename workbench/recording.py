@@ -81,14 +81,20 @@ def record(
     if found is None:
         raise BadInput(f"To {chosen} a session, say with which endpoint: wb.record({str(path)!r}, endpoint).")
     if chosen == "record":
-        tape.redacted = _paths(redact, _base_url(found))
+        tape.redacted = _paths(redact, live=_is_live(found))
     return Recording(path, chosen, tape, found, Redaction(tape.redacted))
 
 
-def _paths(redact: bool | Iterable[str] | None, base_url: str) -> tuple[str, ...]:
+def _is_live(endpoint: Reachable) -> bool:
+    """Whether it is another machine; through a proxy, loopback is one too."""
+    proxied = isinstance(endpoint, Client) and endpoint.connection.proxy is not None
+    return proxied or is_live(_base_url(endpoint))
+
+
+def _paths(redact: bool | Iterable[str] | None, *, live: bool) -> tuple[str, ...]:
     if isinstance(redact, str):
         raise BadInput(f"redact= takes a list of paths, so write [{redact!r}].")
-    wanted = is_live(base_url) if redact is None else redact
+    wanted = live if redact is None else redact
     return (PERSONAL if wanted else ()) if isinstance(wanted, bool) else tuple(wanted)
 
 
@@ -249,7 +255,7 @@ def _reaching(endpoint: Reachable, name: str) -> Client:
 class _Unkept(Journal):
     """A journal that keeps nothing."""
 
-    def append(self, exchange: Exchange) -> int:  # noqa: ARG002  # it is a journal, and this one forgets
+    def append(self, exchange: Exchange, *, live: bool = False) -> int:  # noqa: ARG002  # this journal forgets
         return 0
 
 

@@ -1,26 +1,49 @@
-"""One prepared request on its way: its answer, or why there is none, and whether it can have been sent.
+"""Send one prepared request and return its outcome, whatever happens.
 
-Owns: the step between a session and a record. What an answer repeats of a credential is taken out here, before
-anything else sees it. Follows nothing and tries nothing again.
+Owns: the step between a session and a record. From the first byte on, every exception becomes an outcome: an answer
+of which not everything came, or none. Credentials that an answer repeats are replaced here, before anything else
+sees it. No redirect is followed and nothing is sent again.
 """
 
 from __future__ import annotations
 
-import requests
-from requests.cookies import extract_cookies_to_jar
-from requests.exceptions import RequestException
+from typing import Final, NamedTuple
 
+import requests
+from requests.adapters import BaseAdapter
+from requests.cookies import extract_cookies_to_jar
+
+from workbench.bounds import OverLimit, read_body
 from workbench.connection import Connection
-from workbench.failure import sent_fields, sentence, surely_not_sent
+from workbench.exceptions import WorkbenchError
+from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.redaction import answered_body, answered_field
 from workbench.rules.message import Response
+
+_PIECE: Final = 2**16
+
+
+class Outcome(NamedTuple):
+    """What became of one request."""
+
+    response: Response | None
+    failure: str
+    """A sentence on why there is no answer, or not all of it; empty where all of it came."""
+    sent: bool
+    """Whether the request can have arrived."""
+    stop: BaseException | None = None
+    """What interrupted it (Ctrl-C, or the end of the program): to be raised once the exchange is recorded."""
 
 
 def send(
     prepared: requests.PreparedRequest, session: requests.Session, connection: Connection, base_url: str
-) -> tuple[Response | None, str, bool]:
-    """The answer, or a sentence on why there is none (or not all of it), and whether it may have been sent."""
+) -> Outcome:
+    """Send a request by its session's adapter and read the answer, within the connection's limits.
+
+    Raises only ``WorkbenchError``, which an adapter of this package raises before it sends.
+    """
     adapter = session.get_adapter(prepared.url or "")
+    answer, head = None, None
     try:
         # The adapter itself: the session would look where a redirect leads, and fail on one that leads nowhere.
         answer = adapter.send(
@@ -30,17 +53,42 @@ def send(
             cert=connection.cert,
             stream=True,  # so that an answer whose body breaks off still counts as an answer
         )
+        secrets = connection.secrets_of(sent_fields(prepared, adapter), prepared.url or "")
+        head = _head(answer, connection, secrets)
         extract_cookies_to_jar(session.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call]
-    except RequestException as error:
-        return None, sentence(error, base_url), not surely_not_sent(error, adapter)
-    status, url = answer.status_code, prepared.url or ""
-    secrets = connection.secrets_of(sent_fields(prepared, adapter), url)
-    # One by one: requests itself joins those of one name.
-    told = ((name, answered_field(name, value, secrets)) for name, value in answer.raw.headers.items())
-    fields = connection.recorded(told)
-    try:
-        return Response(status, fields, answered_body(status, answer.content, secrets, url)), "", True
-    except RequestException:
-        return Response(status, fields), "The answer's body broke off.", True
+        connection.forget_refused(answer.status_code)
+        coding = (head.headers.get("Content-Encoding") or "").strip().lower()
+        body = read_body(answer.raw.stream(_PIECE, decode_content=False), coding, connection.max_body)
+        return Outcome(Response(head.status, head.headers, _clean(head, body, secrets, prepared)), "", sent=True)
+    except WorkbenchError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # what may have been carried out must be recorded
+        stop = None if isinstance(error, Exception) else error
+        if head is not None:
+            return Outcome(head, _broke_off(error), sent=True, stop=stop)
+        if PROXY_REFUSED in str(error):
+            connection.forget_refused(407)
+        return _unanswered(error, adapter, base_url, stop)
     finally:
-        answer.close()
+        if answer is not None:
+            answer.close()
+
+
+def _head(answer: requests.Response, connection: Connection, secrets: frozenset[str]) -> Response:
+    # One by one: requests itself joins those of one name.
+    came = ((name, answered_field(name, value, secrets)) for name, value in answer.raw.headers.items())
+    return Response(answer.status_code, connection.recorded(came))
+
+
+def _clean(head: Response, body: bytes, secrets: frozenset[str], prepared: requests.PreparedRequest) -> bytes:
+    return answered_body(head.status, body, secrets, prepared.url or "")
+
+
+def _broke_off(error: BaseException) -> str:
+    if isinstance(error, OverLimit):
+        return f"The answer's body broke off: {error}."
+    return "The answer's body broke off." if isinstance(error, Exception) else "The answer's body was interrupted."
+
+
+def _unanswered(error: BaseException, adapter: BaseAdapter, base_url: str, stop: BaseException | None) -> Outcome:
+    return Outcome(None, sentence(error, base_url), sent=not surely_not_sent(error, adapter), stop=stop)

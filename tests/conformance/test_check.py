@@ -13,7 +13,7 @@ from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import CannotCheck
 from workbench.rules.contract import PROMISES
-from workbench.rules.message import Request, Response
+from workbench.rules.message import Headers, Request, Response
 
 FLAG = "Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1"
 STORIES = 4
@@ -313,3 +313,37 @@ def test_credentials_never_reach_the_evidence() -> None:
     shown = "".join(exchange.as_http() for finding in report.findings for exchange in finding.evidence)
     assert "swordfish" not in shown
     assert "Authorization: ***" in shown
+
+
+# --- what an endpoint says that cannot be said back to it ---
+
+
+class Odd(Watched):
+    """An endpoint whose answers are changed before they are seen."""
+
+    def __init__(self, **fields: str) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def _answer(self, asked: Request, fault: Any) -> Response:
+        answer = super()._answer(asked, fault)
+        found = [(name, self._fields.get(name, value)) for name, value in answer.headers.items()]
+        body = answer.body.replace(b'"versionId":"', self._fields.get("version", '"versionId":"').encode())
+        return replace(answer, headers=Headers(found), body=body)
+
+
+ODD = {
+    "an ETag": {"ETag": 'W/"a\x01"'},
+    "an ETag and a version": {"ETag": 'W/"a\x01"', "version": '"versionId":"\\u0001'},
+    "a Location above": {"Location": f"{BASE_URL}/List/.."},
+    "a Location elsewhere": {"Location": "http://evil.example/../../x"},
+}
+
+
+@pytest.mark.parametrize("fields", ODD.values(), ids=ODD)
+def test_what_cannot_be_sent_back_ends_no_check(fields: dict[str, str]) -> None:
+    odd = Odd(**fields)
+    few = [probe for probe in PROBES if probe.promise in ("UPD-1", "UPD-6", "DL-1", "RD-2")]
+    report = check(odd.client(), probes=few)
+    assert [finding.probe for finding in report.findings] == [probe.name for probe in few]
+    assert not report.interrupted

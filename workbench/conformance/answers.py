@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.connection import can_be_sent
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE
@@ -24,22 +25,34 @@ def created_path(answer: Exchange) -> str | None:
     """``Type/id`` of what a POST made: from the Location, else from the body; ``None`` where neither says."""
     location = answer.response.headers.get("Location") or "" if answer.response else ""
     steps = location.partition("/_history/")[0].rstrip("/").split("/")
-    if len(steps) >= 2 and RESOURCE_TYPE.fullmatch(steps[-2]) and LOGICAL_ID.fullmatch(steps[-1]):
-        return f"{steps[-2]}/{steps[-1]}"
+    if len(steps) >= 2 and (path := path_to(*steps[-2:])):
+        return path
     made = answer.resource
-    if isinstance(made, dict) and made.get("resourceType") == answer.resource_type and made.get("id"):
-        return f"{answer.resource_type}/{made['id']}"
+    if isinstance(made, dict) and made.get("resourceType") == answer.resource_type:
+        return path_to(answer.resource_type, made.get("id"))
     return None
 
 
+def path_to(resource_type: str, logical_id: object) -> str | None:
+    """``Type/id``, or ``None`` where that cannot be asked for: ``..`` has the form of an id and means another place."""
+    if not (isinstance(logical_id, str) and RESOURCE_TYPE.fullmatch(resource_type)):
+        return None
+    is_id = LOGICAL_ID.fullmatch(logical_id) and logical_id not in (".", "..")
+    return f"{resource_type}/{logical_id}" if is_id else None
+
+
 def current_tag(read: Exchange) -> str | None:
-    """The ``If-Match`` that names the version read: the ETag as the endpoint wrote it, else by ``meta.versionId``."""
+    """The ``If-Match`` that names the version read: the ETag as the endpoint wrote it, else by ``meta.versionId``.
+
+    ``None`` where neither can be sent.
+    """
     tag = read.response.headers.get("ETag") if read.response else None
-    if tag is not None:
+    if tag is not None and can_be_sent(tag):
         return tag
     meta = read.resource.get("meta") if isinstance(read.resource, dict) else None
     version_id = meta.get("versionId") if isinstance(meta, dict) else None
-    return f'W/"{version_id}"' if version_id is not None else None
+    named = f'W/"{version_id}"'
+    return named if version_id is not None and can_be_sent(named) else None
 
 
 def told(answer: Exchange) -> str:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from workbench.client import Client
-from workbench.conformance.answers import created_path, current_tag, holds, objects, told
+from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
+from workbench.connection import can_be_sent
 from workbench.exceptions import BadInput, CannotCheck
 from workbench.journal import Journal
 from workbench.rules import json
@@ -179,8 +180,8 @@ class Site:
             found = self._ask("GET", f"{name}?_count=1").resource
             for entry in objects(found.get("entry") if isinstance(found, dict) else None):
                 resource = entry.get("resource")
-                if isinstance(resource, dict) and LOGICAL_ID.fullmatch(str(resource.get("id"))):
-                    self.resource_type, self.only = name, f"{name}/{resource['id']}"
+                if isinstance(resource, dict) and (path := path_to(name, resource.get("id"))):
+                    self.resource_type, self.only = name, path
                     return
 
     def _ask(self, method: str, path: str, *, body: str = "") -> Exchange:
@@ -293,7 +294,7 @@ class Site:
     def _delete(self, client: Client, path: str) -> str:
         """Delete a resource of ours at whatever version it has; why it could not be, or an empty text."""
         tag = client.last_seen(*path.split("/"))
-        if tag is not None and client.send("DELETE", path, headers={"If-Match": tag}).status == 204:
+        if can_be_sent(tag) and client.send("DELETE", path, headers={"If-Match": tag}).status == 204:
             self.forget(path)
             return ""
         read = client.send("GET", path)

@@ -6,9 +6,11 @@ Sources: RFC 6761, section 6.3 (localhost); RFC 2606 (``.invalid`` names no host
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(base_url: str) -> bool:
     """Whether the URL's host is this machine and nothing else: ``localhost``, 127.0.0.0/8 or ::1."""
     host = urlsplit(base_url).hostname or ""
@@ -20,6 +22,7 @@ def is_loopback(base_url: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1024)
 def is_live(url: str) -> bool:
     """Whether the URL leads to another machine, so that real people's records may come from there.
 

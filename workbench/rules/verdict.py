@@ -104,9 +104,10 @@ def _brought_no_resource(exchange: Exchange) -> bool:
 
 
 def _is_no_word_of_fhirs(exchange: Exchange) -> bool:
-    """Whether somebody else seems to have answered a write: no ETag, and a body that is no JSON (a sign-in page)."""
+    """Whether somebody else may have answered a write: no ETag, and a body that broke off or is no JSON (a page)."""
     response = exchange.response
-    return bool(response and response.body) and exchange.etag is None and exchange.resource is None
+    has_body = bool(response and (response.body or exchange.failure))
+    return has_body and exchange.etag is None and exchange.resource is None
 
 
 def _judge_precondition(exchange: Exchange, status: int) -> Verdict:

@@ -1,0 +1,544 @@
+"""Every request of which a byte was sent leaves an exchange, and every exchange ends, whatever the server sends.
+
+Each hostile answer is sent by a real server; the limits come in by the ``Connection``, so that each test is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.cookiejar
+import signal
+import socket
+import ssl
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+import tlskit
+from requests.adapters import BaseAdapter
+from stranger import After, Script, Stranger, answers, chunked, never_answers, says, sends_for_ever, stranger
+
+from workbench import BadInput, Client, Connection, Exchange, Verdict
+from workbench.bounds import Attempt, FewCookies, OverLimit
+
+LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
+BODY = b'{"resourceType": "List", "id": "1"}'
+SHORT = Connection(timeout=(0.5, 5.0), deadline=0.3, max_body=2**20)
+"""An exchange ends after 0.3 seconds, although each part of its answer comes in time."""
+
+WHOLE = Connection(timeout=(5.0, 5.0), max_body=2**20)
+
+HEAD = b'HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nETag: W/"b"\r\n'
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+KB = b"x" * 1024
+
+
+def updated(server: Stranger, connection: Connection) -> Exchange:
+    """The exchange of one update, found in the journal too; the request arrived once."""
+    client = Client(server.url, connection=connection)
+    exchange = client.update(LIST, if_match='W/"a"')
+    client.close()
+    assert list(client.journal) == [exchange]
+    assert (server.connections, len(server.requests), exchange.sent) == (1, 1, True)
+    assert exchange.explain()
+    return exchange
+
+
+# --- A1: an exchange for every request of which a byte was sent ---
+
+
+BROKEN = {
+    "a negative chunk size": says(CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n"),
+    "a chunk size of -1": says(CHUNKED + b"-1\r\nhello\r\n0\r\n\r\n"),
+    "a chunk size that is none": says(CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n"),
+    "a chunk size beyond all measure": says(CHUNKED + b"f" * 40 + b"\r\nhello"),
+    "a chunk size of a megabyte of digits": says(CHUNKED + b"0" * 2**20),
+    "no gzip": answers(200, b"gone", 'ETag: W/"b"', "Content-Encoding: gzip"),
+    "half a gzip": answers(200, gzip.compress(BODY)[:-9], 'ETag: W/"b"', "Content-Encoding: gzip"),
+    "a gzip whose checksum is wrong": answers(
+        200, gzip.compress(BODY)[:-8] + bytes(8), 'ETag: W/"b"', "Content-Encoding: gzip"
+    ),
+    "a coding nobody asked for": answers(200, zlib.compress(BODY), 'ETag: W/"b"', "Content-Encoding: deflate"),
+    "two codings": answers(200, gzip.compress(gzip.compress(BODY)), 'ETag: W/"b"', "Content-Encoding: gzip, gzip"),
+    "two codings in two lines": answers(
+        200, gzip.compress(gzip.compress(BODY)), 'ETag: W/"b"', "Content-Encoding: gzip", "Content-Encoding: gzip"
+    ),
+}
+
+
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_a_body_that_cannot_be_read_leaves_what_is_known(script: Script) -> None:
+    with stranger(script) as server:
+        exchange = updated(server, WHOLE)
+    assert (exchange.status, exchange.verdict, str(exchange.etag)) == (200, Verdict.UPDATED, 'W/"b"')
+    assert exchange.failure.startswith("The answer's body broke off")
+    assert exchange.response is not None
+    assert exchange.response.body == b""
+
+
+NO_HEAD = {
+    "too many header fields": says(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n"),
+    "a header line without end": says(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000),
+    "a status line without end": says(b"HTTP/1.1 200 " + b"x" * 70_000),
+    "another protocol": says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + CHUNKED),
+    "another version": says(b"HTTP/3.0 200 OK\r\n\r\n"),
+    "words of ours": says(b"HTTP/1.1 ALERT_CERTIFICATE_REQUIRED Connection refused NameResolutionError\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("script", NO_HEAD.values(), ids=NO_HEAD)
+def test_a_head_that_cannot_be_read_leaves_it_unknown(script: Script) -> None:
+    with stranger(script) as server:
+        exchange = updated(server, WHOLE)
+    assert (exchange.verdict, exchange.response) == (Verdict.UNKNOWN, None)
+
+
+class Raising(BaseAdapter):
+    """An adapter that raises as it sends, or as the body is read."""
+
+    def __init__(self, error: BaseException, *, at: str) -> None:
+        super().__init__()
+        self.error, self.at = error, at
+
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
+        if self.at == "send":
+            raise self.error
+        answer = requests.Response()
+        answer.status_code, answer.raw = 200, self
+        return answer
+
+    @property
+    def headers(self) -> Any:
+        if self.at == "head":
+            raise self.error
+        return {"ETag": 'W/"b"'}
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        yield b"{"
+        raise self.error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    release_conn = close
+    _original_response = None
+
+
+ERRORS = [ValueError("of a chunk"), MemoryError(), zlib.error("planted"), RecursionError(), OSError(5, "planted")]
+
+
+@pytest.mark.parametrize("at", ["send", "head", "body"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_the_transport_raises_leaves_an_exchange(error: Exception, at: str) -> None:
+    connection = Connection(adapter=Raising(error, at=at), allow_writes=True)
+    client = Client("http://nowhere.invalid/STU3", connection=connection)
+    exchange = client.update(LIST, if_match='W/"a"')
+    assert list(client.journal) == [exchange]
+    assert exchange.verdict is (Verdict.UPDATED if at == "body" else Verdict.UNKNOWN)
+    assert "planted" not in exchange.failure
+
+
+@pytest.mark.parametrize("at", ["send", "head", "body"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__)
+def test_an_interruption_is_recorded_and_goes_on(error: BaseException, at: str) -> None:
+    connection = Connection(adapter=Raising(error, at=at), allow_writes=True)
+    client = Client("http://nowhere.invalid/STU3", connection=connection)
+    with pytest.raises(type(error)) as raised:
+        client.update(LIST, if_match='W/"a"')
+    assert raised.value is error
+    (exchange,) = client.journal
+    assert exchange.verdict is (Verdict.UPDATED if at == "body" else Verdict.UNKNOWN)
+    assert "interrupted" in exchange.failure
+
+
+def test_ctrl_c_while_an_answer_drips() -> None:
+    """Pressed for real, once the first byte of the answer is there."""
+
+    def presses(connection: socket.socket) -> After:
+        connection.sendall(b"H")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return sends_for_ever(b"T", b"T", pause=0.01)(connection)
+
+    with stranger(presses) as server:
+        client = Client(server.url)
+        with pytest.raises(KeyboardInterrupt):
+            client.update(LIST, if_match='W/"a"')
+        (exchange,) = client.journal
+        assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
+        assert exchange.failure.endswith("was interrupted.")
+        client.close()
+
+
+def test_ctrl_c_while_an_exchange_is_recorded_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stranger(answers(200, b"", 'ETag: W/"b"')) as server:
+        client = Client(server.url)
+        append = client.journal.append
+
+        def pressed_meanwhile(*arguments: Any, **options: Any) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return append(*arguments, **options)
+
+        monkeypatch.setattr(client.journal, "append", pressed_meanwhile)
+        with pytest.raises(KeyboardInterrupt):
+            client.update(LIST, if_match='W/"a"')
+    assert [each.verdict for each in client.journal] == [Verdict.UPDATED]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- A2: every exchange ends ---
+
+
+ENDLESS = {
+    "100 Continue": (sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500), None),
+    "103 Early Hints": (sends_for_ever(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 500), None),
+    "a body with a length": (sends_for_ever(HEAD + b"Content-Length: 99999999999\r\n\r\n", KB * 64), 200),
+    "a body without one": (sends_for_ever(HEAD + b"\r\n", KB * 64), 200),
+    "chunks": (sends_for_ever(CHUNKED, (b"400\r\n" + KB + b"\r\n") * 64), 200),
+    "one chunk": (sends_for_ever(CHUNKED + b"fffffffffffff\r\n", KB * 64), 200),
+    "chunk extensions": (sends_for_ever(CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"), 200),
+    "trailers": (sends_for_ever(CHUNKED + b"0\r\n", b"A: b\r\n" * 500), 200),
+    "one trailer": (sends_for_ever(CHUNKED + b"0\r\nA: ", KB), 200),
+    "gzip of nothing": (
+        sends_for_ever(HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"") * 500),
+        200,
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "status"), ENDLESS.values(), ids=ENDLESS)
+def test_an_endless_answer_ends_by_its_size(script: Script, status: int | None) -> None:
+    with stranger(script) as server:
+        started = time.monotonic()
+        exchange = updated(server, WHOLE)
+        assert time.monotonic() - started < 5
+    assert exchange.status == status
+    assert exchange.verdict is (Verdict.UPDATED if status else Verdict.UNKNOWN)
+    words = ("do not end", "more than 1,048,576 bytes (max_body)", "broke off.")
+    assert any(each in exchange.failure for each in words)
+
+
+DRIPPING = {
+    "the status line": (sends_for_ever(b"H", b"x", pause=0.02), None),
+    "interim answers": (sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", pause=0.02), None),
+    "header fields": (sends_for_ever(b"HTTP/1.1 200 OK\r\nA: ", b"x", pause=0.02), None),
+    "the body": (sends_for_ever(HEAD + b"Content-Length: 1000\r\n\r\n", b"x", pause=0.02), 200),
+    "a body without length": (sends_for_ever(HEAD + b"\r\n", b"x", pause=0.02), 200),
+    "a chunk size": (sends_for_ever(CHUNKED, b"0", pause=0.02), 200),
+    "trailers": (sends_for_ever(CHUNKED + b"0\r\n", b"A: b\r\n", pause=0.02), 200),
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tlskit.Certificates:
+    return tlskit.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def secured(request: pytest.FixtureRequest, certificates: tlskit.Certificates) -> tuple[ssl.SSLContext | None, Any]:
+    """The server's TLS, and whom the client then trusts."""
+    if request.param == "plain":
+        return None, True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates.server)
+    return context, certificates.ca
+
+
+@pytest.mark.parametrize(("script", "status"), DRIPPING.values(), ids=DRIPPING)
+def test_an_answer_that_drips_ends_at_the_deadline(
+    secured: tuple[ssl.SSLContext | None, Any], script: Script, status: int | None
+) -> None:
+    tls, trusted = secured
+    connection = Connection(timeout=(5.0, 5.0), deadline=0.3, verify=trusted)
+    with stranger(script, tls=tls) as server:
+        started = time.monotonic()
+        exchange = updated(server, connection)
+        assert 0.3 <= time.monotonic() - started < 2
+    assert (exchange.status, exchange.sent) == (status, True)
+    assert exchange.verdict is (Verdict.UPDATED if status else Verdict.UNKNOWN)
+    assert exchange.failure
+
+
+def test_a_silent_server_is_waited_for_no_longer_than_the_deadline() -> None:
+    with stranger(never_answers) as server:
+        started = time.monotonic()
+        assert updated(server, SHORT).verdict is Verdict.UNKNOWN
+        assert time.monotonic() - started < 2
+
+
+@pytest.fixture
+def listening() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
+    """Serve one connection by a function, below HTTP and TLS; gives the port."""
+    threads: list[threading.Thread] = []
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(5)
+
+    def serve(script: Callable[[socket.socket], object]) -> int:
+        def run() -> None:
+            connection, _ = server.accept()
+            with connection:
+                script(connection)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        return int(server.getsockname()[1])
+
+    yield serve
+    for thread in threads:
+        thread.join()
+    server.close()
+
+
+def says_nothing(connection: socket.socket) -> None:
+    """Hear whatever comes until the caller hangs up."""
+    connection.settimeout(5)
+    while connection.recv(65536):
+        pass
+
+
+def drips_a_tls_record(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.settimeout(5)
+    try:
+        connection.sendall(b"\x16\x03\x03\x40\x00")
+        for _ in range(250):
+            connection.sendall(b"\x02")
+            threading.Event().wait(0.02)
+    except OSError:
+        return  # the caller hung up, as it should
+
+
+@pytest.mark.parametrize("script", [says_nothing, drips_a_tls_record])
+def test_a_handshake_that_does_not_end_has_sent_nothing(listening: Any, script: Any) -> None:
+    client = Client(f"https://127.0.0.1:{listening(script)}/STU3", connection=Connection(timeout=(5, 5), deadline=0.3))
+    started = time.monotonic()
+    exchange = client.update(LIST, if_match='W/"a"')
+    client.close()
+    assert time.monotonic() - started < 2
+    assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
+
+
+def test_a_host_with_many_silent_addresses_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address has its time to connect; all of them together have the exchange's."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):  # nobody accepts these, so that the system lets no more in
+            caller = waiting.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname())
+        found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listening.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 50)
+        client = Client("http://localhost/STU3", connection=Connection(timeout=(0.2, 5), deadline=0.5))
+        started = time.monotonic()
+        exchange = client.update(LIST, if_match='W/"a"')
+        client.close()
+    assert time.monotonic() - started < 2
+    assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
+
+
+def test_a_proxy_that_drips_its_answer_has_sent_nothing(listening: Any) -> None:
+    def drips(connection: socket.socket) -> None:
+        connection.recv(65536)
+        try:
+            for _ in range(250):
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                threading.Event().wait(0.02)
+        except OSError:
+            return
+
+    proxy = f"http://127.0.0.1:{listening(drips)}"
+    connection = Connection(timeout=(5, 5), deadline=0.3, proxy=proxy, allow_writes=True)
+    client = Client("https://spine.example/STU3", connection=connection)
+    started = time.monotonic()
+    exchange = client.update(LIST, if_match='W/"a"')
+    client.close()
+    assert time.monotonic() - started < 2
+    assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
+
+
+def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> None:
+    """A part of it may have arrived, and who knows what that server makes of a part."""
+    over = threading.Event()
+
+    def takes_nothing(connection: socket.socket) -> None:
+        over.wait(5)
+
+    base_url = f"http://127.0.0.1:{listening(takes_nothing)}/STU3"
+    client = Client(base_url, connection=Connection(timeout=(5, 5), deadline=0.3))
+    started = time.monotonic()
+    exchange = client.update(LIST | {"title": "x" * 2**24}, if_match='W/"a"')
+    client.close()
+    over.set()
+    assert time.monotonic() - started < 3
+    assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
+
+
+def test_each_exchange_has_a_deadline_of_its_own() -> None:
+    """Also where a connection is made again by the same object: three exchanges last longer than one may."""
+
+    def slowly(connection: socket.socket) -> After:
+        threading.Event().wait(0.2)
+        connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        return After.CLOSE
+
+    with stranger(slowly) as server:
+        client = Client(server.url, connection=Connection(deadline=0.3))
+        assert [client.read("List", "1").status for _ in range(3)] == [200] * 3
+        client.close()
+    assert server.connections == 3
+
+
+def test_an_interim_answer_is_not_the_last_word() -> None:
+    hints = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+    )
+    with stranger(says(hints + HEAD + b"Content-Length: 0\r\n\r\n")) as server:
+        assert updated(server, WHOLE).verdict is Verdict.UPDATED
+
+
+# --- how large an answer may be ---
+
+
+BOMB = gzip.compress(bytes(2**27))
+"""128 MiB of zeros in 130 KB."""
+
+
+@pytest.mark.parametrize("how", ["length", "chunks"])
+def test_a_small_body_that_unpacks_to_a_huge_one_takes_no_memory(how: str) -> None:
+    fields = b"Content-Encoding: gzip\r\n"
+    head = HEAD.replace(b"\r\n", b"\r\n" + fields, 1)
+    sent = {
+        "length": head + b"Content-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
+        "chunks": head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked([BOMB]),
+    }
+    with stranger(says(sent[how])) as server:
+        tracemalloc.start()
+        try:
+            exchange = updated(server, WHOLE)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 8 * 2**20
+    assert exchange.failure == "The answer's body broke off: it has more than 1,048,576 bytes (max_body)."
+
+
+@pytest.mark.parametrize("size", [2**20 - 1, 2**20, 2**20 + 1])
+@pytest.mark.parametrize("coding", ["", "gzip", "GZip", "x-gzip", "identity"])
+def test_the_limit_is_exact(size: int, coding: str) -> None:
+    body = b"x" * size
+    sent = gzip.compress(body) if "zip" in coding.lower() else body
+    fields = [f"Content-Encoding: {coding}"] if coding else []
+    with stranger(answers(200, sent, 'ETag: W/"b"', *fields)) as server:
+        exchange = updated(server, WHOLE)
+    assert exchange.response is not None
+    assert exchange.response.body == (body if size <= 2**20 else b"")
+    assert bool(exchange.failure) is (size > 2**20)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_gzip_in_several_members_and_small_chunks(members: int) -> None:
+    packed = gzip.compress(BODY) * members
+    parts = [packed[place : place + 3] for place in range(0, len(packed), 3)]
+    head = HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with stranger(says(head + chunked(parts))) as server:
+        exchange = updated(server, WHOLE)
+    assert exchange.response is not None
+    assert (exchange.response.body, exchange.failure) == (BODY * members, "")
+
+
+def test_a_body_in_many_small_chunks_is_read() -> None:
+    """The lines of an honest answer may outgrow any fixed limit: they grow with the body."""
+    parts = [b"x" * 16] * 2**15
+    with stranger(says(CHUNKED + chunked(parts))) as server:
+        exchange = updated(server, WHOLE)
+    assert exchange.failure == ""
+    assert exchange.response is not None
+    assert len(exchange.response.body) == 2**19
+
+
+@pytest.mark.parametrize("script", [answers(200, KB * 2048), BROKEN["a negative chunk size"]])
+def test_after_a_limit_the_next_request_has_a_connection_of_its_own(script: Script) -> None:
+    def keeps_on(connection: socket.socket) -> After:
+        script(connection)
+        return After.NEXT
+
+    with stranger(keeps_on, answers(404)) as server:
+        client = Client(server.url, connection=WHOLE)
+        assert client.read("List", "1").failure
+        assert client.read("List", "1").status == 404
+        client.close()
+    assert server.connections == 2
+
+
+def test_a_page_that_breaks_off_says_nothing_about_a_write() -> None:
+    """No ETag, no body: it may be anybody's answer, such as a sign-in page's."""
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 900\r\n\r\n<html>"
+    with stranger(says(page)) as server:
+        assert updated(server, WHOLE).verdict is Verdict.UNKNOWN
+
+
+# --- the limits themselves ---
+
+
+def test_time_that_is_over() -> None:
+    now = [100.0]
+    attempt = Attempt(2.0, lambda: now[0])
+    assert (attempt.wait(5), attempt.wait(1), attempt.wait(None)) == (2, 1, 2)
+    now[0] = 102.0
+    with pytest.raises(OverLimit, match="did not end within 2 s"):
+        attempt.wait(5)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *({"deadline": value} for value in (0, -1, float("inf"), float("nan"), True)),
+        *({"max_body": value} for value in (0, -1, 1.5, True)),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=r"deadline|max_body"):
+        Connection(**setting)
+
+
+# --- cookies ---
+
+
+def cookies(client: Client) -> list[http.cookiejar.Cookie]:
+    return list(client._session.cookies)
+
+
+def test_cookies_are_bounded() -> None:
+    numbers = iter(range(10_000))
+
+    def gives(connection: socket.socket) -> After:
+        fields = [f"Set-Cookie: c{next(numbers)}=v; Path=/" for _ in range(90)]
+        return answers(404, b"", *fields, after=After.NEXT)(connection)
+
+    with stranger(gives) as server:
+        client = Client(server.url)
+        for _ in range(5):
+            client.read("List", "1")
+        assert len(cookies(client)) == 50
+        client.close()
+    assert server.requests[-1].count(b"=v") == 50
+
+
+def test_a_cookie_that_is_kept_can_change_and_a_huge_one_is_not_kept() -> None:
+    first = [f"Set-Cookie: c{number}=old; Path=/" for number in range(60)] + [f"Set-Cookie: huge={'x' * 5000}; Path=/"]
+    second = ["Set-Cookie: c7=new; Path=/", "Set-Cookie: c99=late; Path=/"]
+    with stranger(answers(404, b"", *first), answers(404, b"", *second)) as server:
+        client = Client(server.url)
+        client.read("List", "1")
+        client.read("List", "1")
+        kept = {each.name: each.value for each in cookies(client)}
+        client.close()
+    assert (len(kept), kept["c7"], "c99" in kept, "huge" in kept) == (50, "new", False, False)
+    assert "new" not in repr(client._session.cookies)
+    assert isinstance(client._session.cookies, FewCookies)
