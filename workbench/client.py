@@ -26,6 +26,7 @@ from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url, check_field
 from workbench.exceptions import BadInput
 from workbench.journal import Journal
+from workbench.redaction import without_named_credentials
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
@@ -316,7 +317,8 @@ class Client:
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
+        body_kept = without_named_credentials(call.body)
+        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, body_kept)
 
     def _remember(self, exchange: Exchange) -> None:
         """Keep the version that this client has now seen; its own accepted update counts as seen."""

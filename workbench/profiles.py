@@ -17,7 +17,7 @@ from workbench.connection import Connection, check_base_url
 from workbench.exceptions import BadInput
 from workbench.identity import SpineIdentity
 from workbench.journal import Journal
-from workbench.redaction import CREDENTIAL_FIELDS
+from workbench.redaction import is_secret
 from workbench.reference import FORMS, Reference
 
 FILE: Final = "profiles.toml"
@@ -189,7 +189,7 @@ def _headers(value: Any, what: str, folder: Path) -> dict[str, str | Reference]:
     read: dict[str, str | Reference] = {}
     for name, each in _table(value, what).items():
         about = f"{name} in the {what}"
-        plain = isinstance(each, str) and each.startswith(_TEXT) and name.lower() not in CREDENTIAL_FIELDS
+        plain = isinstance(each, str) and each.startswith(_TEXT) and not is_secret(name)
         read[name] = each.removeprefix(_TEXT) if plain else _reference(each, about, folder)
     return read
 
