@@ -57,6 +57,7 @@ function labelled(el, model, box) {
   const label = document.createElement("label");
   label.className = "widget-label";
   label.style.width = "max-content";
+  box.className = "widget-input";
   label.textContent = model.get("description");
   label.htmlFor = box.id = `swb-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   const enable = () => (box.disabled = model.get("disabled"));

@@ -63,7 +63,7 @@ def test_it_is_used_and_saved(page: Page, lab: Lab) -> None:
     row = bench.locator(".swb-decision").first
     expect(row).to_contain_text(f"{PLANTED} of theirs")
     row.get_by_role("button", name="edit").click()
-    typed = bench.get_by_label("Value", exact=True).last
+    typed = bench.locator(".swb-decision + .widget-text").first.get_by_label("Value")
     typed.fill(f'"{PLANTED} of both"')
     typed.press("Enter")
     expect(bench.locator(".cm-line").filter(has_text=f"{PLANTED} of both")).to_be_visible()

@@ -45,7 +45,7 @@ class Panel(widgets.VBox):
         """``above``: what stands between the first bar and the version held. ``private``: a saved notebook holds none
         of the content.
         """
-        self._content = Widgets(private=private)
+        self._widgets = Widgets(private=private)
         self._make_controls()
         self._make_output()
         super().__init__(self._layout(above))
@@ -56,17 +56,17 @@ class Panel(widgets.VBox):
         self.resource_type = widgets.Combobox(
             options=TYPES, description="Type", layout={"width": "170px"}, style=narrow
         )
-        self.logical_id = self._content.text(
+        self.logical_id = self._widgets.text(
             description="Id", placeholder="id of the resource", layout={"width": "350px"}, style=narrow
         )
         self.search_button = widgets.Button(description="Search", tooltip="List the resources of this type")
         self.load_button = widgets.Button(
             description="Load", button_style="primary", tooltip="Read this resource into the editor"
         )
-        self.found = self._content.dropdown(
+        self.found = self._widgets.dropdown(
             layout={"width": "350px", "display": "none"}, style=narrow, description="Found"
         )
-        self.editor = JsonEditor(label="JSON of the resource", height="24rem", private=self._content.private)
+        self.editor = JsonEditor(label="JSON of the resource", height="24rem", private=self._widgets.private)
         self.guard = widgets.RadioButtons(
             options=[(guard.value, guard) for guard in Guard], description="If-Match", layout={"width": "max-content"}
         )
@@ -87,13 +87,13 @@ class Panel(widgets.VBox):
         self.rebuild_button = widgets.Button(
             description="Rebuild from the choices", tooltip="Replace the text by what the choices come to"
         )
-        self.resolver = Resolver(self._content)
+        self.resolver = Resolver(self._widgets)
         asking = (self.compare_button, self.find_out_button, self.rebuild_button)
         for button in (self.search_button, self.load_button, self.send_button, *asking):
             button.layout.width = "auto"
 
     def _make_output(self) -> None:
-        html = self._content.html
+        html = self._widgets.html
         self._badge, self._chip, self._notice = widgets.HTML(), html(), html()
         self._stale = widgets.HBox([widgets.HTML(markup.stale_banner()), self.compare_button])
         self._unanswered = widgets.HBox([widgets.HTML(markup.unanswered_banner()), self.find_out_button])

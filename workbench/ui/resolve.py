@@ -69,7 +69,7 @@ class Resolver(widgets.VBox):
     """All decisions of a merge. ``on_change(callback)`` calls back with the merge as chosen so far."""
 
     def __init__(self, content: Widgets) -> None:
-        self._content = content
+        self._widgets = content
         self.merge: Merge | None = None
         self.rows: list[DecisionRow] = []
         self._callbacks: list[Callable[[Merge], object]] = []
@@ -84,12 +84,12 @@ class Resolver(widgets.VBox):
         """Show a merge, conflicts first."""
         self.merge = merge
         ordered = sorted(merge.decisions, key=lambda decision: decision.kind is not Kind.CONFLICT)
-        self.rows = [DecisionRow(decision, self._chosen, self._content) for decision in ordered[:_MOST_ROWS]]
+        self.rows = [DecisionRow(decision, self._chosen, self._widgets) for decision in ordered[:_MOST_ROWS]]
         rest = len(ordered) - len(self.rows)
         more = f"… and {rest} more, as the text below has them." if rest else ""
         self.children = [
             widgets.HTML(markup.heading("What you changed, and what they changed")),
-            self._content.html(markup.merge_summary(merge)),
+            self._widgets.html(markup.merge_summary(merge)),
             *self.rows,
             widgets.HTML(markup.muted(more)),
         ]
