@@ -69,6 +69,7 @@ _NAMED: Final = re.compile(
 
 _VALUE: Final = re.compile(r'"[^"]*|[^&#;\s"\'<>]*')
 _ENCODED_VALUE: Final = re.compile(rf'(?:(?!{_ENCODED.format("2[36]")})[^&#;\s"\'<>])*')
+_MAY_NAME: Final = re.compile(r"[=%@\\]")
 _USER: Final = re.compile(r"(?<=://)[^/?#@\s\"'<>]{1,500}@")
 
 _CODE: Final = frozenset({"code"})
@@ -84,6 +85,8 @@ def without_credentials(text: str) -> str:
     >>> without_credentials("https://h/STU3/List?_count=1&api_key=abc")
     'https://h/STU3/List?_count=1&api_key=***'
     """
+    if not _MAY_NAME.search(text):
+        return text  # as most header fields
     kept, at = [], 0
     for start, end in _credentials(text):
         kept += [text[at:start], REDACTED]
@@ -146,7 +149,7 @@ _FORM: Final = re.compile(rb"[\w.%+~\[\]-]{1,100}=[^\s<>{}\"]*")
 
 def answered_field(name: str, value: str, secrets: frozenset[str]) -> str:
     """Return a header field's value of an answer without the credentials in it: ours repeated, and those named."""
-    body = value.encode("utf-8", "surrogateescape")
+    body = value.encode("utf-8", "surrogateescape") if secrets else b""
     if spans := _spans(body, secrets):
         value = _without(body, spans).decode("utf-8", "surrogateescape")
     if name.lower() in _ENTITY_TAGS:
