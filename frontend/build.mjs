@@ -1,11 +1,11 @@
-// Builds the two widgets into the Python package, one self-contained ES module
-// and one style sheet each: anywidget sends them to the browser as text, so a
+// Builds the widgets into the Python package, a self-contained ES module
+// and where need be a style sheet each: anywidget sends them to the browser as text, so a
 // notebook needs no other file and no network.
 import { build } from "esbuild";
 
 const options = {
   absWorkingDir: import.meta.dirname,
-  entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css"],
+  entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css", "src/private.js"],
   outdir: "../workbench/ui/static",
   bundle: true,
   format: "esm",

@@ -47,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(409 if self.command == "DELETE" else 200)
         self.send_header("Set-Cookie", f"session={COOKIE}; Path=/; HttpOnly")
-        self.send_header("WWW-Authenticate", f'Bearer realm="{CHALLENGE}"')
+        self.send_header("WWW-Authenticate", f'Negotiate {CHALLENGE}, Bearer realm="a realm"')
         self.send_header("ETag", 'W/"a-1"')
         self.send_header("Content-Type", "application/fhir+json")
         body = json.dumps(HELD).encode()
@@ -375,7 +375,8 @@ def test_no_credential_is_ever_shown(server: Server, tmp_path: Path) -> None:
         assert any(secret in fields.values() for _, fields in server.heard), secret
     assert {sent.request.headers[name] for name in (*SECRETS, *PER_REQUEST, "Cookie")} == {"***"}
     assert sent.response is not None
-    assert sent.response.headers["Set-Cookie"] == sent.response.headers["WWW-Authenticate"] == "***"
+    assert sent.response.headers["Set-Cookie"] == "***"
+    assert sent.response.headers["WWW-Authenticate"] == 'Negotiate ***, Bearer realm="a realm"'
 
 
 def test_a_credential_is_not_shown_when_the_exchange_fails(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_the_loud_endpoint_and_its_proxy(
 
 
 def widget_texts(bench: Workbench) -> str:
-    """The state of a widget and of all within it, as the page is sent it."""
+    """The state of a widget and of all within it, and what private ones send beside it, as the page is sent it."""
     states, waiting, seen = [], [bench], set()
     while waiting:
         each = waiting.pop()
@@ -239,6 +239,8 @@ def widget_texts(bench: Workbench) -> str:
             continue
         seen.add(id(each))
         states.append({name: getattr(each, name) for name in each.keys})
+        if hasattr(each, "_content"):
+            states.append(each._content())
         for value in states[-1].values():
             waiting += [part for part in (value if isinstance(value, list | tuple) else [value]) if is_widget(part)]
     assert len(states) > 30

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.exceptions import BadInput, MalformedJSON
+from workbench.redaction import without_credentials, without_named_credentials
 from workbench.rules import json
 from workbench.rules.compare import ABSENT, changes
 from workbench.rules.message import Headers, Request, Response
@@ -90,10 +91,10 @@ def _are_fields(headers: Any) -> bool:
 
 
 def as_request(request: Request, base_url: str) -> Entry:
-    """A request as a cassette holds it."""
+    """Return a request as a cassette holds it, its credentials replaced."""
     fields = {name: value for name, value in request.headers.items() if name.lower() in ASKED_FIELDS}
-    head = {"method": request.method, "path": request.url.removeprefix(base_url).lstrip("/")}
-    return head | ({"headers": fields} if fields else {}) | _content(request.body)
+    head = {"method": request.method, "path": without_credentials(request.url).removeprefix(base_url).lstrip("/")}
+    return head | ({"headers": fields} if fields else {}) | _content(without_named_credentials(request.body))
 
 
 def as_answer(response: Response) -> Entry:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from workbench.check_command import add_check
 from workbench.exceptions import WorkbenchError
+from workbench.output import say
 from workbench.race_command import add_race
 from workbench.supervise import end_by_signal, wait_for
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except WorkbenchError as error:
-        print(f"spine-workbench: {error}", file=sys.stderr)
+        say(f"spine-workbench: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -145,7 +146,7 @@ def _connect(options: argparse.Namespace) -> int:
     from workbench.trial import try_connection
 
     trial = try_connection(connect(options.where, profiles=options.profiles))
-    print(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")
+    say(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")
     return 0 if trial.ok else 1
 
 

@@ -32,6 +32,7 @@ from workbench.connection import Connection, can_be_sent, check_base_url, check_
 from workbench.exceptions import BadInput, WorkbenchError
 from workbench.failure import ConnectingAdapter
 from workbench.journal import Journal
+from workbench.redaction import without_named_credentials
 from workbench.reference import conceal
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
@@ -386,7 +387,8 @@ class Client:
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
         if "Cookie" in prepared.headers:  # which the session added
             prepared.headers["Cookie"] = conceal(prepared.headers["Cookie"])
-        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
+        body_kept = without_named_credentials(call.body)
+        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, body_kept)
 
     def _remember(self, exchange: Exchange) -> None:
         """Keep the version that this client has now seen; its own accepted update counts as seen."""

@@ -26,7 +26,7 @@ from workbench.exceptions import BadInput, WriteNotAllowed
 from workbench.failure import ConnectingAdapter
 from workbench.identity import FreshId
 from workbench.pace import Pace
-from workbench.redaction import CREDENTIAL_FIELDS, REDACTED, secrets_in, without_credentials
+from workbench.redaction import REDACTED, is_secret, secrets_in, without_credentials
 from workbench.reference import Reference, SecretText, conceal, concealing
 from workbench.rules.message import SAFE_METHODS, Headers
 from workbench.rules.place import is_loopback
@@ -212,7 +212,9 @@ class Connection:
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""
         secret = self._secret_names()
-        return Headers((name, REDACTED if name.lower() in secret else value) for name, value in fields)
+        return Headers(
+            (name, REDACTED if name.lower() in secret or is_secret(name) else value) for name, value in fields
+        )
 
     def recorded_url(self, url: str) -> str:
         """A URL as an exchange may hold it: the values of credentials replaced."""
@@ -228,7 +230,7 @@ class Connection:
     def _secret_names(self) -> frozenset[str]:
         own = {"fromasid", "toasid"} if self.identity else set()
         named = {name.lower() for name, value in self.headers.items() if not isinstance(value, FreshId)}
-        return CREDENTIAL_FIELDS | own | named
+        return frozenset(own | named)
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Connection], tuple[dict[str, Any]]]:
         """How it travels to another process, credentials and all; an endpoint without a socket cannot."""

@@ -18,7 +18,7 @@ from workbench.connection import Connection, check_base_url
 from workbench.exceptions import BadInput
 from workbench.identity import FreshId, SpineIdentity
 from workbench.journal import Journal
-from workbench.redaction import CREDENTIAL_FIELDS
+from workbench.redaction import is_secret
 from workbench.reference import FORMS, Reference, conceal
 from workbench.tls import Secret
 
@@ -211,7 +211,7 @@ def _headers(value: Any, what: str, at: Place) -> dict[str, str | Secret]:
         if each == _UUID:
             read[name] = FreshId()
             continue
-        plain = isinstance(each, str) and each.startswith(_TEXT) and name.lower() not in CREDENTIAL_FIELDS
+        plain = isinstance(each, str) and each.startswith(_TEXT) and not is_secret(name)
         read[name] = each.removeprefix(_TEXT) if plain else _reference(each, f"{name} in the {what}", at)
     return read
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.exceptions import WriteNotAllowed
 from workbench.experiments.strategy import STRATEGIES
+from workbench.output import say
 
 if TYPE_CHECKING:
     from workbench.client import Client
@@ -76,11 +77,7 @@ def run(options: argparse.Namespace) -> int:
             executor="processes" if options.processes else "threads",
             workers=options.processes,
         )
-    print(done)
-    print()
-    print(done.latency.to_string())
-    print()
-    print(done.proof)
+    say(f"{done}\n\n{done.latency.to_string()}\n\n{done.proof}")
     if options.journal:
         done.journal.export(options.journal)
     if options.charts:

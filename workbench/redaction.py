@@ -1,8 +1,11 @@
-"""What is taken out of an exchange before anybody can keep it: the values of credentials.
+"""Remove credentials from an exchange before anybody can keep it.
 
-Owns: which header fields and query parameters carry one, wherever they come from, and how a value is
-replaced in a URL, in an answer that repeats it, and in what the HTTP library logs. Knows no connection:
-what is secret on one is handed in.
+Owns: the one list of names that carry a credential, and how a value is replaced in a URL, in a header field, in a body
+that repeats it, and in what the HTTP library logs. Knows no connection: its secrets are handed in.
+
+A repeated secret is found in any mixture of these encodings: plain, percent, JSON and HTML escapes (each also nested),
+base64 and base64url at any place within a longer text, UTF-16. It is not found compressed, hashed, in hexadecimal, in
+other letter case, split over lines, or if it is shorter than eight characters.
 """
 
 from __future__ import annotations
@@ -12,90 +15,327 @@ import binascii
 import contextlib
 import logging
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from html.entities import html5
+from itertools import groupby
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import unquote, unquote_plus
+
+from workbench.exceptions import MalformedJSON
+from workbench.rules import json
 
 REDACTED: Final = "***"
 
-CREDENTIAL_FIELDS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "apikey", "www-authenticate"}
+_SECRET_NAMES: Final = re.compile(
+    r"""
+    .* (?: (?<!page) (?<!continuation) token (?:hint)? | secret | password | passwd | passphrase | passcode | pwd | jwt
+         | assertion | signature (?:256)? | credentials? | authorization | cookie2? | sessionid | sessid
+         | (?: api | access | auth | functions | private | secret | session | shared | subscription ) key (?:id)?
+       )
+    | key | sig | hmac | x?auth | pass | pw | otp | pin | session | (?:connect)? sid | bearer | dpop | samlresponse
+    | samlrequest | samlart | wresult | codeverifier | (?: auth | authorization | device ) code
+    | (?:proxy)? authenticationinfo
+    """,
+    re.VERBOSE,
 )
-"""Header fields whose values are never recorded, whoever sent them."""
-
-_PARAMETERS: Final = frozenset(
-    {
-        *("accesstoken", "idtoken", "refreshtoken", "token", "jwt", "apikey", "xapikey", "subscriptionkey", "auth"),
-        *("authorization", "clientsecret", "secret", "password", "passwd", "pwd", "sig", "signature", "sessionid"),
-    }
-)
-"""Query parameters that carry a credential, without hyphens and underscores; none is a search parameter of FHIR."""
+"""Names of header fields, parameters and members that carry a credential: lower case, letters and digits alone."""
 
 _SHORTEST: Final = 8
 """Shorter values are not looked for in an answer: they would be found where they mean something else."""
 
-_PARAMETER = re.compile(r"(?<=[?&;])([^=&#;\s\"]*)=([^&#;\s\"]*)")
-_LINKS: Final = frozenset({"location", "content-location", "link", "refresh"})
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Return whether a header field, parameter or member of this name carries a credential.
+
+    >>> is_secret("X-Amz-Signature"), is_secret("clientSecret"), is_secret("identifier")
+    (True, True, False)
+    """
+    for _ in range(4):  # a name in a URL within a URL is encoded more than once
+        name = unquote(name)
+    return _SECRET_NAMES.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
+
+
+# --- by name: parameters ---
+
+_ENCODED = r"(?:%(?:25){{0,4}}|\\u00)(?:{})"
+_NAMED: Final = re.compile(
+    rf"(?:^|[?&;#,\s\"'<(]|{_ENCODED.format('3[fFbB]|2[36]')})"
+    rf"([\w.~+%\[\]:-]{{1,100}}?)(=|{_ENCODED.format('3[dD]')})"
+)
+"""The name of a parameter with its sign of equality; both may be encoded, in a URL within a URL."""
+
+_VALUE: Final = re.compile(r'"[^"]*|[^&#;\s"\'<>]*')
+_ENCODED_VALUE: Final = re.compile(rf'(?:(?!{_ENCODED.format("2[36]")})[^&#;\s"\'<>])*')
+_MAY_NAME: Final = re.compile(r"[=%@\\]")
+_USER: Final = re.compile(r"(?<=://)[^/?#@\s\"'<>]{1,500}@")
+
+_CODE: Final = frozenset({"code"})
+_BESIDE_A_CODE: Final = re.compile(
+    r"(?<![\w-])(?:state|session_state|grant_type|redirect_uri|code_verifier)(?:=|%(?:25){0,4}3[dD])"
+)
+"""``code`` is a search parameter of FHIR. OAuth's ``code`` is a credential, and always has one of these beside it."""
 
 
 def without_credentials(text: str) -> str:
-    """A URL, or a text that holds URLs, with the values of the parameters that carry a credential replaced.
+    """Return a URL, a form, or a text that holds URLs, with the values of credentials replaced.
 
     >>> without_credentials("https://h/STU3/List?_count=1&api_key=abc")
     'https://h/STU3/List?_count=1&api_key=***'
     """
-    return _PARAMETER.sub(lambda found: f"{found[1]}={REDACTED}" if _is_credential(found[1]) else found[0], text)
+    if not _MAY_NAME.search(text):
+        return text  # as most header fields
+    kept, at = [], 0
+    for start, end in _credentials(text):
+        kept += [text[at:start], REDACTED]
+        at = end
+    return _USER.sub(f"{REDACTED}@", "".join([*kept, text[at:]]))
 
 
-def _is_credential(name: str) -> bool:
-    return re.sub(r"[-_]", "", unquote_plus(name)).lower() in _PARAMETERS
+def _credentials(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the value of each parameter stands that carries a credential."""
+    codes = _CODE if _BESIDE_A_CODE.search(text) else frozenset()
+    after = 0
+    for found in _NAMED.finditer(text):
+        if found.start(1) < after or not (is_secret(found[1]) or found[1].lower() in codes):
+            continue
+        value = (_VALUE if found[2] == "=" else _ENCODED_VALUE).match(text, found.end())
+        assert value is not None  # it may be empty
+        start = value.start() + value[0].startswith('"')
+        if start < (after := value.end()):
+            yield start, after
+
+
+# --- by value: what a request carried ---
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], secret_names: frozenset[str], url: str) -> frozenset[str]:
-    """What an answer may not repeat: the values of a request's secret fields, and of its URL's credentials."""
-    values = {unquote_plus(value) for name, value in _PARAMETER.findall(url) if _is_credential(name)}
+    """Return what an answer may not repeat: the values of a request's secret fields, and of its URL's credentials.
+
+    ``secret_names`` are further names that a connection holds to be secret, in lower case.
+    """
+    values = {unquote_plus(url[start:end]) for start, end in _credentials(url)}
     for name, value in fields:
-        if name.lower() in secret_names:
+        if name.lower() in secret_names or is_secret(name):
             values |= _parts(value)
     return frozenset(value for value in values if len(value) >= _SHORTEST)
 
 
 def _parts(value: str) -> set[str]:
-    """A field's value, and what a server might take from it: the token, a cookie's value, user and password."""
-    parts = {value, *(crumb.partition("=")[2] for crumb in value.split("; "))}
+    """Return a field's value as a server might take it: the token, a cookie's value, a password."""
     scheme, _, rest = value.partition(" ")
-    parts.add(rest)
     if scheme.lower() == "basic":
         with contextlib.suppress(binascii.Error, UnicodeDecodeError):  # then there is nothing further in it
-            parts.add(base64.b64decode(rest, validate=True).decode().partition(":")[2])
-    return parts
+            return {rest, base64.b64decode(rest, validate=True).decode().partition(":")[2]}
+    if len(rest) >= _SHORTEST and " " not in rest:
+        return {rest}
+    return {value, *(crumb.partition("=")[2] for crumb in value.split("; "))}
+
+
+# --- in an answer ---
+
+_ENTITY_TAGS: Final = frozenset({"etag", "e-tag"})
+"""A version is sent back as it came; only a secret of the request itself is replaced in it."""
+
+_CHALLENGES: Final = frozenset({"www-authenticate", "proxy-authenticate"})
+_CHALLENGE: Final = re.compile(r"(?<![\w-])([A-Za-z]{1,30} +)[\w.~+/-]{8,}=*(?=\s*(?:,|$))")
+"""A scheme with a token (RFC 9110, 11.2), as Negotiate has it."""
+
+_MEMBER: Final = re.compile(rb'"([\w-]{1,60})"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_FORM: Final = re.compile(rb"[\w.%+~\[\]-]{1,100}=[^\s<>{}\"]*")
 
 
 def answered_field(name: str, value: str, secrets: frozenset[str]) -> str:
-    """A header field's value of an answer, without the credentials that it repeats."""
-    for secret in secrets:
-        value = value.replace(secret, REDACTED)
-    return without_credentials(value) if name.lower() in _LINKS else value
+    """Return a header field's value of an answer without the credentials in it: ours repeated, and those named."""
+    body = value.encode("utf-8", "surrogateescape") if secrets else b""
+    if spans := _spans(body, secrets):
+        value = _without(body, spans).decode("utf-8", "surrogateescape")
+    if name.lower() in _ENTITY_TAGS:
+        return value
+    value = without_credentials(value)
+    return _CHALLENGE.sub(rf"\1{REDACTED}", value) if name.lower() in _CHALLENGES else value
 
 
 def answered_body(status: int, body: bytes, secrets: frozenset[str], url: str) -> bytes:
-    """An answer's body, without the credentials that it repeats.
+    """Return an answer's body without the credentials that it repeats; byte for byte the same where it has none.
 
-    Of a resource nothing is taken away, whatever it holds: only what refuses (a status from 300 on) is searched
-    for secrets, and any answer for the URL's own parameters as they stood there (a Bundle's links).
+    An accepted resource is what the user edits and sends, so it stays as it is, whatever it holds: only the request's
+    own parameters are replaced in its URLs (a Bundle's links).
     """
-    if status >= 300:
-        for secret in secrets:
-            for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-                body = body.replace(form.encode(), REDACTED.encode())
-    for name, value in _PARAMETER.findall(url):
-        if value and _is_credential(name):
-            body = body.replace(f"{name}={value}".encode(), f"{name}={REDACTED}".encode())
+    body = _without_short_parameters(body, url)
+    spans = _spans(body, secrets)
+    if spans and status < 300 and _is_resource(body):
+        spans = [span for span in spans if _is_parameter(body, span[0])]
+    return without_named_credentials(_without(body, spans))
+
+
+def without_named_credentials(body: bytes) -> bytes:
+    """Return a form, or JSON that is no FHIR resource, with the values of its credentials replaced."""
+    if b'"resourceType"' in body:
+        return body
+    if body[:1] in (b"{", b"["):
+        return _MEMBER.sub(_without_member, body)
+    if _FORM.fullmatch(body):
+        return without_credentials(body.decode("latin-1")).encode("latin-1")
     return body
 
 
+def _without_member(found: re.Match[bytes]) -> bytes:
+    if not found[2] or not is_secret(found[1].decode("latin-1")):
+        return found[0]
+    start = found.start(2) - found.start()
+    return found[0][:start] + REDACTED.encode() + b'"'
+
+
+def _without_short_parameters(body: bytes, url: str) -> bytes:
+    """Replace the URL's credentials that are too short to be looked for alone, where they stand as they were sent."""
+    for start, end in _credentials(url):
+        if end - start < _SHORTEST:
+            name = re.split(r"[?&;#]", url[:start])[-1]
+            whole = re.escape(f"{name}{url[start:end]}".encode()) + rb"(?![^&#;\s\"'<>\\])"
+            body = re.sub(whole, f"{name}{REDACTED}".encode(), body)
+    return body
+
+
+def _is_resource(body: bytes) -> bool:
+    try:
+        content = json.parse(body)
+    except MalformedJSON:
+        return False
+    kind = content.get("resourceType") if isinstance(content, dict) else None
+    return isinstance(kind, str) and kind != "OperationOutcome"
+
+
+_NAME_BEFORE: Final = re.compile(_NAMED.pattern + r"\Z")
+
+
+def _is_parameter(body: bytes, start: int) -> bool:
+    before = _NAME_BEFORE.search(body[max(0, start - 120) : start].decode("latin-1"))
+    return before is not None and is_secret(before[1])
+
+
+def _without(body: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
+    kept, at = [], 0
+    for start, end in spans:
+        kept += [body[at:start], REDACTED.encode()]
+        at = end
+    return b"".join([*kept, body[at:]])
+
+
+# --- how a value is found in any encoding ---
+#
+# A needle is a secret, or its base64, as a sequence of places; a place is the characters that may stand there. First
+# one expression with the first places of all needles together looks whether anything can be there at all: it is small,
+# and the same for every token that begins alike, as JSON web tokens do. Then the needles whose own first places are
+# there are looked for as a whole, the longest first. All of it takes linear time.
+
+_Needle = tuple[str, ...]
+
+_FIRST: Final = 12
+
+_BETWEEN: Final = r"\x00{0,3}+"
+"""What stands between two characters of UTF-16 and UTF-32."""
+
+
+def _spans(body: bytes, secrets: frozenset[str]) -> list[tuple[int, int]]:
+    """Return where a secret stands in the body, in order and without overlap."""
+    if not (body and secrets):
+        return []
+    needles, firsts, together = _sought(secrets)
+    there: set[_Needle] = set()
+    possible = together.search(body)
+    while possible and len(there) < len(firsts):
+        if found := _compiled(firsts).match(body, possible.start()):
+            there.add(firsts[(found.lastindex or 0) - 1])
+        possible = together.search(body, possible.start() + 1)
+    wanted = tuple(needle for needle in needles if needle[:_FIRST] in there)
+    return [found.span() for found in _compiled(wanted).finditer(body)] if wanted else []
+
+
+@lru_cache(maxsize=64)
+def _sought(secrets: frozenset[str]) -> tuple[tuple[_Needle, ...], tuple[_Needle, ...], re.Pattern[bytes]]:
+    """Return the needles, the first places of each, and the expression for the first places of all together."""
+    needles = _needles(secrets)
+    firsts = tuple(dict.fromkeys(needle[:_FIRST] for needle in needles))
+    # As far as the shortest goes.
+    together = tuple("".join(sorted(set("".join(places)))) for places in zip(*firsts, strict=False))
+    return needles, firsts, _compiled((together,))
+
+
+def _needles(secrets: frozenset[str]) -> tuple[_Needle, ...]:
+    """Return the secrets and their base64, the longest first, in an order that is always the same."""
+    found = {needle for secret in secrets for needle in (tuple(secret), *_in_base64(secret))}
+    return tuple(sorted(found, key=lambda needle: (-len(needle), needle)))
+
+
+def _in_base64(secret: str) -> Iterator[_Needle]:
+    """Yield what base64 makes of it after 0, 1 or 2 other bytes: the characters that it alone decides."""
+    plain = secret.encode()
+    for before in range(3):
+        written = base64.b64encode(bytes(before) + plain).decode()
+        own = written[-(-before * 8 // 6) : (before + len(plain)) * 8 // 6]
+        yield tuple({"+": "+-", "/": "/_"}.get(sign, sign) for sign in own)  # base64url has the others
+
+
+@lru_cache(maxsize=64)
+def _compiled(needles: tuple[_Needle, ...]) -> re.Pattern[bytes]:
+    return re.compile("|".join(f"({_whole(needle)})" for needle in needles).encode("latin-1"))
+
+
+def _whole(needle: _Needle) -> str:
+    """Return an expression for a needle; a run of letters and digits is tried as it is first, which is much faster."""
+    runs = []
+    for is_plain, places in groupby(needle, key=lambda place: len(place) == 1 and place.isascii() and place.isalnum()):
+        run = tuple(places)
+        plain, encoded = "".join(run), _BETWEEN.join(map(_place, run))
+        runs.append(f"(?:{plain}|(?!{plain}){encoded})" if is_plain else encoded)
+    return _BETWEEN.join(runs)
+
+
+_ENTITIES: Final[dict[str, list[str]]] = defaultdict(list)
+for _entity, _sign in html5.items():
+    if _entity.endswith(";"):
+        _ENTITIES[_sign].append(_entity.removesuffix(";"))
+
+
+@lru_cache(maxsize=4096)
+def _place(signs: str) -> str:
+    """Return an expression for one of these characters, however it is encoded; each repetition is bounded."""
+    codes = [ord(sign) for sign in signs]
+    forms = {form for sign in signs for form in (sign.encode("latin-1", "ignore"), sign.encode("utf-8", "replace"))}
+    forms -= {b""}
+    plain = [re.escape(form.decode("latin-1")) for form in sorted(forms)] + ([r"\+"] if " " in signs else [])
+    percent = ["%(?:25){0,4}".join(_hexadecimal([byte], 2) for byte in form) for form in sorted(forms)]
+    marks = "".join(re.escape(sign) for sign in signs if sign.isascii() and not sign.isalnum())
+    escaped = [f"u{_hexadecimal(codes, 4)}", f"x{_hexadecimal(codes, 2)}", *([f"[{marks}]"] if marks else [])]
+    entities = [name for sign in signs for name in _ENTITIES.get(sign, ())]
+    numbered = [f"#0{{0,6}}{_either(map(str, codes))}", f"#[xX]0{{0,6}}{_hexadecimal(codes, 1)}"]
+    return _either(
+        [
+            *plain,
+            f"%(?:25){{0,4}}{_either(percent)}",
+            rf"\\{{1,7}}+{_either(escaped)}",
+            rf"(?:&|\\{{1,7}}+u0026)(?:amp;){{0,3}}{_either([*numbered, *sorted(entities)])};?",
+        ]
+    )
+
+
+def _hexadecimal(codes: Iterable[int], width: int) -> str:
+    digits = (f"{code:0{width}x}" for code in codes)
+    return _either("".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in each) for each in digits)
+
+
+def _either(forms: Iterable[str]) -> str:
+    return "(?:" + "|".join(forms) + ")"
+
+
+# --- in logs ---
+
+
 class _LogFilter(logging.Filter):
-    """Takes credentials out of what the HTTP library logs: it writes URLs, and header fields that it cannot read."""
+    """Remove credentials from what the HTTP library logs: it writes URLs, and header fields that it cannot read."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):

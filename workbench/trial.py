@@ -12,6 +12,7 @@ from typing import Final
 from workbench.client import Client
 from workbench.failure import Failure, Step
 from workbench.rules.exchange import Exchange
+from workbench.rules.printable import printable
 
 TOKEN: Final = "token"  # noqa: S105  # the name of a step
 PATH: Final = "path"
@@ -27,6 +28,9 @@ class Trial:
 
     failed_at: str
     words: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", printable(self.words, one_line=True))
 
     @property
     def ok(self) -> bool:

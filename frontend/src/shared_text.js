@@ -37,6 +37,8 @@ export class SharedText {
   #doc;
   /** The text as the kernel has it, or will have it once the last message is in. */
   #sent;
+  /** What the kernel has found in a private text; else it is a trait. */
+  #found;
 
   constructor(model, signal) {
     this.#model = model;
@@ -48,6 +50,7 @@ export class SharedText {
     model.on("change:_diagnostics", () => this.#drawDiagnostics());
     model.on("msg:custom", (message) => this.#receive(message));
     this.#flushBeforeAnythingElse(signal);
+    if (model.get("private")) model.send({ kind: "want" }); // its text is in no trait
   }
 
   get doc() {
@@ -104,6 +107,10 @@ export class SharedText {
   #receive(message) {
     if (message.kind === "text") this.#accept(message);
     if (message.kind === "edited") this.#askIfBehind(message);
+    if (message.kind === "diagnostics") {
+      this.#found = message;
+      this.#drawDiagnostics();
+    }
   }
 
   /** Another page has changed the text: fetch it, unless ours is about to replace it. */
@@ -144,7 +151,7 @@ export class SharedText {
 
   /** Draw the kernel's findings, if they are about the very text that is shown. */
   #drawDiagnostics() {
-    const { revision, edit, items } = this.#model.get("_diagnostics");
+    const { revision, edit, items } = this.#found ?? this.#model.get("_diagnostics");
     if (this.#dirty || revision !== this.#revision || edit !== this.#edit) return;
     const length = this.#doc.length;
     const inside = items.map((item) => {

@@ -120,6 +120,11 @@ def run_all(page: Page) -> None:
         raise AssertionError("a cell failed:\n" + "\n".join(errors))
 
 
+def save_notebook(page: Page) -> None:
+    """Save the open notebook as Ctrl-S does, and wait until it is saved."""
+    _in_lab(page, "() => jupyterapp.commands.execute('docmanager:save')")
+
+
 def set_theme(page: Page, name: str) -> None:
     """Change Lab's theme, for example to "JupyterLab Dark", and wait until it is on."""
     _in_lab(page, "(theme) => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)

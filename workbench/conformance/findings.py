@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.rules.contract import BY_ID, Level, Promise
 from workbench.rules.dialects import AS_PROMISED
 from workbench.rules.exchange import Exchange
+from workbench.rules.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,10 @@ class Finding:
     predicted: str = ""
     tries: str = ""
     evidence: tuple[Exchange, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("observed", "answer", "why"):
+            object.__setattr__(self, name, printable(getattr(self, name), one_line=True))
 
     @property
     def rule(self) -> Promise:
@@ -137,6 +142,9 @@ class Report:
     fits: tuple[Fit, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(printable(note, one_line=True) for note in self.notes))
 
     def __getitem__(self, probe: str) -> Finding:
         """The finding of one probe, by its name."""

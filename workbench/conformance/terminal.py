@@ -1,22 +1,23 @@
 """A report in a terminal: a row a promise, a line a deviation, and what it comes to.
 
 Colours only where they are wanted (a terminal, and no ``NO_COLOR``), and never the only sign. Whatever a server
-sent is shown as text: control characters, which a terminal would obey, are replaced.
+sent is shown as text: control characters, which a terminal would obey, are written as escapes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import IO, Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from workbench.conformance.findings import Change, Finding, Report, Result
+from workbench.rules.printable import printable
 
 _STYLES: Final = {
     Result.KEPT: "green",
@@ -25,7 +26,6 @@ _STYLES: Final = {
     Result.NOT_TESTED: "dim",
 }
 _WORST_FIRST: Final = (Result.BROKEN, Result.DIFFERS, Result.NOT_TESTED, Result.KEPT)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _WIDTH_OF_A_FILE: Final = 160
 _MOST_FITS: Final = 3
 _MOST_MISSES: Final = 6
@@ -34,7 +34,16 @@ _MOST_MISSES: Final = 6
 def console_for(file: IO[str]) -> Console:
     """A console that writes to this file: with colours if it is a terminal, with long lines if it is not."""
     width = None if file.isatty() else _WIDTH_OF_A_FILE
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    return SafeConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+class SafeConsole(Console):
+    """A console that obeys nothing in a text: its own colours are all that controls the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is to be written, control characters in texts as escapes. Everything printed comes by here."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def show(report: Report, console: Console, *, since: Sequence[Change] | None = None) -> None:
@@ -48,7 +57,7 @@ def show(report: Report, console: Console, *, since: Sequence[Change] | None = N
     if since is not None:
         _show_changes(since, console)
     for note in report.notes:
-        console.print(Text(f"Note: {plain(note)}", style="yellow"))
+        console.print(Text(f"Note: {note}", style="yellow"))
     if report.interrupted:
         console.print(Text("The check was ended early; what was not reached is not tested.", style="yellow"))
     counts = ", ".join(f"{number} {result.value}" for result, number in report.counts.items() if number)
@@ -57,13 +66,13 @@ def show(report: Report, console: Console, *, since: Sequence[Change] | None = N
 
 def progress_on(console: Console) -> Progress:
     """A bar that shows how far a check is; it leaves nothing behind."""
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("checking"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def plain(text: str) -> str:
-    """A text as a terminal may show it: every control character replaced."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def _table(report: Report) -> Table:
@@ -94,7 +103,7 @@ def _deviation(finding: Finding) -> Text:
     line = Text(f"{finding.result.value.upper():7} ", style=_STYLES[finding.result])
     line.append(f"{finding.promise} {finding.probe}", style="bold")
     said = f": expected {finding.expected}; observed {finding.observed}"
-    line.append(plain(said + (f" ({finding.why})" if finding.why else "")), style="default")
+    line.append(said + (f" ({finding.why})" if finding.why else ""), style="default")
     return line
 
 
@@ -102,7 +111,7 @@ def _show_untested(report: Report, console: Console) -> None:
     untested = sorted((f for f in report.findings if not f.tested), key=lambda finding: finding.why)
     for why, group in groupby(untested, key=lambda finding: finding.why):
         names = ", ".join(f"{finding.promise} {finding.probe}" for finding in group)
-        console.print(Text(plain(f"not tested: {why} {names}"), style="dim"), soft_wrap=not console.is_terminal)
+        console.print(Text(f"not tested: {why} {names}", style="dim"), soft_wrap=not console.is_terminal)
 
 
 def _show_fits(report: Report, console: Console) -> None:
@@ -118,4 +127,4 @@ def _show_fits(report: Report, console: Console) -> None:
 def _show_changes(since: Sequence[Change], console: Console) -> None:
     console.print(Text("Since the last report: " + ("nothing has changed." if not since else ""), style="bold"))
     for change in since:
-        console.print(Text(plain(f"  {change}")), soft_wrap=not console.is_terminal)
+        console.print(Text(f"  {change}"), soft_wrap=not console.is_terminal)

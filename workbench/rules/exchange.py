@@ -16,6 +16,7 @@ from workbench.rules.etag import ETag
 from workbench.rules.explain import explain
 from workbench.rules.message import Request, Response, without_body
 from workbench.rules.outcome import OperationOutcome
+from workbench.rules.printable import printable
 from workbench.rules.verdict import DONE, Verdict, judge
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class Exchange:
         answer = self.status if self.status is not None else "no answer"
         before = self.retried.resolution if self.retried else None
         earlier = f", an earlier attempt: {before.outcome.value}" if before else ""
-        return f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}{earlier}>"
+        text = f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}{earlier}>"
+        return printable(text, one_line=True)
 
     @property
     def target(self) -> str:

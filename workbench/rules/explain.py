@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.rules.message import SAFE_METHODS
+from workbench.rules.printable import printable
 from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     text += f" {exchange.failure}" if exchange.failure and exchange.response else ""
     text += "" if exchange.is_whole else " Its bodies are no longer kept."
     text += f" {told}" if exchange.retried and (told := exchange.retried.explain()) else ""
-    return text[:1].upper() + text[1:]
+    return printable(text[:1].upper() + text[1:])
 
 
 def _paragraph(exchange: Exchange, verdict: Verdict) -> str:

@@ -2,7 +2,8 @@
 
 Owns: the Spine codes with their displays, and the shape of the resource (ERR-1, ERR-2, ERR-3, PRF-3).
 Writing follows the contract to the letter. Reading takes what any FHIR server sends, and never
-fails: what is not an OperationOutcome reads as ``None``.
+fails: what is not an OperationOutcome reads as ``None``. The texts are for people, so control characters
+in them are written as escapes; the answer's body has them as they came.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+
+from workbench.rules.printable import printable
 
 PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"
 CODE_SYSTEM: Final = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"
@@ -122,4 +125,4 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return printable(value) if isinstance(value, str) else ""

@@ -45,9 +45,6 @@ NOT_JSON: Final = b"(not JSON, so left out)"
 _PERSONAL_PARAMETERS = re.compile(
     r"(?:.*\.)?(?:family|given|name|phonetic|address|address-.*|birthdate|phone|email|telecom)(?::.*)?", re.IGNORECASE
 )
-_SECRET_PARAMETERS = re.compile(
-    r"(?:access_|id_|refresh_)?token|api[_-]?key|key|password|secret|client_secret|sig|signature", re.IGNORECASE
-)
 _PLACEHOLDER = re.compile(r"(?<![\w-])redacted-[0-9]+(?![\w-])")
 _TEN_DIGITS = re.compile(r"(?<![0-9A-Za-z.-])[0-9]{3}([ -]?)[0-9]{3}\1[0-9]{4}(?![0-9A-Za-z-]|\.[0-9])")
 _TOLD_IN_WORDS: Final = 3
@@ -122,7 +119,7 @@ class Redaction:
         return _outcomes(blanked, self._in_words)
 
     def url(self, url: str) -> str:
-        """A URL: NHS numbers anywhere, the values of parameters that search for a person, secrets always (``***``)."""
+        """A URL: NHS numbers anywhere, the values of parameters that search for a person."""
         split = urlsplit(url)
         path = "/".join(self._part(part) for part in split.path.split("/"))
         query = "&".join(self._parameter(pair) for pair in split.query.split("&")) if split.query else ""
@@ -232,8 +229,6 @@ class Redaction:
 
     def _parameter(self, pair: str) -> str:
         name, equals, value = pair.partition("=")
-        if _SECRET_PARAMETERS.fullmatch(unquote(name)):
-            return f"{name}{equals}***"
         if value and self.paths and _PERSONAL_PARAMETERS.fullmatch(unquote(name)):
             return f"{name}{equals}{self._placeholder(unquote(value.replace('+', ' ')))}"
         return f"{name}{equals}{self._part(value)}"

@@ -24,6 +24,7 @@ from workbench.rules.compare import ABSENT
 from workbench.rules.evidence import Evidence, gather, own_part, sent_content, shown_version
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS
+from workbench.rules.printable import printable
 from workbench.rules.verdict import Verdict, left_open
 
 
@@ -64,7 +65,7 @@ class Resolution:
         return self.outcome in (Landing.LANDED, Landing.DID_NOT_LAND)
 
     def __str__(self) -> str:
-        return f"{self.outcome.value}: {self.because}"
+        return printable(f"{self.outcome.value}: {self.because}")
 
 
 def check_open(write: Exchange) -> None:

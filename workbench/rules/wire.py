@@ -1,6 +1,7 @@
 """An exchange as text: the HTTP messages themselves, and the curl command that sends the same.
 
-Works on records whose credentials are already replaced, so neither text can hold one.
+Works on records whose credentials are already replaced, so neither text can hold one. The messages are for reading:
+control characters in them are written as escapes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from workbench.exceptions import MalformedJSON
 from workbench.rules import json
 from workbench.rules.message import Headers
+from workbench.rules.printable import printable
 
 if TYPE_CHECKING:
     from workbench.rules.exchange import Exchange
@@ -30,7 +32,7 @@ def as_http(exchange: Exchange, *, base: str = "", indent: int | None = None) ->
     """
     asked = request_text(exchange.request, base=base, indent=indent)
     if exchange.response is None:
-        return f"{asked}\n\n(no answer: {exchange.failure})"
+        return f"{asked}\n\n(no answer: {printable(exchange.failure)})"
     return f"{asked}\n\n{response_text(exchange.response, base=base, indent=indent)}"
 
 
@@ -83,7 +85,7 @@ def as_curl(exchange: Exchange) -> str:
 
 def _message(start: str, headers: Headers, body: str, base: str) -> str:
     fields = "".join(f"{_spelt(name)}: {value}\n" for name, value in headers.items())
-    text = f"{start}{fields}\n{body}".rstrip("\n")
+    text = printable(f"{start}{fields}\n{body}".rstrip("\n"))
     return text.replace(base, "[base]") if base else text
 
 

@@ -13,7 +13,9 @@ from typing import Final
 import ipywidgets as widgets
 
 from workbench.conformance.findings import Finding, Report
+from workbench.rules.place import is_loopback
 from workbench.ui import markup
+from workbench.ui.private import Widgets
 from workbench.ui.table import Column, LiveTable
 
 EVERYTHING: Final = "everything"
@@ -45,7 +47,7 @@ class CheckTable(widgets.VBox):
         self.table = LiveTable(
             _COLUMNS, label="Findings", empty="No finding is like that", height="22rem", follows=False
         )
-        self._evidence = widgets.HTML()
+        self._evidence = Widgets(private=not is_loopback(report.endpoint)).html()
         self._rows: list[Finding] = []
         card = widgets.VBox([self._evidence])
         card.add_class("swb-card")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import anywidget
 import traitlets
@@ -50,8 +50,16 @@ def _document_as_sent(_document: dict[str, Any], editor: JsonEditor) -> dict[str
 
     The trait changes only when Python replaces the text, but a page that opens
     later (a reload, a second window) reads it too and must get what was typed since.
+    The page of a private editor asks for it.
     """
-    return editor._named_text()
+    return {"text": "", "revision": -1, "edit": ""} if editor.private else editor._named_text()
+
+
+def _diagnostics_as_sent(diagnostics: dict[str, Any], editor: JsonEditor) -> dict[str, Any]:
+    return _NO_DIAGNOSTICS if editor.private else diagnostics
+
+
+_NO_DIAGNOSTICS: Final[dict[str, Any]] = {"revision": -1, "edit": "", "items": []}
 
 
 class JsonEditor(anywidget.AnyWidget):
@@ -66,6 +74,9 @@ class JsonEditor(anywidget.AnyWidget):
     A text is named by `revision` (how often Python replaced it) and `edit` (which
     browser message brought it, empty if none did). What is typed into a text that
     Python has since replaced carries an older revision and is dropped.
+
+    A `private` editor sends its text in messages only, so that it is not part of
+    the widget's state, which a notebook can be saved with.
     """
 
     _esm = _STATIC / "editor.js"
@@ -76,7 +87,10 @@ class JsonEditor(anywidget.AnyWidget):
     label = traitlets.Unicode("JSON text").tag(sync=True)
     height = traitlets.Unicode("26rem").tag(sync=True)
     read_only = traitlets.Bool(default_value=False).tag(sync=True)
-    _diagnostics: traitlets.Dict[str, Any] = traitlets.Dict({"revision": 0, "edit": "", "items": []}).tag(sync=True)
+    private = traitlets.Bool(default_value=False).tag(sync=True)
+    _diagnostics: traitlets.Dict[str, Any] = traitlets.Dict({"revision": 0, "edit": "", "items": []}).tag(
+        sync=True, to_json=_diagnostics_as_sent
+    )
 
     def __init__(self, value: str = "", **kwargs: Any) -> None:
         """Open an editor on `value`; keywords set the traits of the same name."""
@@ -103,6 +117,8 @@ class JsonEditor(anywidget.AnyWidget):
     @diagnostics.setter
     def diagnostics(self, items: Sequence[Diagnostic]) -> None:
         self._diagnostics = {**self._name(), "items": [dict(item) for item in items]}
+        if self.private:
+            self._send_diagnostics()
 
     def on_submit(self, callback: Callable[[JsonEditor], object]) -> None:
         """Call `callback(editor)` on Ctrl-Enter (Cmd-Enter), with `value` up to date."""
@@ -127,7 +143,10 @@ class JsonEditor(anywidget.AnyWidget):
             return
         self._revision += 1
         self._edit = ""
-        self.document = {"text": self.value, "revision": self._revision}
+        if self.private:
+            self._send_text()
+        else:
+            self.document = {"text": self.value, "revision": self._revision}
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         match content:
@@ -135,10 +154,18 @@ class JsonEditor(anywidget.AnyWidget):
                 if revision == self._revision:
                     self._take(text, edit)
             case {"kind": "want"}:
-                self.send({"kind": "text", **self._named_text()})
+                self._send_text()
+                if self.private:
+                    self._send_diagnostics()
             case {"kind": "submit"}:
                 for callback in self._submit_callbacks:
                     callback(self)
+
+    def _send_text(self) -> None:
+        self.send({"kind": "text", **self._named_text()})
+
+    def _send_diagnostics(self) -> None:
+        self.send({"kind": "diagnostics", **self._diagnostics})
 
     def _take(self, text: str, edit: str) -> None:
         """Accept a typed text, and let other pages know that there is one to fetch."""

@@ -14,6 +14,7 @@ from workbench.ui import markup
 from workbench.ui.desk import PREFERENCES, Guard
 from workbench.ui.editor import JsonEditor
 from workbench.ui.export import Export
+from workbench.ui.private import Widgets
 from workbench.ui.resolve import Resolver
 from workbench.ui.table import Column, LiveTable
 
@@ -41,8 +42,11 @@ SEQUENCE_TAB: Final = 1
 class Panel(widgets.VBox):
     """The controls of the workbench, laid out; they do nothing yet."""
 
-    def __init__(self, *above: widgets.Widget) -> None:
-        """``above``: what stands between the first bar and the version held."""
+    def __init__(self, *above: widgets.Widget, private: bool = False) -> None:
+        """``above``: what stands between the first bar and the version held. ``private``: a saved notebook holds none
+        of the content.
+        """
+        self._widgets = Widgets(private=private)
         self._make_controls()
         self._make_output()
         super().__init__(self._layout(above))
@@ -53,15 +57,17 @@ class Panel(widgets.VBox):
         self.resource_type = widgets.Combobox(
             options=TYPES, description="Type", layout={"width": "170px"}, style=narrow
         )
-        self.logical_id = widgets.Text(
+        self.logical_id = self._widgets.text(
             description="Id", placeholder="id of the resource", layout={"width": "350px"}, style=narrow
         )
         self.search_button = widgets.Button(description="Search", tooltip="List the resources of this type")
         self.load_button = widgets.Button(
             description="Load", button_style="primary", tooltip="Read this resource into the editor"
         )
-        self.found = widgets.Dropdown(layout={"width": "350px", "display": "none"}, style=narrow, description="Found")
-        self.editor = JsonEditor(label="JSON of the resource", height="24rem")
+        self.found = self._widgets.dropdown(
+            layout={"width": "350px", "display": "none"}, style=narrow, description="Found"
+        )
+        self.editor = JsonEditor(label="JSON of the resource", height="24rem", private=self._widgets.private)
         self.guard = widgets.RadioButtons(
             options=[(guard.value, guard) for guard in Guard], description="If-Match", layout={"width": "max-content"}
         )
@@ -82,20 +88,21 @@ class Panel(widgets.VBox):
         self.rebuild_button = widgets.Button(
             description="Rebuild from the choices", tooltip="Replace the text by what the choices come to"
         )
-        self.resolver = Resolver()
+        self.resolver = Resolver(self._widgets)
         asking = (self.compare_button, self.find_out_button, self.rebuild_button)
         for button in (self.search_button, self.load_button, self.send_button, *asking):
             button.layout.width = "auto"
 
     def _make_output(self) -> None:
-        self._badge, self._chip, self._notice = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        html = self._widgets.html
+        self._badge, self._chip, self._notice = widgets.HTML(), html(), html()
         self._stale = widgets.HBox([widgets.HTML(markup.stale_banner()), self.compare_button])
         self._unanswered = widgets.HBox([widgets.HTML(markup.unanswered_banner()), self.find_out_button])
         self._by_hand = widgets.HBox([widgets.HTML(markup.by_hand_banner()), self.rebuild_button])
-        self._changes, self._request, self._answer = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._raw = widgets.HTML(markup.message("Choose a row of the transitions to see its request and answer."))
+        self._changes, self._request, self._answer = html(), html(), html()
+        self._raw = html(markup.message("Choose a row of the transitions to see its request and answer."))
         self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
-        self._sequence = widgets.HTML()
+        self._sequence = html()
         self.exporter = Export()
         self._discard = widgets.Button(description="Load and discard my changes", button_style="warning")
         self._keep = widgets.Button(description="Keep editing")

@@ -20,6 +20,7 @@ from workbench.exceptions import WorkbenchError
 from workbench.profiles import connect, profile_names, profiles_path
 from workbench.trial import Trial, try_connection
 from workbench.ui import markup
+from workbench.ui.private import PrivateHTML
 from workbench.ui.workbench import Workbench
 
 
@@ -37,7 +38,7 @@ class EndpointPicker(widgets.VBox):
         self.open_button = widgets.Button(
             description="Open", button_style="primary", tooltip="Open a workbench on this endpoint"
         )
-        self._notice, self._place = widgets.HTML(), widgets.VBox()
+        self._notice, self._place = PrivateHTML(), widgets.VBox()
         bar = widgets.HBox([self.profile, self.test_button, self.open_button])
         bar.add_class("swb-bar")
         super().__init__([widgets.HTML(markup.style(), layout={"display": "none"}), bar, self._notice, self._place])

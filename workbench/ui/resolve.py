@@ -15,6 +15,7 @@ from workbench.exceptions import BadInput
 from workbench.rules import json
 from workbench.rules.merge import Choice, Decision, Edited, Kind, Merge, Side
 from workbench.ui import markup
+from workbench.ui.private import Widgets
 
 _MOST_ROWS: Final = 40
 """Rows with controls; a merge of more differences is better decided in the text itself."""
@@ -25,22 +26,23 @@ EDIT: Final = "edit"
 class DecisionRow(widgets.VBox):
     """One decision: its three values, and whose to take."""
 
-    def __init__(self, decision: Decision, changed: Callable[[], object]) -> None:
+    def __init__(self, decision: Decision, changed: Callable[[], object], content: Widgets) -> None:
         self.decision = decision
         self._changed = changed
         options: list[tuple[str, str | None]] = [(side.value, side.value) for side in Side]
         if not decision.is_order:
             options.append((EDIT, EDIT))
         chosen = decision.choice.value if isinstance(decision.choice, Side) else None
+        where = "this element" if content.private else decision.path
         self.choice = widgets.ToggleButtons(
-            options=options, value=chosen, tooltips=[f"{name}: {decision.path}" for name, _ in options]
+            options=options, value=chosen, tooltips=[f"{name}: {where}" for name, _ in options]
         )
         self.choice.style.button_width = "68px"
-        self.text = widgets.Text(
+        self.text = content.text(
             value=markup.plain(decision.mine), description="Value", continuous_update=False, layout={"display": "none"}
         )
-        self._problem = widgets.HTML()
-        row = widgets.HBox([widgets.HTML(markup.decision(decision)), self.choice])
+        self._problem = content.html()
+        row = widgets.HBox([content.html(markup.decision(decision)), self.choice])
         row.add_class("swb-decision")
         super().__init__([row, self.text, self._problem])
         self.choice.observe(self._choose, "value")
@@ -66,7 +68,8 @@ class DecisionRow(widgets.VBox):
 class Resolver(widgets.VBox):
     """All decisions of a merge. ``on_change(callback)`` calls back with the merge as chosen so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: Widgets) -> None:
+        self._widgets = content
         self.merge: Merge | None = None
         self.rows: list[DecisionRow] = []
         self._callbacks: list[Callable[[Merge], object]] = []
@@ -81,12 +84,12 @@ class Resolver(widgets.VBox):
         """Show a merge, conflicts first."""
         self.merge = merge
         ordered = sorted(merge.decisions, key=lambda decision: decision.kind is not Kind.CONFLICT)
-        self.rows = [DecisionRow(decision, self._chosen) for decision in ordered[:_MOST_ROWS]]
+        self.rows = [DecisionRow(decision, self._chosen, self._widgets) for decision in ordered[:_MOST_ROWS]]
         rest = len(ordered) - len(self.rows)
         more = f"… and {rest} more, as the text below has them." if rest else ""
         self.children = [
             widgets.HTML(markup.heading("What you changed, and what they changed")),
-            widgets.HTML(markup.merge_summary(merge)),
+            self._widgets.html(markup.merge_summary(merge)),
             *self.rows,
             widgets.HTML(markup.muted(more)),
         ]

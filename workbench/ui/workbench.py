@@ -40,7 +40,8 @@ class Workbench(Panel):
 
     ``resource_type``, ``logical_id``, ``editor``, ``guard``, ``older``, ``typed``, ``prefer`` are the
     controls; ``load``, ``search`` and ``send`` do what the buttons do, and return the exchange. Sending to a live
-    endpoint needs ``writes.switch`` besides its connection's ``allow_writes``.
+    endpoint needs ``writes.switch`` besides its connection's ``allow_writes``. On a live endpoint none of the content
+    is part of the widget's state, so a notebook saved with the state of its widgets does not hold it.
     """
 
     def __init__(self, client: Client, resource_type: str = "List", logical_id: str = "") -> None:
@@ -52,7 +53,7 @@ class Workbench(Panel):
         host = urlsplit(client.base_url).netloc
         # Where the connection forbids writing, a switch would promise what it cannot keep.
         self.writes = WriteSwitch(host, needed=not client.is_local and client.connection.allow_writes)
-        super().__init__(self.writes)
+        super().__init__(self.writes, private=not client.is_local)
         self._badge.value = markup.badge(local=client.is_local, embedded=client.embedded, host=host)
         self.resource_type.value, self.logical_id.value = resource_type, logical_id
         self._wire()

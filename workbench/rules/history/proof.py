@@ -19,6 +19,7 @@ from workbench.rules.history import pieced
 from workbench.rules.history.finding import LOST, Finding
 from workbench.rules.history.losses import Contents, Exchanges, Loss, losses
 from workbench.rules.history.moves import Track, Write, read_tracks
+from workbench.rules.printable import printable
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Proof:
             sentences = [f"Unsound, in {held}.", self.findings[0].words]
             sentences += [f"There are {more:,} more findings."] if more > 1 else ["There is one more finding."] * more
             sentences += [f"Lost: {'; '.join(map(str, self.losses))}."] if self.losses else []
-        return " ".join([*sentences, *self.notes])
+        return printable(" ".join([*sentences, *self.notes]))
 
     def __str__(self) -> str:
         return self.explain()
