@@ -207,7 +207,10 @@ class Connection:
     def concealed(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
         """Header fields with the values of credentials as ``SecretText``."""
         secret = self._secret_names()
-        return {name: conceal(value) if str(name).lower() in secret else value for name, value in fields.items()}
+        return {
+            name: conceal(value) if str(name).lower() in secret or is_secret(str(name)) else value
+            for name, value in fields.items()
+        }
 
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Header fields as an exchange may hold them: the values of credentials replaced."""

@@ -11,13 +11,14 @@ from workbench.exceptions import BadInput
 from workbench.records import as_json, from_json
 from workbench.rules import json
 from workbench.rules.contract import BY_ID, Level
+from workbench.rules.printable import printable_json
 
 FORMAT: Final = 1
 
 
 def as_text(report: Report) -> str:
     """The whole report as JSON text, its evidence with it."""
-    return json.dumps(
+    text = json.dumps(
         {
             "format": FORMAT,
             "endpoint": report.endpoint,
@@ -32,6 +33,7 @@ def as_text(report: Report) -> str:
         },
         indent=1,
     )
+    return printable_json(text)
 
 
 def _fit(fit: Fit) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def printable(text: str, *, one_line: bool = False) -> str:
     return _UNSAFE.sub(lambda found: found[0] if found[0] in kept else _escape(found[0]), text.replace("\r\n", "\n"))
 
 
+def printable_json(text: str) -> str:
+    """Return JSON text whose strings hold the same characters, those that a terminal would obey as JSON escapes."""
+    return _UNSAFE.sub(lambda found: found[0] if found[0] in "\n\t" else f"\\u{ord(found[0]):04x}", text)
+
+
 def _escape(sign: str) -> str:
     code = ord(sign)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -77,7 +77,7 @@ class Export(widgets.VBox):
         self._ask(False)
         try:
             path = Path(FOLDER) / self._name()
-            content = self._content()
+            content = self._file()
             Path(FOLDER).mkdir(mode=0o700, exist_ok=True)
             if overwrite:
                 _replace(path, content)
@@ -95,7 +95,7 @@ class Export(widgets.VBox):
         """Have the page download the file."""
         self._ask(False)
         try:
-            self.download.offer(self._name(), self._content())
+            self.download.offer(self._name(), self._file())
         except (WorkbenchError, OSError) as error:
             self.said.value = markup.notice(str(error))
         else:
@@ -107,7 +107,7 @@ class Export(widgets.VBox):
             raise BadInput(f"{name!r} is not a file name. Every file is written into the folder {FOLDER}.")
         return name
 
-    def _content(self) -> bytes:
+    def _file(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self._name()
             self.journal().export(path)
