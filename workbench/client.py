@@ -11,7 +11,6 @@ A client belongs to one thread (it holds one ``requests.Session``); give each th
 from __future__ import annotations
 
 import enum
-import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -30,7 +29,7 @@ from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import Request, Response
+from workbench.rules.message import Request, Response, check_method
 from workbench.rules.place import is_loopback
 from workbench.rules.resolution import Resolution
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
@@ -214,8 +213,7 @@ class Client:
         ``chunked`` sends the body in chunks, its length not told beforehand.
         """
         method = method.upper()  # as requests sends it
-        if not re.fullmatch(r"[A-Z]+", method):
-            raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
+        check_method(method)
         steps = path.partition("?")[0].strip("/").split("/")
         capabilities = (method, steps) == ("GET", ["metadata"])
         about = ("", "") if capabilities else (steps[0], steps[1] if len(steps) == 2 else "")

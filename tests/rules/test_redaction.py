@@ -59,8 +59,8 @@ def test_the_same_value_has_the_same_placeholder_in_bodies_urls_and_references()
     patient = redaction.resource(PATIENT)
     observed = json.parse(redaction.body(OBSERVATION))
     assert observed["subject"]["reference"] == f"Patient/{patient['id']}"
-    assert redaction.url(f"https://x.example/Patient/{NUMBER}") == f"https://x.example/Patient/{patient['id']}"
-    assert redaction.url(f"https://x.example/List?subject=https%3A%2F%2Fy%7C{NUMBER}&family=Example").endswith(
+    assert redaction.text(f"https://x.example/Patient/{NUMBER}") == f"https://x.example/Patient/{patient['id']}"
+    assert redaction.text(f"https://x.example/List?subject=https%3A%2F%2Fy%7C{NUMBER}&family=Example").endswith(
         f"{patient['id']}&family={patient['name'][0]['family']}"
     )
 
@@ -75,7 +75,7 @@ def test_what_is_not_personal_stays_digit_for_digit() -> None:
 def test_it_can_be_put_back_and_only_what_is_known() -> None:
     redaction = Redaction()
     blanked = json.dumps(redaction.resource(PATIENT, foreign=True)).encode()
-    url = redaction.url(f"https://x.example/Patient/{NUMBER}")
+    url = redaction.text(f"https://x.example/Patient/{NUMBER}")
     back = redaction.restored(Request("PUT", url, body=blanked))
     assert (json.parse(back.body), back.url) == (PATIENT, f"https://x.example/Patient/{NUMBER}")
     with pytest.raises(BadInput, match=r"redacted-99 stands for something that was blanked elsewhere"):
@@ -125,13 +125,8 @@ def test_a_body_no_path_leads_into_is_left_out_whole() -> None:
     assert Redaction().body(b'{"resourceType": "Patient", "name": "Ann') == NOT_JSON
 
 
-def test_a_secret_in_a_query_is_no_placeholder() -> None:
-    url = Redaction().url("https://x.example/List?access_token=hunter2hunter2&_count=3")
-    assert url == "https://x.example/List?access_token=***&_count=3"
-
-
 @pytest.mark.parametrize(
-    "text", ["1234567890", "9990000019", "999-000-001", "744eec7d-9990000018-x", "9990000018.5", "v9990000018"]
+    "text", ["1234567890", "9990000019", "999-000-001", "9990000018.5", "1.9990000018", "v9990000018", "9990000018Z"]
 )
 def test_what_is_no_nhs_number_stays(text: str) -> None:
     assert Redaction([NHS_NUMBERS]).text(text) == text
