@@ -102,7 +102,7 @@ def _is_entry(entry: Any) -> bool:
 def _check_entry(entry: Entry) -> None:
     request, answer = entry["request"], entry.get("answer")
     check_method(request["method"])
-    check_url(f"http://recorded.invalid/{request['path']}")
+    check_url("http://recorded.invalid/" + request["path"])
     for name, value in request.get("headers", {}).items():
         check_field(name, value)
     if answer is not None:

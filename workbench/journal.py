@@ -120,14 +120,15 @@ class Journal:
             return self._redacted(exchange)
 
     def _redacted(self, exchange: Exchange) -> Exchange:
-        if self._only_live and not is_live(exchange.request.url):
+        if self._only_live and not _is_live(exchange.request.url):
             return exchange
         return self._redaction.exchange(exchange, foreign=not self._ours)
 
     def _append(self, exchange: Exchange, said: Told) -> int:
         kept = self._fitting(exchange)
         seq = len(self._shelf) + 1
-        self._shelf.append(kept, row(seq, exchange, self._move(exchange), said), self._redaction.new_digests())
+        self._shelf.append(kept, row(seq, exchange, self._move(exchange), said), self._redaction.unkept)
+        self._redaction.unkept.clear()
         return seq
 
     def _fitting(self, exchange: Exchange) -> Exchange:
@@ -344,6 +345,10 @@ def _first(line: bytes, path: Path) -> tuple[Rule, int]:
     if type(last) is not int or not 0 <= last < _MOST_PLACEHOLDERS:
         raise BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.")
     return rule, last
+
+
+_is_live = lru_cache(maxsize=1024)(is_live)
+"""The same URLs come again and again."""
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
 from workbench.exceptions import BadInput
@@ -34,6 +35,9 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Times in between can be shown everywhere; pandas and time zones have trouble at the ends of the calendar."""
+
+_write = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""The standard library's, which is twice as fast; an exchange holds no decimals that need ours."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -94,7 +98,7 @@ def as_line(exchange: Exchange, said: Told) -> str:
     One too long to be read again is written without its bodies.
     """
     line = as_json(exchange)
-    text = json.dumps(line if exchange.is_whole else line | {"told": list(said)})
+    text = _write(line if exchange.is_whole else line | {"told": list(said)})
     fits = len(text) <= MOST_BYTES // 4 or len(text.encode()) <= MOST_BYTES
     return text if fits else as_line(exchange.without_bodies(), said)
 

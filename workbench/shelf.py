@@ -115,7 +115,10 @@ bodies are in it, NULL where there are only digests. For the placeholders, see `
 
 _INSERT: Final = f"INSERT INTO exchange VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_MOST_STEPS: Final = 1000
+_SMALLEST: Final = 512
+"""Bytes of the smallest database; SQLite takes a file of one byte for an empty one and writes over it."""
+
+_MOST_STEPS: Final = 10
 """How many thousands of SQLite's instructions the reading of a schema may take; three tables take a few hundred."""
 
 
@@ -140,6 +143,8 @@ class InFile:
             create_private(path)
         elif not path.is_file():
             raise BadInput(f"{path} is not a file; choose another file.")
+        elif 0 < path.stat().st_size < _SMALLEST:
+            raise BadInput(f"{path} holds something else than a journal; choose another file.")
         # The absolute path, because SQLite gives some relative ones (":memory:") a meaning of their own.
         self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -296,7 +301,7 @@ def is_database(path: Path) -> bool:
     Asked of SQLite, because to open and close the file here would take away the lock that a journal in this
     process has on it (POSIX, *fcntl*).
     """
-    if path.stat().st_size == 0:
+    if path.stat().st_size < _SMALLEST:
         return False
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
     try:

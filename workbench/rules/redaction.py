@@ -54,10 +54,10 @@ _PERSONAL_PARAMETER = re.compile(
 _UNQUOTED: Final = "'@:,|/!$()*~"
 """What servers and people leave as it is in a parameter, beside letters and digits."""
 
-_PLACEHOLDER = re.compile(r"(?<![\w-])redacted-[0-9]{1,15}(?![\w-])")
+_PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
 _GAP = r"(?:%[0-9A-Fa-f]{2}|[\W_]){0,3}"
 _TEN_DIGITS = re.compile(
-    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![^\W_])(?<!\d[.,]))" rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}" r"(?![^\W_]|[.,]\d)"
+    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))" rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}" r"(?![^\W_]|[.,]\d)"
 )
 """Ten digits in three groups with any signs between them, and not part of a longer word or number."""
 
@@ -97,22 +97,18 @@ class Redaction:
         self._highest = 0
         self._key = b""
         self._kept: dict[bytes, int] = {}
-        self._new: list[tuple[int, bytes]] = []
+        self.unkept: list[tuple[int, bytes]] = []
+        """The numbers and digests that the file gone on with has not got yet; whoever has kept them clears this."""
 
     # --- going on ---
 
     def resume(self, key: bytes, kept: Mapping[bytes, int]) -> None:
         """Go on with the placeholders of a file: by digest of the value, the number that it has there.
 
-        The digests are BLAKE2b's with this key. From now on ``new_digests`` gives those that the file lacks.
+        The digests are BLAKE2b's with this key. Those that the file lacks are in ``unkept`` from now on.
         """
         self._key, self._kept = key, dict(kept)
         self._highest = max([self._highest, *kept.values()])
-
-    def new_digests(self) -> list[tuple[int, bytes]]:
-        """The numbers and digests of placeholders made since this was asked last; none without a file."""
-        new, self._new = self._new, []
-        return new
 
     def reserve(self, text: str) -> None:
         """Give none of the placeholders of this text to another value."""
@@ -259,7 +255,7 @@ class Redaction:
         digest = blake2b(f"{kind}\0{value}".encode(), key=self._key, digest_size=16).digest()
         if digest not in self._kept:
             self._kept[digest] = self._highest + 1
-            self._new.append((self._highest + 1, digest))
+            self.unkept.append((self._highest + 1, digest))
         return self._kept[digest]
 
     def _know(self, value: Any, placeholder: str) -> str:
