@@ -52,7 +52,9 @@ def race() -> list[wb.Exchange]:
 
 def _grow(where: str, new: Callable[[], wb.Journal]) -> None:
     exchanges = race()
-    print(f"a journal {where} (targets: append at most 20 µs; transitions() of a million: 2 s in memory, 3 s from a file, linear):")
+    print(
+        f"a journal {where} (targets: append at most 20 µs in memory, 60 µs in a file; transitions() of a million in seconds):"
+    )
     for size in SIZES:
         journal = new()
         append, cpu = _timed(lambda: _fill(journal, itertools.islice(itertools.cycle(exchanges), size)))  # noqa: B023

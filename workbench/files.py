@@ -42,7 +42,7 @@ def open_private(path: str | Path, *, overwrite: bool = False, encoding: str = "
         raise _unwritable(path, error) from None
     unfinished = Path(name)
     try:
-        with open(number, "w", encoding=encoding, newline="") as file:
+        with os.fdopen(number, "w", encoding=encoding, newline="") as file:
             yield file
         if not overwrite:
             create_private(path)  # so that of two writers at once only one gets the name

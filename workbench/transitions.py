@@ -66,9 +66,14 @@ class Row(NamedTuple):
 Move = tuple[str | None, str | None]
 """The ETag before and after an exchange."""
 
-_NUMBERS: Final = {"seq": {int}, "time": {int}, "status": {int, type(None)}, "ms": {float, type(None)}}
+_NUMBERS: Final[dict[str, set[type]]] = {
+    "seq": {int},
+    "time": {int},
+    "status": {int, type(None)},
+    "ms": {float, type(None)},
+}
 _OPTIONAL: Final = ("if_match", "etag_before", "etag_after")
-_TYPES: Final = [
+_TYPES: Final[list[set[type]]] = [
     _NUMBERS.get(name) or ({str, type(None)} if name in _OPTIONAL else {str}) for name in Row._fields
 ]
 _VERDICTS: Final = {verdict.value for verdict in Verdict}

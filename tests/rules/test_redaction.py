@@ -86,7 +86,9 @@ def test_it_can_be_put_back_and_only_what_is_known() -> None:
 
 @given(
     st.recursive(
-        st.sampled_from(["redacted-1", "x redacted-2 y", f"redacted-{NUMBER}", "redacted-redacted-1", "redacted-123 456 7881"])
+        st.sampled_from(
+            ["redacted-1", "x redacted-2 y", f"redacted-{NUMBER}", "redacted-redacted-1", "redacted-123 456 7881"]
+        )
         | st.sampled_from([NUMBER, f"a-{NUMBER}_b", f"y%7C{NUMBER}", "?family=Ann&given=a", "Ann", "a", int(NUMBER)])
         | st.integers()
         | st.booleans(),
@@ -138,9 +140,12 @@ def test_what_is_no_nhs_number_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "gap", ["", " ", "-", "  ", " - ", ".", "/", "_", ",", ":", "\u00a0", "\u2009", "\u2011", "\u2013", "+", "%20", "%2D"]
+    "gap",
+    ["", " ", "-", "  ", " - ", ".", "/", "_", ",", ":", "\u00a0", "\u2009", "\u2011", "\u2013", "+", "%20", "%2D"],
 )
-@pytest.mark.parametrize("around", ["{}", "List?x|{}.", "nhs-{}", "{}-v1", "nhs_{}", "urn:x:{}", "({})", "y%7C{}", "a%3A{}%2C"])
+@pytest.mark.parametrize(
+    "around", ["{}", "List?x|{}.", "nhs-{}", "{}-v1", "nhs_{}", "urn:x:{}", "({})", "y%7C{}", "a%3A{}%2C"]
+)
 def test_an_nhs_number_is_found_however_it_is_written(gap: str, around: str) -> None:
     number = gap.join(("999", "000", "0018"))
     assert Redaction([NHS_NUMBERS]).text(around.format(number)) == around.format("redacted-1")
@@ -189,9 +194,15 @@ PLACES: dict[str, Any] = {
     "fullUrl": {"resourceType": "Bundle", "entry": [{"fullUrl": f"https://x.example/Patient/{NUMBER}"}]},
     "request.url": {"resourceType": "Bundle", "entry": [{"request": {"url": SEARCH[18:]}}]},
     "ifNoneExist": {"resourceType": "Bundle", "entry": [{"request": {"ifNoneExist": SEARCH.partition("?")[2]}}]},
-    "response.location": {"resourceType": "Bundle", "entry": [{"response": {"location": f"Patient/{NUMBER}/_history/1"}}]},
+    "response.location": {
+        "resourceType": "Bundle",
+        "entry": [{"response": {"location": f"Patient/{NUMBER}/_history/1"}}],
+    },
     "criteria": {"resourceType": "Subscription", "criteria": SEARCH[18:]},
-    "narrative": {"resourceType": "List", "text": {"div": f'<div><a href="{SEARCH.replace("&", "&amp;")}">x</a></div>'}},
+    "narrative": {
+        "resourceType": "List",
+        "text": {"div": f'<div><a href="{SEARCH.replace("&", "&amp;")}">x</a></div>'},
+    },
 }
 FIELDS = {
     "Location": f"https://x.example/Patient/{NUMBER}/_history/1",
@@ -262,7 +273,9 @@ def test_a_redaction_that_is_gone_on_with_calls_everybody_the_same() -> None:
     kept = {digest: number for number, digest in before.unkept}
     after = Redaction()
     after.resume(KEY, kept)
-    assert after.resource({"resourceType": "Basic", "name": [{"family": "Other"}]})["name"][0]["family"] not in json.dumps(first)
+    assert after.resource({"resourceType": "Basic", "name": [{"family": "Other"}]})["name"][0][
+        "family"
+    ] not in json.dumps(first)
     assert after.resource(PATIENT) == first
     assert [number for number, _ in after.unkept] == [len(kept) + 1]
     other = Redaction()
@@ -283,7 +296,9 @@ def test_what_looks_like_a_placeholder_is_somebody_else() -> None:
 
 
 def test_sixteen_thousand_names_are_blanked_in_seconds() -> None:
-    people = [{"resourceType": "Patient", "name": [{"family": f"Family{n}", "given": [f"Given{n}"]}]} for n in range(8000)]
+    people = [
+        {"resourceType": "Patient", "name": [{"family": f"Family{n}", "given": [f"Given{n}"]}]} for n in range(8000)
+    ]
     issues = [{"diagnostics": f"Given{n} Family{n} is not Given{n}"} for n in range(8000)]
     content = [people, {"resourceType": "OperationOutcome", "issue": issues}]
     before = time.process_time()

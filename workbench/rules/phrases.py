@@ -47,7 +47,7 @@ class Phrases:
         return "".join(written)
 
     def _longest(self, words: list[str], start: int) -> tuple[int, str]:
-        """Where the longest phrase from ``start`` on ends, and what it is about; ``start`` itself where there is none."""
+        """Where the longest phrase from ``start`` on ends, and what it is about; ``start`` where there is none."""
         node, found = self._tree, (start, "")
         for place in range(start, min(start + _DEPTH, len(words))):
             node = node.get(words[place], {})

@@ -9,7 +9,7 @@ what it remembers is never written or shown.
 
 Every text goes through ``Redaction.text``, whether it is a URL, a header field or a string of a body, because a URL may
 stand in each of them. A body that is not JSON is left out whole: no path leads into it. Source: the NHS number is ten
-digits, written in groups of three, three and four, the last a check digit modulo 11 (NHS Data Dictionary, *NHS NUMBER*).
+digits in groups of three, three and four, the last a check digit modulo 11 (NHS Data Dictionary, *NHS NUMBER*).
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ _UNQUOTED: Final = "'@:,|/!$()*~"
 _PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
 _GAP = r"(?:%[0-9A-Fa-f]{2}|[\W_]){0,3}"
 _TEN_DIGITS = re.compile(
-    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))" rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}" r"(?![^\W_]|[.,]\d)"
+    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))"
+    rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}"
+    r"(?![^\W_]|[.,]\d)"
 )
 """Ten digits in three groups with any signs between them, and not part of a longer word or number."""
 
@@ -123,7 +125,7 @@ class Redaction:
     # --- blanking ---
 
     def exchange(self, exchange: Exchange, *, foreign: bool = False) -> Exchange:
-        """The exchange as it may be kept and shown. ``foreign``: what looks like a placeholder in it is none of ours."""
+        """The exchange as it may be kept. ``foreign``: what looks like a placeholder in it is not one of these."""
         if not self.paths:
             return exchange
         request = self.request(exchange.request, foreign=foreign)  # first: what it holds, an answer may quote
