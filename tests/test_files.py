@@ -224,6 +224,12 @@ def test_a_second_journal_on_one_file_is_refused_at_once(tmp_path: Path) -> None
 # --- reading ---
 
 
+def test_a_journal_that_is_let_go_of_lets_go_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    for length in (1, 2):
+        assert Journal(path).append(READ_A) == length
+
+
 def test_no_more_is_read_than_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.files.MOST_BYTES", 1000)
     (tmp_path / "large").write_bytes(b"x" * 1001)

@@ -138,6 +138,17 @@ def test_whatever_the_http_library_hands_over_can_be_kept(fields: list[tuple[byt
 
 
 @pytest.mark.parametrize(
+    "path", ["List/\u00fc", "List/a b", 'List?x="<>`{}|\\^', "List/%zz", "List?[1]=\u2028&#f", "List/\x1b\n", "/"]
+)
+def test_whatever_a_client_sends_can_be_kept(path: str, tmp_path: Path) -> None:
+    with Endpoint.in_process() as spine:
+        client = spine.client()
+        client.send("PROPFIND", path, headers={"X-Odd": "\xe9 \t~", "If-Match": ""}, body=b"\xff\x00")
+        client.journal.save(tmp_path / "j.jsonl")
+        assert list(Journal.load(tmp_path / "j.jsonl")) == list(client.journal)
+
+
+@pytest.mark.parametrize(
     "first",
     [
         "",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Mapping
+from string import punctuation
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
@@ -314,7 +315,8 @@ class Client:
         except (RequestException, UnicodeError, ValueError) as error:
             raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, call.body)
+        url = quote(call.url, safe=punctuation)  # as it goes out: in printable ASCII
+        return prepared, Request(call.method, self.connection.recorded_url(url), headers, call.body)
 
     def _remember(self, exchange: Exchange) -> None:
         """Keep the version that this client has now seen; its own accepted update counts as seen."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -147,6 +148,7 @@ class InFile:
             raise BadInput(f"{path} holds something else than a journal; choose another file.")
         # The absolute path, because SQLite gives some relative ones (":memory:") a meaning of their own.
         self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
+        self._closing = weakref.finalize(self, self._connection.close)  # also where nobody calls close()
         try:
             self._open()
         except sqlite3.Error as error:
@@ -292,7 +294,7 @@ class InFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._closing()
 
 
 def is_database(path: Path) -> bool:
