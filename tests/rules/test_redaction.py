@@ -89,7 +89,9 @@ def test_it_can_be_put_back_and_only_what_is_known() -> None:
         st.sampled_from(
             ["redacted-1", "x redacted-2 y", f"redacted-{NUMBER}", "redacted-redacted-1", "redacted-123 456 7881"]
         )
-        | st.sampled_from([NUMBER, f"a-{NUMBER}_b", f"y%7C{NUMBER}", "?family=Ann&given=a", "Ann", "a", int(NUMBER)])
+        | st.sampled_from(
+            [NUMBER, f"a-{NUMBER}_b", f"p{NUMBER}q", f"y%7C{NUMBER}", "?family=Ann&given=a", "Ann", "a", int(NUMBER)]
+        )
         | st.integers()
         | st.booleans(),
         lambda kids: st.dictionaries(st.sampled_from(["family", "given", "title", NUMBER, f"x-{NUMBER}"]), kids),
@@ -133,7 +135,17 @@ def test_a_body_no_path_leads_into_is_left_out_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1234567890", "9990000019", "999-000-001", "9990000018.5", "1.9990000018", "v9990000018", "9990000018Z"]
+    "text",
+    [
+        "1234567890",
+        "9990000019",
+        "999-000-001",
+        "9990000018.5",
+        "1.9990000018",
+        "v1-x9990000018",
+        "a1b9990000018",
+        "x9990000018y1",
+    ],
 )
 def test_what_is_no_nhs_number_stays(text: str) -> None:
     assert Redaction([NHS_NUMBERS]).text(text) == text
@@ -144,7 +156,21 @@ def test_what_is_no_nhs_number_stays(text: str) -> None:
     ["", " ", "-", "  ", " - ", ".", "/", "_", ",", ":", "\u00a0", "\u2009", "\u2011", "\u2013", "+", "%20", "%2D"],
 )
 @pytest.mark.parametrize(
-    "around", ["{}", "List?x|{}.", "nhs-{}", "{}-v1", "nhs_{}", "urn:x:{}", "({})", "y%7C{}", "a%3A{}%2C"]
+    "around",
+    [
+        "{}",
+        "List?x|{}.",
+        "nhs-{}",
+        "{}-v1",
+        "nhs_{}",
+        "urn:x:{}",
+        "({})",
+        "nhs{}",
+        "Patient/p{}",
+        "{}Z",
+        "y%7C{}",
+        "a%3A{}%2C",
+    ],
 )
 def test_an_nhs_number_is_found_however_it_is_written(gap: str, around: str) -> None:
     number = gap.join(("999", "000", "0018"))
@@ -175,6 +201,11 @@ def test_dates_versions_and_codes_stay(text: str) -> None:
 @given(st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S GMT")) | st.uuids().map(str))
 def test_no_date_and_no_uuid_is_taken_for_a_person(text: str) -> None:
     assert Redaction([NHS_NUMBERS]).text(text) == text
+
+
+@pytest.mark.parametrize("end", ["ab9990000018", "9990000018ab", "a9990000018b"])
+def test_the_end_of_a_uuid_is_no_person(end: str) -> None:
+    assert Redaction([NHS_NUMBERS]).text(f"744eec7d-8951-4722-ad74-{end}") == f"744eec7d-8951-4722-ad74-{end}"
 
 
 def test_an_nhs_number_is_found_as_a_number_and_as_a_name() -> None:

@@ -88,7 +88,8 @@ def _report(found: Any) -> Report:
 
 
 def _read_fit(found: dict[str, Any]) -> Fit:
-    return Fit(found["profile"], found["title"], int(found["met"]), int(found["known"]), tuple(found["misses"]))
+    names = (str(found["profile"]), str(found["title"]))
+    return Fit(*names, int(found["met"]), int(found["known"]), tuple(map(str, found["misses"])))
 
 
 def _read_finding(found: dict[str, Any]) -> Finding:

@@ -56,12 +56,15 @@ _UNQUOTED: Final = "'@:,|/!$()*~"
 
 _PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
 _GAP = r"(?:%[0-9A-Fa-f]{2}|[\W_]){0,3}"
+_TEN = rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}"
 _TEN_DIGITS = re.compile(
-    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))"
-    rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}"
-    r"(?![^\W_]|[.,]\d)"
+    rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))(?P<alone>{_TEN})(?![^\W_]|[.,]\d)"
+    rf"|(?<![\w%.,-])(?P<before>[^\W\d_]{{0,20}})(?P<within>{_TEN})(?P<after>[^\W\d_]{{0,20}})(?![\w-]|[.,]\d)"
 )
-"""Ten digits in three groups with any signs between them, and not part of a longer word or number."""
+"""Ten digits in three groups with any signs between them: alone, or in a word of letters such as ``nhs9990000018``.
+
+Not in what has more digits, and not in a word with hyphens around it: every three-thousandth UUID would look like one.
+"""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _TOLD_IN_WORDS: Final = 3
@@ -115,7 +118,7 @@ class Redaction:
     def reserve(self, text: str) -> None:
         """Give none of the placeholders of this text to another value."""
         for placeholder in _PLACEHOLDER.findall(text):
-            self._highest = max(self._highest, _number(placeholder))
+            self._highest = max(self._highest, _number_of(placeholder))
 
     @property
     def highest(self) -> int:
@@ -179,7 +182,7 @@ class Redaction:
         if "=" in text:
             text = _PARAMETER.sub(self._parameter, text)
         if self._numbers:
-            text = _TEN_DIGITS.sub(lambda f: self._placeholder(f[0]) if is_nhs_number(f[0]) else f[0], text)
+            text = _TEN_DIGITS.sub(self._number, text)
         return text
 
     # --- putting back ---
@@ -261,7 +264,7 @@ class Redaction:
         return self._kept[digest]
 
     def _know(self, value: Any, placeholder: str) -> str:
-        self._highest = max(self._highest, _number(placeholder))
+        self._highest = max(self._highest, _number_of(placeholder))
         kind = "" if isinstance(value, str) else type(value).__name__
         self._values.setdefault(placeholder, value)
         if isinstance(value, str) and len(value) >= _TOLD_IN_WORDS:
@@ -287,6 +290,12 @@ class Redaction:
     def _headers(self, headers: Headers, *, foreign: bool) -> Headers:
         return Headers((name, self.text(value, foreign=foreign)) for name, value in headers.items())
 
+    def _number(self, found: re.Match[str]) -> str:
+        number = found["alone"] or found["within"]
+        if not is_nhs_number(number):
+            return found[0]
+        return f"{found['before'] or ''}{self._placeholder(number)}{found['after'] or ''}"
+
     def _parameter(self, found: re.Match[str]) -> str:
         """A parameter that searches for a person, its value blanked whole; any other as it was."""
         name, value = found.groups()
@@ -302,7 +311,7 @@ class Redaction:
         return self._phrases.replace(text, str)
 
 
-def _number(placeholder: str) -> int:
+def _number_of(placeholder: str) -> int:
     return int(placeholder.partition("-")[2])
 
 
