@@ -196,6 +196,18 @@ def test_a_verdict_is_that_of_what_came_whatever_is_left_of_it() -> None:
     assert (journal[0].verdict, journal[0].is_whole) == (page.verdict, True)
 
 
+@pytest.mark.parametrize("number", [7, 10**15 - 1])
+def test_a_line_that_was_added_by_hand_keeps_its_placeholders(number: int, tmp_path: Path) -> None:
+    journal = Journal()
+    journal.append(about(ANN, "Example"))
+    journal.save(tmp_path / "j.jsonl")
+    with (tmp_path / "j.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(as_json(about(f"redacted-{number}", "x"))) + "\n")
+    loaded = Journal.load(tmp_path / "j.jsonl")
+    loaded.append(about(BEA, "Sample"))
+    assert ids(loaded) == ["redacted-1", f"redacted-{number}", "redacted-8" if number == 7 else "redacted-3"]
+
+
 def test_a_saved_journals_paths_are_checked(tmp_path: Path) -> None:
     rule = {"paths": ["Patient"], "everywhere": True}
     first = json.dumps({"journal": 2, "redaction": rule, "last": 0})

@@ -251,6 +251,8 @@ class Journal:
             journal._only_live = not rule.everywhere
             journal._redaction.reserve(f"redacted-{last}")
             for number, line in enumerate(lines, 2):
+                if b"redacted-" in line:  # lines may have been added by hand
+                    journal._redaction.reserve(line.decode(errors="replace"))
                 try:
                     journal._append(*from_line(line))  # exactly what was saved
                 except BadInput:

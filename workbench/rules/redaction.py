@@ -55,6 +55,9 @@ _UNQUOTED: Final = "'@:,|/!$()*~"
 """What servers and people leave as it is in a parameter, beside letters and digits."""
 
 _PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
+_MOST: Final = 10**12
+"""No journal numbers as far; what looks like a placeholder beyond is text."""
+
 _GAP = r"(?:%[0-9A-Fa-f]{2}|[\W_]){0,3}"
 _TEN = rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}"
 _TEN_DIGITS = re.compile(
@@ -117,8 +120,8 @@ class Redaction:
 
     def reserve(self, text: str) -> None:
         """Give none of the placeholders of this text to another value."""
-        for placeholder in _PLACEHOLDER.findall(text):
-            self._highest = max(self._highest, _number_of(placeholder))
+        numbers = map(_number_of, _PLACEHOLDER.findall(text))
+        self._highest = max([self._highest, *(number for number in numbers if number < _MOST)])
 
     @property
     def highest(self) -> int:
