@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import io
+import random
 import shlex
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from test_journal import READ_A, journal_of, made
 
 from workbench import BadInput, Endpoint, Journal, Report
 from workbench.cassette import Cassette
+from workbench.exceptions import WorkbenchError
 from workbench.records import as_json, from_json
 from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response
@@ -320,7 +323,7 @@ def test_a_line_that_is_none_is_one_sentence(line: object, tmp_path: Path) -> No
     else:
         path = database(tmp_path, "UPDATE exchange SET line = ? WHERE seq = 2", (line,))
     journal = Journal(path)
-    with pytest.raises(BadInput, match=r"^Exchange 2 of|cannot be read"):
+    with pytest.raises(BadInput, match=r"^Exchange 2 of|cannot be used"):
         list(journal)
     journal.close()
 
@@ -332,6 +335,38 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         with pytest.raises(BadInput, match=r"evil\.db"):
             list(Journal(path))
+
+
+def test_no_byte_anywhere_makes_it_more_than_a_sentence(tmp_path: Path) -> None:
+    """A file is refused, or all of it can be read; to append to a damaged one may fail, in a sentence too."""
+    path, whole, chance = database(tmp_path), three_exchanges(), random.Random(7)
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 8))):
+            place = chance.choice((chance.randrange(120), chance.randrange(len(whole))))
+            content[place] = chance.randrange(256)
+        path.write_bytes(content)
+        with suppress(WorkbenchError):
+            journal = Journal.load(path)
+            with closing(journal):
+                list(journal)
+                journal.transitions()
+                journal.append(WHOLE)
+
+
+def test_no_byte_of_a_line_makes_it_more_than_a_sentence(tmp_path: Path) -> None:
+    path, chance = tmp_path / "j.jsonl", random.Random(7)
+    journal_of(WHOLE, WHOLE).save(path)
+    whole = path.read_bytes()
+    for _ in range(300):
+        content = bytearray(whole)
+        content[chance.randrange(len(whole))] = chance.randrange(256)
+        path.write_bytes(content)
+        with suppress(BadInput):
+            loaded = Journal.load(path)
+            str(loaded.diagram())
+            loaded.to_frame()
+            assert [each.as_curl() + each.as_http() + each.explain() for each in loaded]
 
 
 # --- cassettes ---

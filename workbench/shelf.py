@@ -151,7 +151,7 @@ class InFile:
         self._closing = weakref.finalize(self, self._connection.close)  # also where nobody calls close()
         try:
             self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the one may quote text that is the other
             self.close()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
                 raise BadInput(f"{path} is in use by another journal; close that one or choose another file.") from None
@@ -267,12 +267,13 @@ class InFile:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise BadInput(f"{self.path} cannot be read: {error}.") from None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise BadInput(f"{self.path} cannot be used: {error}.") from None
 
     def rule(self) -> Rule | None:
         """What the journal in this file redacts; ``None`` where that was never said."""
-        found = self._connection.execute("SELECT rule FROM redaction").fetchone()
+        with self._reading():
+            found = self._connection.execute("SELECT rule FROM redaction").fetchone()
         try:
             return None if found is None else Rule.from_json(json.parse(found[0]))
         except (BadInput, AttributeError, TypeError):
@@ -281,13 +282,15 @@ class InFile:
     def redact(self, rule: Rule) -> None:
         """Keep what the journal redacts from now on."""
         text = json.dumps(rule.as_json())
-        if self._connection.execute("UPDATE redaction SET rule = ?", (text,)).rowcount == 0:
-            self._connection.execute("INSERT INTO redaction VALUES (?, ?)", (text, secrets.token_bytes(32)))
+        with self._reading():
+            if self._connection.execute("UPDATE redaction SET rule = ?", (text,)).rowcount == 0:
+                self._connection.execute("INSERT INTO redaction VALUES (?, ?)", (text, secrets.token_bytes(32)))
 
     def placeholders(self) -> tuple[bytes, dict[bytes, int]]:
         """The key of this file, and by digest the numbers of the placeholders in it."""
-        (key,) = self._connection.execute("SELECT key FROM redaction").fetchone()
-        numbers = dict(self._connection.execute("SELECT digest, number FROM placeholder").fetchall())
+        with self._reading():
+            (key,) = self._connection.execute("SELECT key FROM redaction").fetchone()
+            numbers = dict(self._connection.execute("SELECT digest, number FROM placeholder").fetchall())
         if not isinstance(key, bytes) or len(key) != 32 or not all(isinstance(digest, bytes) for digest in numbers):
             raise BadInput(f"{self.path} does not say what its placeholders stand for; choose another file.")
         return key, numbers
