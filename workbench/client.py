@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from string import punctuation
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlencode
 
@@ -28,7 +29,7 @@ from requests.exceptions import RequestException
 from workbench import sending
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, can_be_sent, check_base_url, check_field
+from workbench.connection import Connection, check_base_url
 from workbench.exceptions import BadInput, WorkbenchError
 from workbench.failure import ConnectingAdapter
 from workbench.journal import Journal
@@ -38,7 +39,7 @@ from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import json, resolution
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import Request, Response
+from workbench.rules.message import Request, Response, can_be_sent, check_field, check_method
 from workbench.rules.place import is_live
 from workbench.rules.resolution import Resolution
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
@@ -248,8 +249,7 @@ class Client:
         """
         path, headers = conceal(path), self.connection.concealed(headers or {})
         method = method.upper()  # as requests sends it
-        if not re.fullmatch(r"[A-Z]+", method):
-            raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
+        check_method(method)
         _check_below(path)
         steps = path.partition("?")[0].strip("/").split("/")
         capabilities = (method, steps) == ("GET", ["metadata"])
@@ -387,8 +387,9 @@ class Client:
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
         if "Cookie" in prepared.headers:  # which the session added
             prepared.headers["Cookie"] = conceal(prepared.headers["Cookie"])
+        url = quote(call.url, safe=punctuation)  # as it goes out: in printable ASCII
         body_kept = without_named_credentials(call.body)
-        return prepared, Request(call.method, self.connection.recorded_url(call.url), headers, body_kept)
+        return prepared, Request(call.method, self.connection.recorded_url(url), headers, body_kept)
 
     def _remember(self, exchange: Exchange) -> None:
         """Keep the version that this client has now seen; its own accepted update counts as seen."""

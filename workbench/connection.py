@@ -29,6 +29,7 @@ from workbench.pace import Pace
 from workbench.redaction import REDACTED, is_secret, secrets_in, without_credentials
 from workbench.reference import Reference, SecretText, conceal, concealing
 from workbench.rules.message import SAFE_METHODS, Headers
+from workbench.rules.message import check_field as check_field
 from workbench.rules.place import is_loopback
 from workbench.tls import Secret, client_context
 
@@ -290,24 +291,6 @@ def _made(settings: dict[str, Any]) -> Connection:
     return Connection(**settings)
 
 
-def check_field(name: str, value: object) -> None:
-    """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
-    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
-        raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
-    if not can_be_sent(value):
-        raise BadInput(
-            f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
-            "ends, and of Latin-1 characters only."
-        )
-
-
-def can_be_sent(value: object) -> bool:
-    """Whether a header field can have this value; an ETag that came need not be one that can be sent back."""
-    return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
-
-
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 _PROXY = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
 _BASE_URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*)?",

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from workbench import svg
 from workbench.exceptions import BadInput, MalformedETag
+from workbench.files import open_private
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Headers, Request, Response, size_of
@@ -333,9 +334,9 @@ def _har_body(message: Request | Response, binary: dict[str, str]) -> dict[str, 
         return {**kind, "text": base64.b64encode(message.body).decode("ascii"), **binary}
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, overwrite: bool) -> None:
     """A table for spreadsheets: UTF-8 with the mark that Excel wants, and no text that would run as a formula."""
-    with Path(path).open("w", encoding="utf-8-sig", newline="") as file:
+    with open_private(path, overwrite=overwrite, encoding="utf-8-sig") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(columns)
         writer.writerows([_cell(value) for value in row] for row in rows)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from workbench.exceptions import BadInput, MalformedETag
-from workbench.records import Told, as_line, from_line, told
+from workbench.files import MOST_BYTES, check_writable, open_private, write_private
+from workbench.records import Told, from_line, told
 from workbench.rules import json
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
@@ -24,8 +25,8 @@ from workbench.rules.message import SAFE_METHODS, Request, Response, size_of
 from workbench.rules.place import is_live
 from workbench.rules.redaction import PERSONAL, Redaction
 from workbench.rules.verdict import Verdict
-from workbench.shelf import SQLITE, InFile, InMemory, Shelf
-from workbench.transitions import Move, Transition
+from workbench.shelf import InFile, InMemory, Rule, Shelf, is_database
+from workbench.transitions import Move, Row, Transition, frame, row
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,13 @@ __all__ = ["KEEP_BODIES", "Journal", "Transition"]
 KEEP_BODIES: Final = 256 * 2**20
 """Bytes of bodies that a journal keeps; of what comes after that it keeps the digests only."""
 
+_FORMAT: Final = 2
+"""What the first line of a saved journal calls its format."""
+
+_MOST_PLACEHOLDERS: Final = 10**12
+"""No journal has as many; a number that a file gives is believed up to here."""
+
+_BATCH: Final = 500
 _CURRENT: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
 _UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
 
@@ -47,15 +55,16 @@ class Journal:
     """Exchanges in the order in which they ended; ``seq`` counts from 1.
 
     With a ``path`` they are kept in that file and not in memory: a million take no more of it than a few, and what
-    has been appended is there after the process is killed. A file that is there is gone on with. ``keep_bodies`` is
-    how many bytes of bodies are kept; of later ones their size and SHA-256 are, and tables, verdicts and proofs go on.
+    has been appended is there after the process is killed. An existing file is gone on with, by one journal at a time.
+    ``keep_bodies`` is how many bytes of bodies are kept; of later ones their size and SHA-256 are, and tables,
+    verdicts and proofs go on.
 
     ``redact`` says what is blanked before an exchange is kept, in every table and export alike, the same value always
     by the same placeholder: element paths (``["Patient.name", "NHS numbers"]``), ``True`` for personal elements,
-    ``False`` for nothing. Without it personal elements are blanked in what comes from another machine. What a client
-    gives back is never blanked, because it is what is edited and sent.
+    ``False`` for nothing. Without it an existing file goes on as it was, and a new journal blanks personal elements in
+    what comes from another machine. What a client gives back is never blanked, because it is what is edited and sent.
 
-    Raises ``BadInput`` for a file that cannot keep a journal.
+    Raises ``BadInput`` for a file that cannot keep a journal, and for one that another journal is using.
     """
 
     def __init__(
@@ -65,41 +74,64 @@ class Journal:
         keep_bodies: int = KEEP_BODIES,
         redact: bool | Iterable[str] | Redaction | None = None,
     ) -> None:
+        self._ours = isinstance(redact, Redaction)  # then what looks like its placeholders is
+        self._redaction = redact if isinstance(redact, Redaction) else Redaction(_paths(redact))
+        self._only_live = redact is None
         self._current: dict[str, str | None] = {}
         self._room, self._lean = keep_bodies, 0
-        self._shelf: Shelf = InMemory() if path is None else self._open(Path(path))
+        self._shelf: Shelf = InMemory() if path is None else self._open(Path(path), given=redact is not None)
         self._watchers: list[Callable[[], object]] = []
         self._turn = threading.Lock()
-        self._only_live = redact is None
-        self._redaction = _redaction(redact)
 
-    def _open(self, path: Path) -> InFile:
+    def _open(self, path: Path, *, given: bool) -> InFile:
         shelf = InFile(path)
-        self._current = shelf.current()
-        kept, self._lean = shelf.kept()
-        self._room -= kept
+        try:
+            rule = shelf.rule()
+            if rule is not None and not given:
+                self._redaction, self._only_live = Redaction(rule.paths), not rule.everywhere
+            shelf.redact(self._rule())
+            self._redaction.resume(*shelf.placeholders())
+        except BaseException:
+            shelf.close()
+            raise
+        self._current = shelf.current
+        self._room -= shelf.kept
+        self._lean = shelf.lean
         return shelf
+
+    def _rule(self) -> Rule:
+        return Rule(self._redaction.paths, everywhere=not self._only_live)
 
     def append(self, exchange: Exchange, *, live: bool = False) -> int:
         """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is.
 
         ``live``: it comes from another machine, even if its URL does not say so (a proxy's ``localhost``).
         """
-        if not self._only_live or live or is_live(exchange.request.url):
-            with self._turn:  # one value, one placeholder, whoever comes first
-                exchange = self._redaction.exchange(exchange)
-        return self._append(exchange, told(exchange))
-
-    def _append(self, exchange: Exchange, said: Told) -> int:
-        with self._turn:
-            kept = self._fitting(exchange)
-            self._shelf.append(kept, self._move(exchange), said)
-            seq = len(self._shelf)
+        with self._turn:  # one value, one placeholder, whoever comes first
+            exchange = self._redacted(exchange, live=live)
+            seq = self._append(exchange, told(exchange))
         for watcher in tuple(self._watchers):
             try:
                 watcher()
             except Exception:  # noqa: BLE001  # the exchange has happened; whoever watches must not undo that
                 _log.exception("a watcher of the journal failed")
+        return seq
+
+    def redacted(self, exchange: Exchange, *, live: bool = False) -> Exchange:
+        """The exchange as ``append`` would keep it; nothing is recorded."""
+        with self._turn:
+            return self._redacted(exchange, live=live)
+
+    def _redacted(self, exchange: Exchange, *, live: bool) -> Exchange:
+        if self._only_live and not live and not _is_live(exchange.request.url):
+            return exchange
+        return self._redaction.exchange(exchange, foreign=not self._ours)
+
+    def _append(self, exchange: Exchange, said: Told) -> int:
+        kept = self._fitting(exchange)
+        seq = len(self._shelf) + 1
+        self._shelf.append(kept, row(seq, exchange, self._move(exchange), said), self._redaction.unkept)
+        self._redaction.unkept.clear()
         return seq
 
     def _fitting(self, exchange: Exchange) -> Exchange:
@@ -146,9 +178,9 @@ class Journal:
 
     def __iter__(self) -> Iterator[Exchange]:
         stop = len(self)
-        for start in range(0, stop, self._shelf.batch):
+        for start in range(0, stop, _BATCH):
             with self._turn:
-                batch = self._shelf.exchanges(start, min(start + self._shelf.batch, stop))
+                batch = self._shelf.exchanges(start, min(start + _BATCH, stop))
             yield from batch
 
     def __getitem__(self, index: int) -> Exchange:
@@ -161,7 +193,7 @@ class Journal:
     def rows(self, start: int = 0) -> list[Transition]:
         """The transitions as plain rows, from the exchange at ``start`` (counted from 0) on."""
         with self._turn:
-            return self._shelf.rows(start)
+            return [Row._make(each).transition() for batch in self._shelf.rows(start) for each in batch]
 
     def transitions(self) -> pd.DataFrame:
         """How each ETag moved: one row an exchange, in order.
@@ -171,8 +203,7 @@ class Journal:
         ``verdict``, ``spine_code`` and ``diagnostics`` of the OperationOutcome, ``ms``.
         """
         with self._turn:
-            columns = self._shelf.columns()
-        return columns.frame()
+            return frame(self._shelf.rows(0))
 
     def conflicts(self) -> pd.DataFrame:
         """The transitions whose version was stale: the updates that the lock stopped."""
@@ -188,32 +219,46 @@ class Journal:
 
         return pd.DataFrame([_whole_row(seq, exchange) for seq, exchange in enumerate(self, 1)], columns=_WHOLE)
 
-    def save(self, path: str | Path) -> None:
-        """Write the journal as JSON Lines, an exchange a line; ``load`` reads it back the same."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the journal as JSON Lines: what it redacts, then an exchange a line; ``load`` reads it back the same.
+
+        Raises ``BadInput`` where there is a file already, unless ``overwrite``.
+        """
         if isinstance(self._shelf, InFile) and Path(path).resolve() == self._shelf.path.resolve():
             raise BadInput(f"{path} is where this journal is kept already; save it under another name.")
-        with Path(path).open("w", encoding="utf-8") as file:
-            for place, exchange in enumerate(self):
-                # What an answer said is read off its body, unless that is no longer there.
+        with open_private(path, overwrite=overwrite) as file:
+            with self._turn:
+                stop = len(self._shelf)
+                first = {"journal": _FORMAT, "redaction": self._rule().as_json(), "last": self._redaction.highest}
+            file.write(json.dumps(first) + "\n")
+            for start in range(0, stop, _BATCH):
                 with self._turn:
-                    said = Told("", "") if exchange.is_whole else self._shelf.told(place, place + 1)[0]
-                file.write(as_line(exchange, said) + "\n")
+                    lines = self._shelf.lines(start, min(start + _BATCH, stop))
+                file.writelines(f"{line}\n" for line in lines)
 
     @classmethod
     def load(cls, path: str | Path) -> Journal:
-        """Read a saved journal, or open the file of one that has a path and go on with it.
+        """Read a saved journal, or open the file of one that has a path; go on with it, redacting as it did.
 
         Raises ``BadInput`` that names the line that cannot be read.
         """
-        with Path(path).open("rb") as file:
-            if file.read(len(SQLITE)) == SQLITE:
-                return cls(path)
-            file.seek(0)
-            journal = cls(redact=False)  # exactly what was saved
-            for number, line in enumerate(file, 1):
+        path = Path(path)
+        if not path.is_file():
+            raise BadInput(f"There is no journal {path}.")
+        if is_database(path):
+            return cls(path)
+        with path.open("rb") as file:
+            lines = _lines(file, path)
+            rule, last = _first(next(lines, b""), path)
+            journal = cls(redact=rule.paths)
+            journal._only_live = not rule.everywhere
+            journal._redaction.reserve(f"redacted-{last}")
+            for number, line in enumerate(lines, 2):
+                if b"redacted-" in line:  # lines may have been added by hand
+                    journal._redaction.reserve(line.decode(errors="replace"))
                 try:
-                    journal._append(*from_line(line))
-                except (BadInput, AttributeError, KeyError, TypeError, ValueError):
+                    journal._append(*from_line(line))  # exactly what was saved
+                except BadInput:
                     raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
 
@@ -231,10 +276,8 @@ class Journal:
         """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
         from workbench import exports
 
-        exchanges = tuple(self)
-        with self._turn:
-            moves = self._shelf.moves()
-        return exports.timeline(exchanges, moves, last=last, resource=resource)
+        moves = [(each.etag_before, each.etag_after) for each in self.rows()]
+        return exports.timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
 
     def to_har(self) -> dict[str, Any]:
         """Every exchange as an HTTP Archive (HAR 1.2), as browsers and proxies read it."""
@@ -242,29 +285,32 @@ class Journal:
 
         return exports.har(self)
 
-    def to_csv(self, path: str | Path) -> None:
+    def to_csv(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the transitions as CSV for a spreadsheet.
 
         A text that a spreadsheet would run as a formula gets an apostrophe in front; ``save()`` changes nothing.
+        Raises ``BadInput`` where there is a file already, unless ``overwrite``.
         """
         from workbench import exports
 
-        exports.write_csv(path, Transition._fields, self.rows())
+        exports.write_csv(path, Transition._fields, self.rows(), overwrite=overwrite)
 
-    def export(self, path: str | Path) -> None:
+    def export(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the journal as the suffix says: ``.har``, ``.csv``, ``.jsonl``, or ``.svg`` for the diagram.
 
-        Raises ``BadInput`` for any other suffix.
+        The file is readable by its owner only. Raises ``BadInput`` for any other suffix, and where there is a file
+        already, unless ``overwrite``.
         """
+        check_writable(Path(path), overwrite=overwrite)  # before the work, rather than after it
         match Path(path).suffix.lower():
             case ".har":
-                Path(path).write_text(json.dumps(self.to_har(), indent=2), encoding="utf-8")
+                write_private(path, json.dumps(self.to_har(), indent=2), overwrite=overwrite)
             case ".csv":
-                self.to_csv(path)
+                self.to_csv(path, overwrite=overwrite)
             case ".jsonl":
-                self.save(path)
+                self.save(path, overwrite=overwrite)
             case ".svg":
-                Path(path).write_text(self.diagram().svg, encoding="utf-8")
+                write_private(path, self.diagram().svg, overwrite=overwrite)
             case _:
                 raise BadInput(f"{path} does not say what to write; end its name in .har, .csv, .jsonl or .svg.")
 
@@ -273,13 +319,41 @@ class Journal:
         return f"<Journal of {len(self)} exchanges{lean}>"
 
 
-def _redaction(redact: bool | Iterable[str] | Redaction | None) -> Redaction:
-    if isinstance(redact, Redaction):
-        return redact
+def _paths(redact: bool | Iterable[str] | None) -> Iterable[str]:
     if isinstance(redact, str):
         raise BadInput(f"redact= takes a list of paths, so write [{redact!r}].")
-    paths = (PERSONAL if redact else ()) if isinstance(redact, bool) else redact
-    return Redaction(PERSONAL if paths is None else paths)
+    if redact is None or isinstance(redact, bool):
+        return () if redact is False else PERSONAL
+    return redact
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """The lines of a file, none longer than can be held."""
+    number = 0
+    while line := file.readline(MOST_BYTES + 1):
+        number += 1
+        if len(line) > MOST_BYTES:
+            raise BadInput(f"Line {number} of {path} is longer than {MOST_BYTES // 2**20} MiB.")
+        yield line
+
+
+def _first(line: bytes, path: Path) -> tuple[Rule, int]:
+    """What the first line of a saved journal says: what it redacts, and the number of its last placeholder."""
+    try:
+        found = json.parse(line)
+        written, last = found["journal"], found["last"]
+        rule = Rule.from_json(found["redaction"])
+    except (BadInput, KeyError, TypeError):
+        raise BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.") from None
+    if written != _FORMAT:
+        raise BadInput(f"{path} was saved by another version of spine-workbench.")
+    if type(last) is not int or not 0 <= last < _MOST_PLACEHOLDERS:
+        raise BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.")
+    return rule, last
+
+
+_is_live = lru_cache(maxsize=1024)(is_live)
+"""The same URLs come again and again."""
 
 
 @lru_cache(maxsize=1024)

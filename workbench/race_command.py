@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.exceptions import WriteNotAllowed
 from workbench.experiments.strategy import STRATEGIES
+from workbench.files import check_writable, write_private
 from workbench.output import say
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the race and print what came of it; the exit code."""
     from workbench.experiments.race import race
 
+    if options.journal:
+        check_writable(Path(options.journal), overwrite=True)  # a flag that names a file asks for that file
     with _endpoint(options) as where:
         done = race(
             where,
@@ -79,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         )
     say(f"{done}\n\n{done.latency.to_string()}\n\n{done.proof}")
     if options.journal:
-        done.journal.export(options.journal)
+        done.journal.export(options.journal, overwrite=True)
     if options.charts:
         _write_charts(done, Path(options.charts))
     return code(done)
@@ -117,4 +120,4 @@ def _write_charts(done: Race, folder: Path) -> None:
         "chain": done.chain_chart,
     }
     for name, drawn in charts.items():
-        (folder / f"{name}.svg").write_text(drawn().svg, encoding="utf-8")
+        write_private(folder / f"{name}.svg", drawn().svg, overwrite=True)

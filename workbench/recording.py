@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,7 @@ from workbench.cassette import (
     Entry,
     as_answer,
     as_request,
+    check_recordable,
     differences,
     to_response,
 )
@@ -37,6 +40,7 @@ from workbench.connection import Connection
 from workbench.exceptions import BadInput, NotRecorded
 from workbench.failure import Retold
 from workbench.journal import Journal
+from workbench.redaction import without_credentials
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.logical import BASE_URL, LogicalNames, Target
@@ -81,6 +85,7 @@ def record(
     if found is None:
         raise BadInput(f"To {chosen} a session, say with which endpoint: wb.record({str(path)!r}, endpoint).")
     if chosen == "record":
+        check_recordable(path)  # before anything is sent
         tape.redacted = _paths(redact, live=_is_live(found))
     return Recording(path, chosen, tape, found, Redaction(tape.redacted))
 
@@ -121,6 +126,8 @@ class Recording:
         self._clock = LessonClock()
         self._turn = threading.Lock()
         self._now: list[Entry] = []
+        self._asked: Counter[str] = Counter()
+        """How many requests each client has made."""
         self._then: dict[str, list[Entry]] = {}
         self._drift: list[Difference] = []
         for entry in tape.exchanges:
@@ -156,7 +163,7 @@ class Recording:
         """What is different so far, and what was recorded and has not been asked; nothing while recording."""
         if self.mode == "record":
             return Drift(len(self._now), ())
-        left = [entry for name, then in self._then.items() for entry in then[self._count(name) :]]
+        left = [entry for name, then in self._then.items() for entry in then[self._asked[name] :]]
         absent = [Difference(0, e["client"], _named(e["request"]), "request", "asked", "not asked") for e in left]
         return Drift(len(self._now), (*self._drift, *absent))
 
@@ -182,11 +189,11 @@ class Recording:
             if then is not None:
                 self._redaction.learn(asked, then["request"])
                 self._redaction.learn(unquote(asked["path"]), unquote(then["request"]["path"]))
-            asked = as_request(self._redaction.request(request), BASE_URL)
+            asked = as_request(self._blanked(request), BASE_URL)
             entry = {"client": client, "request": asked}
             if then is None or _differ(entry, then):
                 raise NotRecorded(self._not_held(entry, then))
-            self._now.append(entry)
+            self._keep(entry)
             return then
 
     def sent(self, inner: Client, client: str, request: Request) -> Entry:
@@ -197,13 +204,17 @@ class Recording:
         path = own.url.removeprefix(inner.base_url)
         exchange = inner.send(own.method, path, headers=dict(own.headers.items()), body=own.body)
         with self._turn:
-            entry: Entry = {"client": client, "request": as_request(self._redaction.request(request), BASE_URL)}
+            entry: Entry = {"client": client, "request": as_request(self._blanked(request), BASE_URL)}
             entry |= self._told(exchange, target)
             then = self._next(client)
-            self._now.append(entry)
+            self._keep(entry)
             if self.mode == "live":
                 self._compare(then, entry)
             return entry
+
+    def _blanked(self, request: Request) -> Request:
+        """The request as a cassette holds it: without credentials, and without what is personal."""
+        return self._redaction.request(replace(request, url=without_credentials(request.url)))
 
     def _told(self, exchange: Exchange, target: Target) -> Entry:
         told: Entry = {}
@@ -224,16 +235,17 @@ class Recording:
         else:
             self._drift.extend(differences(seq, then, entry))
 
-    def _count(self, client: str) -> int:
-        return sum(entry["client"] == client for entry in self._now)
+    def _keep(self, entry: Entry) -> None:
+        self._now.append(entry)
+        self._asked[entry["client"]] += 1
 
     def _next(self, client: str) -> Entry | None:
         then = self._then.get(client, [])
-        count = self._count(client)
+        count = self._asked[client]
         return then[count] if count < len(then) else None
 
     def _not_held(self, entry: Entry, then: Entry | None) -> str:
-        asked, count = _named(entry["request"]), self._count(entry["client"]) + 1
+        asked, count = _named(entry["request"]), self._asked[entry["client"]] + 1
         instead = "nothing" if then is None else _named(then["request"])
         if instead == asked:
             instead = "the same with other header fields or another body"

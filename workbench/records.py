@@ -1,26 +1,49 @@
-"""An exchange as JSON, and back: the one form in which journals and reports keep exchanges. And as a row of a file.
+"""An exchange as JSON, and back: the one form in which journals, their files and reports keep exchanges.
 
-Owns: both forms and the way back. Credentials have been replaced before an exchange exists, so none is written. A
-body that is no UTF-8 is kept byte for byte; of one that is no longer kept its digest is, and then also what had been
-made of it: the verdict, and what the OperationOutcome said.
+Owns: the form, and the checks on the way back: what is read from a file is held to what a client checks before it
+sends. Credentials have been replaced before an exchange exists, so none is written. A body that is not UTF-8 is kept
+byte for byte. Of a body that is no longer kept its digest is, and with it what had been read off it: the verdict,
+and what the OperationOutcome said.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
+from workbench.exceptions import BadInput
+from workbench.files import MOST_BYTES
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import Digest, Headers, Request, Response
+from workbench.rules.message import (
+    Digest,
+    Headers,
+    Request,
+    Response,
+    check_answered,
+    check_field,
+    check_method,
+    check_url,
+)
 from workbench.rules.verdict import Verdict
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Times in between can be shown everywhere; pandas and time zones have trouble at the ends of the calendar."""
+
+_write = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""The standard library's, which is twice as fast; an exchange holds no decimals that need ours."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Told(NamedTuple):
-    """What an answer that is no success said of itself, or why there is none."""
+    """What an answer that is not a success said of itself, or why there is none."""
 
     spine_code: str
     diagnostics: str
@@ -35,6 +58,11 @@ def told(exchange: Exchange) -> Told:
 def microseconds(moment: datetime) -> int:
     """A time as whole microseconds since 1970."""
     return (moment - EPOCH) // _MICROSECOND
+
+
+def is_recordable(time: int) -> bool:
+    """Whether a time in microseconds since 1970 is one that a journal can hold."""
+    return microseconds(_EARLIEST) <= time < microseconds(_LATEST)
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:
@@ -55,35 +83,71 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
     return line if exchange.is_whole else line | {"verdict": exchange.verdict.value}
 
 
-def from_json(line: dict[str, Any]) -> Exchange:
-    """The exchange that ``as_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
-    request, response = line["request"], line["response"]
+def from_json(line: Any) -> Exchange:
+    """The exchange that ``as_json`` wrote; raises ``BadInput`` for anything else, and for what no client sends."""
+    try:
+        exchange = _exchange(line)
+    except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
+        raise BadInput("This is not an exchange that was recorded.") from None
+    return exchange
+
+
+def as_line(exchange: Exchange, said: Told) -> str:
+    """One line of a journal: the exchange, and what its answer said where its body cannot tell any more.
+
+    One too long to be read again is written without its bodies.
+    """
+    line = as_json(exchange)
+    text = _write(line if exchange.is_whole else line | {"told": list(said)})
+    fits = len(text) <= MOST_BYTES // 4 or len(text.encode()) <= MOST_BYTES
+    return text if fits else as_line(exchange.without_bodies(), said)
+
+
+def from_line(text: str | bytes) -> tuple[Exchange, Told]:
+    """An exchange from its line; raises ``BadInput`` for another line."""
+    line = json.parse(text)
+    exchange = from_json(line)
+    if exchange.is_whole:
+        return exchange, told(exchange)
+    said = line.get("told")
+    if not isinstance(said, list) or len(said) != len(Told._fields):
+        raise BadInput("This is not an exchange that was recorded.")
+    return exchange, Told(*map(_text, said))
+
+
+def _exchange(line: dict[str, Any]) -> Exchange:
+    sent = line["sent"]
+    if not isinstance(sent, bool):
+        raise BadInput("sent is true or false.")
     exchange = Exchange(
-        client=line["client"],
-        interaction=line["interaction"],
-        resource_type=line["resource_type"],
-        logical_id=line["logical_id"],
-        request=Request(request["method"], request["url"], *_read_content(request)),
-        response=Response(response["status"], *_read_content(response)) if response else None,
-        sent_at=datetime.fromisoformat(line["sent_at"]),
-        elapsed=None if line["elapsed"] is None else float(line["elapsed"]),
-        failure=line["failure"],
-        sent=line["sent"],
+        client=_text(line["client"]),
+        interaction=_text(line["interaction"]),
+        resource_type=_text(line["resource_type"]),
+        logical_id=_text(line["logical_id"]),
+        request=_request(line["request"]),
+        response=None if line["response"] is None else _response(line["response"]),
+        sent_at=_moment(line["sent_at"]),
+        elapsed=None if line["elapsed"] is None else _seconds(line["elapsed"]),
+        failure=_text(line["failure"]),
+        sent=sent,
     )
     return exchange if exchange.is_whole else exchange.judged(Verdict(line["verdict"]))
 
 
-def as_line(exchange: Exchange, said: Told) -> str:
-    """One line of a saved journal: the exchange, and what its answer said where its body cannot tell any more."""
-    line = as_json(exchange)
-    return json.dumps(line if exchange.is_whole else line | {"told": list(said)})
+def _request(found: dict[str, Any]) -> Request:
+    method, url = found["method"], found["url"]
+    check_method(method)
+    check_url(url)
+    fields = [(name, value) for name, value in found["headers"]]
+    for name, value in fields:
+        check_field(name, value)
+    return Request(method, url, Headers(fields), *_body(found))
 
 
-def from_line(text: bytes) -> tuple[Exchange, Told]:
-    """An exchange from its line; raises one of many errors for a line that is none."""
-    line = json.parse(text)
-    exchange = from_json(line)
-    return exchange, told(exchange) if exchange.is_whole else Told(*line["told"])
+def _response(found: dict[str, Any]) -> Response:
+    fields = [(name, value) for name, value in found["headers"]]
+    check_answered(found["status"], fields)
+    return Response(found["status"], Headers(fields), *_body(found))
 
 
 def _content(message: Request | Response) -> dict[str, Any]:
@@ -96,74 +160,29 @@ def _content(message: Request | Response) -> dict[str, Any]:
         return {"headers": headers, "body_hex": message.body.hex()}
 
 
-def _read_content(message: dict[str, Any]) -> tuple[Headers, bytes, Digest | None]:
-    headers = Headers((name, value) for name, value in message["headers"])
-    if "body_sha256" in message:
-        return headers, b"", Digest(int(message["body_size"]), str(message["body_sha256"]))
-    return headers, message["body"].encode() if "body" in message else bytes.fromhex(message["body_hex"]), None
+def _body(found: dict[str, Any]) -> tuple[bytes, Digest | None]:
+    if "body_sha256" in found:
+        size, sha256 = found["body_size"], found["body_sha256"]
+        if type(size) is not int or not 0 <= size < 2**63 or not _SHA256.fullmatch(sha256):
+            raise BadInput("A body that is not kept has its size and its SHA-256.")
+        return b"", Digest(size, sha256)
+    return found["body"].encode() if "body" in found else bytes.fromhex(found["body_hex"]), None
 
 
-COLUMNS: Final = (
-    *("time", "elapsed", "client", "interaction", "resource_type", "logical_id", "verdict", "failure", "sent"),
-    *("method", "url", "status", "request_dropped", "response_dropped"),
-    *("request_headers", "response_headers", "request_body", "response_body"),
-)
-"""What a journal's file holds of an exchange, so that every one of them can be asked for in SQL; what is long, last.
-
-Times are microseconds since 1970, durations seconds, header fields lines of name and value in turn, bodies bytes; a
-body that is not kept is its size and digest.
-"""
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadInput("This is text.")
+    return value
 
 
-def as_row(exchange: Exchange) -> tuple[Any, ...]:
-    """An exchange as values for ``COLUMNS``."""
-    request, response = exchange.request, exchange.response
-    answered = (
-        (None, None, None, None)
-        if response is None
-        else (
-            *(response.status, _digest(response.dropped)),
-            *(_lines(response.headers), response.body),
-        )
-    )
-    return (
-        *(microseconds(exchange.sent_at), exchange.elapsed, exchange.client, exchange.interaction),
-        *(exchange.resource_type, exchange.logical_id, exchange.verdict.value, exchange.failure, exchange.sent),
-        *(request.method, request.url, answered[0], _digest(request.dropped), answered[1]),
-        *(_lines(request.headers), answered[2], request.body, answered[3]),
-    )
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < 10**9:
+        raise BadInput("A duration is a number of seconds.")
+    return float(value)
 
 
-def from_row(row: tuple[Any, ...]) -> Exchange:
-    """The exchange of such a row."""
-    time, elapsed, client, interaction, resource_type, logical_id, verdict, failure, sent = row[:9]
-    method, url, status, dropped, gone, asked, answered, body, came = row[9:]
-    request = Request(method, url, _fields(asked), body, _from_digest(dropped))
-    response = None if status is None else Response(status, _fields(answered), came, _from_digest(gone))
-    moment = EPOCH + timedelta(microseconds=time)
-    about = (client, interaction, resource_type, logical_id)
-    exchange = Exchange(*about, request, response, moment, elapsed, failure, bool(sent))
-    return exchange if exchange.is_whole else exchange.judged(Verdict(verdict))
-
-
-def _lines(headers: Headers) -> str:
-    """One part a line; as JSON where a part has a line break of its own, which HTTP does not allow."""
-    parts = [part for field in headers.items() for part in field]
-    text = "\n".join(parts)
-    return text if text.count("\n") == max(len(parts) - 1, 0) and text[:1] != "[" else json.dumps(parts)
-
-
-def _fields(text: str) -> Headers:
-    parts = json.parse(text) if text[:1] == "[" else text.split("\n") if text else []
-    return Headers(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _digest(dropped: Digest | None) -> str | None:
-    return f"{dropped.size} {dropped.sha256}" if dropped else None
-
-
-def _from_digest(text: str | None) -> Digest | None:
-    if text is None:
-        return None
-    size, _, sha256 = text.partition(" ")
-    return Digest(int(size), sha256)
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not _EARLIEST <= moment < _LATEST:
+        raise BadInput("A time has its offset from UTC.")
+    return moment

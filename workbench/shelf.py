@@ -1,49 +1,66 @@
 """Where a journal keeps its exchanges: in memory, or in a file that outlives the process.
 
-Owns: the two shelves and the file's schema. Every append to a file is a transaction of its own, so that what has
-been appended is there after the process is killed. Must not know what an exchange means. A shelf is used by one
-thread at a time; the journal sees to that.
+Owns: the two shelves, the file's schema and its lock. Every append to a file is a transaction of its own, so that what
+has been appended is there after the process is killed. A file may come from anybody, so nothing in it is used before
+it has been checked. Must not know what an exchange means. A shelf is used by one thread at a time; the journal sees to
+that.
 """
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from workbench.exceptions import BadInput, WorkbenchError
-from workbench.records import COLUMNS, Told, as_row, from_row
+from workbench.files import create_private
+from workbench.records import Told, as_line, from_line
+from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.transitions import Columns, Move, Transition, values
+from workbench.transitions import Row, check_rows
 
-SQLITE: Final = b"SQLite format 3\x00"
-"""How a file of SQLite begins."""
+
+class Rule(NamedTuple):
+    """What a journal redacts: the element paths, and whether in what comes from this machine too."""
+
+    paths: tuple[str, ...]
+    everywhere: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The rule as plain JSON."""
+        return {"paths": list(self.paths), "everywhere": self.everywhere}
+
+    @classmethod
+    def from_json(cls, found: Any) -> Rule:
+        """The rule that ``as_json`` wrote; raises ``BadInput`` for anything else."""
+        paths, everywhere = (found.get("paths"), found.get("everywhere")) if isinstance(found, dict) else (None, None)
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise BadInput("A rule of redaction has a list of paths.")
+        if not isinstance(everywhere, bool):
+            raise BadInput("A rule of redaction says whether it holds everywhere.")
+        return cls(tuple(paths), everywhere)
 
 
 class Shelf(Protocol):
-    """Exchanges by place, counted from 0, each with its transition."""
-
-    batch: int
-    """How many exchanges to ask for at once."""
+    """Exchanges by place, counted from 0, each with its row."""
 
     def __len__(self) -> int: ...
-    def append(self, exchange: Exchange, move: Move, said: Told) -> None:
-        """Keep one more."""
+    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
+        """Keep one more, and the numbers and digests of the placeholders that it is the first to need."""
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
         """Those from ``start`` up to ``stop``."""
 
-    def told(self, start: int, stop: int) -> list[Told]:
-        """What the answers of those said."""
+    def lines(self, start: int, stop: int) -> list[str]:
+        """The same as lines of JSON."""
 
-    def rows(self, start: int) -> list[Transition]:
-        """The transitions from ``start`` on."""
-
-    def columns(self) -> Columns:
-        """All transitions, column by column."""
-
-    def moves(self) -> list[Move]:
-        """The ETags before and after each."""
+    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The rows from ``start`` on, in batches."""
 
     def close(self) -> None:
         """Let go of what it uses."""
@@ -52,160 +69,250 @@ class Shelf(Protocol):
 class InMemory:
     """The shelf of a journal without a path."""
 
-    batch = 1 << 62  # all at once: they are there already
-
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
-        self._columns = Columns()
+        self._rows: list[Row] = []
 
     def __len__(self) -> int:
         return len(self._exchanges)
 
-    def append(self, exchange: Exchange, move: Move, said: Told) -> None:
-        """Keep one more."""
-        self._columns.append(values(exchange, move, said))
+    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:  # noqa: ARG002
+        """Keep one more; the placeholders are in the memory of the redaction."""
+        self._rows.append(row)
         self._exchanges.append(exchange)
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
         """Those from ``start`` up to ``stop``."""
         return self._exchanges[start:stop]
 
-    def told(self, start: int, stop: int) -> list[Told]:
-        """What their answers said."""
-        found = self._columns
-        return list(map(Told, found.spine_code[start:stop], found.diagnostics[start:stop]))
+    def lines(self, start: int, stop: int) -> list[str]:
+        """The same as lines of JSON."""
+        pairs = zip(self._exchanges[start:stop], self._rows[start:stop], strict=True)
+        return [as_line(exchange, Told(row.spine_code, row.diagnostics)) for exchange, row in pairs]
 
-    def rows(self, start: int) -> list[Transition]:
-        """The transitions from ``start`` on."""
-        return self._columns.since(start).rows(start + 1)
-
-    def columns(self) -> Columns:
-        """All transitions, column by column."""
-        return self._columns.since(0)
-
-    def moves(self) -> list[Move]:
-        """The ETags before and after each."""
-        return list(zip(self._columns.etag_before, self._columns.etag_after, strict=True))
+    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The rows from ``start`` on, in batches."""
+        for first in range(start, len(self._rows), _BATCH):
+            yield self._rows[first : first + _BATCH]
 
     def close(self) -> None:
         """There is nothing to let go of."""
 
 
-_SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS exchange (
-    seq INTEGER PRIMARY KEY, if_match, etag_before, etag_after, spine_code, diagnostics, {", ".join(COLUMNS)}
-)
-"""
-_VALUES: Final = ", ".join("?" * (len(COLUMNS) + 6))
-_INSERT: Final = f"INSERT INTO exchange VALUES ({_VALUES})"  # noqa: S608  # question marks, no values
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"  # noqa: S608
-_RESOURCE: Final = (
-    "CASE WHEN resource_type = '' THEN '' WHEN logical_id = '' THEN resource_type "
-    "ELSE resource_type || '/' || logical_id END"
-)
-_FOLDED: Final = 1000
-_FOLDS: Final = "CREATE TABLE IF NOT EXISTS transitions (last INTEGER PRIMARY KEY, rows, words, numbers)"
-"""Of every thousand exchanges their transitions, packed: to read them, no page with a body on it is turned."""
-_UNFOLDED: Final = (
-    f"SELECT time, client, interaction, {_RESOURCE}, if_match, ifnull(status, -1), etag_before, etag_after, "  # noqa: S608
-    "verdict, spine_code, diagnostics, ifnull(round(elapsed * 1000, 3), -1.0) FROM exchange WHERE seq > ? ORDER BY seq"
-)
-_CURRENT: Final = (
-    f"SELECT {_RESOURCE}, etag_after FROM exchange WHERE seq IN "  # noqa: S608
-    "(SELECT max(seq) FROM exchange WHERE logical_id != '' GROUP BY resource_type, logical_id)"
-)
-_KEPT: Final = "SELECT total(length(request_body) + ifnull(length(response_body), 0)) FROM exchange"
-_DROPPED: Final = "SELECT count(*) FROM exchange WHERE request_dropped IS NOT NULL OR response_dropped IS NOT NULL"
+_BATCH: Final = 1000
+_FORMAT: Final = 2
+"""``PRAGMA user_version`` of the files written here."""
+
+_ROW: Final = ", ".join(Row._fields)
+_TABLES: Final = {
+    "exchange": "CREATE TABLE exchange (seq INTEGER PRIMARY KEY, time INTEGER, client TEXT, interaction TEXT, "
+    "resource TEXT, if_match TEXT, status INTEGER, etag_before TEXT, etag_after TEXT, verdict TEXT, spine_code TEXT, "
+    "diagnostics TEXT, ms REAL, kept INTEGER, line TEXT)",
+    "placeholder": "CREATE TABLE placeholder (number INTEGER PRIMARY KEY, digest BLOB)",
+    "redaction": "CREATE TABLE redaction (rule TEXT, key BLOB)",
+}
+"""The transitions, each with its exchange as JSON, which stands last because it is long; ``kept`` is how many bytes of
+bodies are in it, NULL where there are only digests. For the placeholders, see ``rules.redaction.Redaction.resume``."""
+
+_INSERT: Final = f"INSERT INTO exchange VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SMALLEST: Final = 512
+"""Bytes of the smallest database; SQLite takes a file of one byte for an empty one and writes over it."""
+
+_MOST_STEPS: Final = 10
+"""How many thousands of SQLite's instructions the reading of a schema may take; three tables take a few hundred."""
 
 
 class InFile:
-    """The shelf of a journal with a path: an SQLite database of one table, ``exchange``."""
-
-    batch = 500
+    """The shelf of a journal with a path: an SQLite database whose table ``exchange`` holds the journal."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; raises ``BadInput`` where that cannot be, or where it holds something else."""
-        self.path = path
-        try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._prepare()
-        except sqlite3.Error as error:
-            raise BadInput(f"{path} cannot keep a journal: {error}. Choose another file.") from None
+        """Open or make the file, and keep others from it until ``close``.
 
-    def _prepare(self) -> None:
-        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables - {"exchange", "transitions"}:
-            self._connection.close()
-            raise BadInput(f"{self.path} holds something else than a journal; choose another file.")
+        Raises ``BadInput`` where that cannot be, where another journal has it, and where it holds something else.
+        """
+        self.path = path
+        self.current: dict[str, str | None] = {}
+        """By resource: the ETag after its last exchange."""
+        self.kept = self.lean = 0
+        """How many bytes of bodies are kept, and of how many exchanges they are not."""
+        self._count = 0
+        for each in (path, Path(f"{path}-wal"), Path(f"{path}-journal")):
+            if each.is_symlink():
+                raise BadInput(f"{each} is a symbolic link, which is never written through; choose another file.")
+        if not path.exists():
+            create_private(path)
+        elif not path.is_file():
+            raise BadInput(f"{path} is not a file; choose another file.")
+        elif 0 < path.stat().st_size < _SMALLEST:
+            raise BadInput(f"{path} holds something else than a journal; choose another file.")
+        # The absolute path, because SQLite gives some relative ones (":memory:") a meaning of their own.
+        self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
+        self._closing = weakref.finalize(self, self._connection.close)  # also where nobody calls close()
+        try:
+            self._open()
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the one may quote text that is the other
+            self.close()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
+                raise BadInput(f"{path} is in use by another journal; close that one or choose another file.") from None
+            raise BadInput(f"{path} cannot keep a journal: {error}. Choose another file.") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        ask = self._connection.execute
+        steps = count()
+        self._connection.set_progress_handler(lambda: next(steps) > _MOST_STEPS, 1000)
+        ask("PRAGMA trusted_schema = OFF")
+        ask("PRAGMA locking_mode = EXCLUSIVE")
+        found = {(kind, name, sql) for kind, name, sql in ask("SELECT type, name, sql FROM sqlite_master")}
+        ((written,),) = ask("PRAGMA user_version")
+        self._connection.set_progress_handler(None, 0)
+        if found:
+            self._check_schema(found, written)
         # A killed process loses nothing that was committed, synchronous or not; a power cut not the whole file.
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute("PRAGMA wal_autocheckpoint = 10000")
-        self._connection.execute(_SCHEMA)
-        self._connection.execute(_FOLDS)
-        (self._count,) = self._connection.execute("SELECT ifnull(max(seq), 0) FROM exchange").fetchone()
-        (folded,) = self._connection.execute("SELECT ifnull(max(last), 0) FROM transitions").fetchone()
-        self._recent = Columns()
-        for row in self._connection.execute(_UNFOLDED, (folded,)):
-            self._recent.append(row)
+        ask("PRAGMA journal_mode = WAL")
+        ask("PRAGMA synchronous = NORMAL")
+        ask("PRAGMA wal_autocheckpoint = 10000")
+        ask("BEGIN EXCLUSIVE")  # the lock stays until the file is closed
+        if not found:
+            for table in _TABLES.values():
+                ask(table)
+            ask(f"PRAGMA user_version = {_FORMAT}")
+        ask("COMMIT")
+        self._read_all()
+
+    def _check_schema(self, found: set[tuple[str, str, str]], written: int) -> None:
+        if ("table", "exchange") in {(kind, name) for kind, name, _ in found} and written != _FORMAT:
+            raise BadInput(f"{self.path} was written by another version of spine-workbench; choose another file.")
+        if found != {("table", name, sql) for name, sql in _TABLES.items()}:
+            raise BadInput(f"{self.path} holds something else than a journal; choose another file.")
+
+    def _read_all(self) -> None:
+        """Check every row, and take from them what appending goes on from."""
+        cursor = self._connection.execute(f"SELECT {_ROW}, kept FROM exchange ORDER BY seq")  # noqa: S608
+        while rows := cursor.fetchmany(_BATCH):
+            *columns, kept = zip(*rows, strict=True)
+            try:
+                check_rows(self._count + 1, list(zip(*columns, strict=True)))
+            except BadInput as error:
+                raise BadInput(f"{self.path} is not a journal: {error}; choose another file.") from None
+            sizes = [size for size in kept if size is not None]
+            if not all(type(size) is int and size >= 0 for size in sizes):
+                raise BadInput(f"{self.path} is not a journal: its column kept is no size; choose another file.")
+            self._count += len(rows)
+            self.kept += sum(sizes)
+            self.lean += len(rows) - len(sizes)
+            resources, after = columns[Row._fields.index("resource")], columns[Row._fields.index("etag_after")]
+            self.current.update(zip(resources, after, strict=True))
 
     def __len__(self) -> int:
-        return int(self._count)
+        return self._count
 
-    def append(self, exchange: Exchange, move: Move, said: Told) -> None:
+    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
         """Keep one more; it is in the file when this returns."""
-        row = (self._count + 1, exchange.if_match, *move, *said, *as_row(exchange))
+        request, response = exchange.request, exchange.response
+        kept = len(request.body) + (len(response.body) if response else 0) if exchange.is_whole else None
+        line = as_line(exchange, Told(row.spine_code, row.diagnostics))
         try:
-            self._connection.execute(_INSERT, row)
+            with self._transaction(needed=bool(placeholders)):
+                if placeholders:
+                    self._connection.executemany("INSERT INTO placeholder VALUES (?, ?)", placeholders)
+                self._connection.execute(_INSERT, (*row, kept, line))
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
-        self._recent.append(values(exchange, move, said))
-        if len(self._recent) >= _FOLDED:
-            packed = (self._count, len(self._recent), *self._recent.pack())
-            self._connection.execute("INSERT INTO transitions VALUES (?, ?, ?, ?)", packed)
-            self._recent = Columns()
+
+    @contextmanager
+    def _transaction(self, *, needed: bool) -> Iterator[None]:
+        """One transaction; a single statement is one by itself."""
+        if not needed:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
-        """Those from ``start`` up to ``stop``."""
-        return [from_row(row) for row in self._connection.execute(_SELECT, (start, stop))]
+        """Those from ``start`` up to ``stop``; raises ``BadInput`` for one that no journal wrote."""
+        query = "SELECT seq, line FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"
+        exchanges = []
+        with self._reading():
+            for seq, line in self._connection.execute(query, (start, stop)):
+                try:
+                    exchanges.append(from_line(line)[0])
+                except (BadInput, AttributeError, TypeError):
+                    raise BadInput(f"Exchange {seq} of {self.path} is not one that a journal wrote.") from None
+        return exchanges
 
-    def told(self, start: int, stop: int) -> list[Told]:
-        """What their answers said."""
-        wanted = "SELECT spine_code, diagnostics FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"
-        return [Told(*row) for row in self._connection.execute(wanted, (start, stop))]
+    def lines(self, start: int, stop: int) -> list[str]:
+        """The same as lines of JSON."""
+        query = "SELECT line FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"
+        with self._reading():
+            return [line for (line,) in self._connection.execute(query, (start, stop))]
 
-    def rows(self, start: int) -> list[Transition]:
-        """The transitions from ``start`` on."""
-        return self._columns(start).rows(start + 1)
+    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The rows from ``start`` on, in batches."""
+        with self._reading():
+            cursor = self._connection.execute(f"SELECT {_ROW} FROM exchange WHERE seq > ? ORDER BY seq", (start,))  # noqa: S608
+            while rows := cursor.fetchmany(_BATCH):
+                yield rows
 
-    def columns(self) -> Columns:
-        """All transitions, column by column."""
-        return self._columns(0)
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise BadInput(f"{self.path} cannot be used: {error}.") from None
 
-    def _columns(self, start: int) -> Columns:
-        found, first = Columns(), self._count - len(self._recent)
-        packed = "SELECT last, rows, words, numbers FROM transitions WHERE last > ? ORDER BY last"
-        for last, count, words, numbers in self._connection.execute(packed, (start,)):
-            first = min(first, last - count)
-            found.unpack(count, words, numbers)
-        found.extend(self._recent)
-        return found.since(start - first) if start > first else found
+    def rule(self) -> Rule | None:
+        """What the journal in this file redacts; ``None`` where that was never said."""
+        with self._reading():
+            found = self._connection.execute("SELECT rule FROM redaction").fetchone()
+        try:
+            return None if found is None else Rule.from_json(json.parse(found[0]))
+        except (BadInput, AttributeError, TypeError):
+            raise BadInput(f"{self.path} does not say what it redacts; choose another file.") from None
 
-    def moves(self) -> list[Move]:
-        """The ETags before and after each."""
-        columns = self.columns()
-        return list(zip(columns.etag_before, columns.etag_after, strict=True))
+    def redact(self, rule: Rule) -> None:
+        """Keep what the journal redacts from now on."""
+        text = json.dumps(rule.as_json())
+        with self._reading():
+            if self._connection.execute("UPDATE redaction SET rule = ?", (text,)).rowcount == 0:
+                self._connection.execute("INSERT INTO redaction VALUES (?, ?)", (text, secrets.token_bytes(32)))
 
-    def current(self) -> dict[str, str | None]:
-        """By resource: the ETag after its last exchange."""
-        return dict(self._connection.execute(_CURRENT).fetchall())
-
-    def kept(self) -> tuple[int, int]:
-        """How many bytes of bodies are kept, and of how many exchanges they are not."""
-        (kept,), (dropped,) = (self._connection.execute(asked).fetchone() for asked in (_KEPT, _DROPPED))
-        return int(kept), dropped
+    def placeholders(self) -> tuple[bytes, dict[bytes, int]]:
+        """The key of this file, and by digest the numbers of the placeholders in it."""
+        with self._reading():
+            (key,) = self._connection.execute("SELECT key FROM redaction").fetchone()
+            numbers = dict(self._connection.execute("SELECT digest, number FROM placeholder").fetchall())
+        if not isinstance(key, bytes) or len(key) != 32 or not all(isinstance(digest, bytes) for digest in numbers):
+            raise BadInput(f"{self.path} does not say what its placeholders stand for; choose another file.")
+        return key, numbers
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._closing()
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file is an SQLite database; one that another process has locked is.
+
+    Asked of SQLite, because to open and close the file here would take away the lock that a journal in this
+    process has on it (POSIX, *fcntl*).
+    """
+    if path.stat().st_size < _SMALLEST:
+        return False
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    finally:
+        connection.close()
+    return True

@@ -1,19 +1,20 @@
-"""The transitions of a journal as columns, and as the table that notebooks show.
+"""The transitions of a journal: how each exchange moved its resource's ETag, as rows and as a table.
 
-Owns: the columns, their order and their types. They are kept column by column while exchanges arrive, so that the
-table of a million of them takes no walk over the exchanges.
+Owns: the columns, their order and their types. A journal keeps a ``Row`` of plain values beside each exchange, so that
+the table of a million of them takes no walk over the exchanges.
 """
 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.records import EPOCH, Told, microseconds
-from workbench.rules import json
+from workbench.exceptions import BadInput
+from workbench.records import EPOCH, Told, is_recordable, microseconds
 from workbench.rules.exchange import Exchange
+from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,137 +41,92 @@ class Transition(NamedTuple):
     ms: float | None
 
 
+class Row(NamedTuple):
+    """A transition as it is kept: the same columns, the time in microseconds since 1970."""
+
+    seq: int
+    time: int
+    client: str
+    interaction: str
+    resource: str
+    if_match: str | None
+    status: int | None
+    etag_before: str | None
+    etag_after: str | None
+    verdict: str
+    spine_code: str
+    diagnostics: str
+    ms: float | None
+
+    def transition(self) -> Transition:
+        """The row as it is shown."""
+        return Transition(*self._replace(time=EPOCH + timedelta(microseconds=self.time)))  # type: ignore[arg-type]
+
+
 Move = tuple[str | None, str | None]
 """The ETag before and after an exchange."""
 
-_NO_STATUS: Final = -1
-_NO_DURATION: Final = -1.0
-
-Values = tuple[int, str, str, str, str | None, int, str | None, str | None, str, str, str, float]
-"""A transition without its number: its time in microseconds, no status and no duration as -1."""
-
-
-def values(exchange: Exchange, move: Move, said: Told) -> Values:
-    """The transition of one exchange."""
-    elapsed = exchange.elapsed
-    return (
-        *(microseconds(exchange.sent_at), exchange.client, exchange.interaction),
-        exchange.target if exchange.resource_type else "",
-        exchange.if_match,
-        _NO_STATUS if exchange.response is None else exchange.response.status,
-        *move,
-        exchange.verdict.value,
-        *said,
-        _NO_DURATION if elapsed is None else round(elapsed * 1000, 3),
-    )
+_NUMBERS: Final[dict[str, set[type]]] = {
+    "seq": {int},
+    "time": {int},
+    "status": {int, type(None)},
+    "ms": {float, type(None)},
+}
+_OPTIONAL: Final = ("if_match", "etag_before", "etag_after")
+_TYPES: Final[list[set[type]]] = [
+    _NUMBERS.get(name) or ({str, type(None)} if name in _OPTIONAL else {str}) for name in Row._fields
+]
+_VERDICTS: Final = {verdict.value for verdict in Verdict}
 
 
-@dataclass(slots=True)
-class Columns:
-    """Transitions column by column, in the order of ``Transition``, all but ``seq``."""
-
-    time: Any = field(default_factory=lambda: array("q"))
-    client: list[str] = field(default_factory=list)
-    interaction: list[str] = field(default_factory=list)
-    resource: list[str] = field(default_factory=list)
-    if_match: list[str | None] = field(default_factory=list)
-    status: Any = field(default_factory=lambda: array("i"))
-    etag_before: list[str | None] = field(default_factory=list)
-    etag_after: list[str | None] = field(default_factory=list)
-    verdict: list[str] = field(default_factory=list)
-    spine_code: list[str] = field(default_factory=list)
-    diagnostics: list[str] = field(default_factory=list)
-    ms: Any = field(default_factory=lambda: array("d"))
-    _names: dict[str, str] = field(default_factory=dict)
-
-    def append(self, row: Values) -> None:
-        """One transition more."""
-        time, client, interaction, resource, if_match, status, before, after, verdict, code, text, ms = row
-        self.time.append(time)
-        self.client.append(client)
-        self.interaction.append(interaction)
-        self.resource.append(self._names.setdefault(resource, resource))
-        self.if_match.append(if_match)
-        self.status.append(status)
-        self.etag_before.append(before)
-        self.etag_after.append(after)
-        self.verdict.append(verdict)
-        self.spine_code.append(code)
-        self.diagnostics.append(text)
-        self.ms.append(ms)
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def extend(self, other: Columns) -> None:
-        """All of the other's after these."""
-        for name in _NAMES:
-            getattr(self, name).extend(getattr(other, name))
-
-    def pack(self) -> tuple[str, bytes]:
-        """As text and bytes for a file: the different words of each text column, and numbers; 65,535 at most."""
-        words = [list(dict.fromkeys(getattr(self, name))) for name in _TEXTS]
-        parts = [self.time.tobytes(), self.status.tobytes(), self.ms.tobytes()]
-        for name, known in zip(_TEXTS, words, strict=True):
-            place = {word: number for number, word in enumerate(known)}
-            parts.append(array("H", map(place.__getitem__, getattr(self, name))).tobytes())
-        return json.dumps(words), b"".join(parts)
-
-    def unpack(self, count: int, words: str, numbers: bytes) -> None:
-        """Add what was packed: ``count`` of them."""
-        end = 0
-        for name in ("time", "status", "ms"):
-            column = getattr(self, name)
-            begin, end = end, end + count * column.itemsize
-            column.frombytes(numbers[begin:end])
-        for name, known in zip(_TEXTS, json.parse(words), strict=True):
-            codes = array("H")
-            begin, end = end, end + count * codes.itemsize
-            codes.frombytes(numbers[begin:end])
-            getattr(self, name).extend(map(known.__getitem__, codes))
-
-    def since(self, start: int) -> Columns:
-        """A copy of those from ``start`` (counted from 0) on."""
-        return Columns(*(getattr(self, name)[start:] for name in _NAMES))
-
-    def rows(self, first: int) -> list[Transition]:
-        """As rows; ``first`` is the number of the first."""
-        found = zip(*(getattr(self, name) for name in _NAMES), strict=True)
-        return [as_transition(seq, row) for seq, row in enumerate(found, first)]
-
-    def frame(self) -> pd.DataFrame:
-        """As a table: texts, nullable numbers, and times in UTC to the microsecond."""
-        import numpy as np
-        import pandas as pd
-
-        status, ms = np.array(self.status, dtype="int64"), np.array(self.ms, dtype="float64")
-        time = pd.DatetimeIndex(np.array(self.time, dtype="int64").view("datetime64[us]")).tz_localize("UTC")
-        found: dict[str, Any] = {name: pd.array(getattr(self, name), dtype="str") for name in _TEXTS}
-        found |= {"seq": np.arange(1, len(self.time) + 1, dtype="int64"), "time": time}
-        found["status"] = pd.arrays.IntegerArray(status, status == _NO_STATUS)
-        found["ms"] = pd.arrays.FloatingArray(ms, ms == _NO_DURATION)
-        return pd.DataFrame({name: found[name] for name in Transition._fields})
-
-
-_NAMES: Final = Transition._fields[1:]
-_TEXTS: Final = tuple(name for name in _NAMES if name not in ("time", "status", "ms"))
-
-
-def as_transition(seq: int, row: tuple[Any, ...]) -> Transition:
-    """A row of the columns as a transition."""
-    time, client, interaction, resource, if_match, status, before, after, verdict, code, text, ms = row
-    return Transition(
+def row(seq: int, exchange: Exchange, move: Move, said: Told) -> Row:
+    """The row of one exchange."""
+    return Row(
         seq=seq,
-        time=EPOCH + timedelta(microseconds=time),
-        client=client,
-        interaction=interaction,
-        resource=resource,
-        if_match=if_match,
-        status=None if status == _NO_STATUS else status,
-        etag_before=before,
-        etag_after=after,
-        verdict=verdict,
-        spine_code=code,
-        diagnostics=text,
-        ms=None if ms == _NO_DURATION else ms,
+        time=microseconds(exchange.sent_at),
+        client=exchange.client,
+        interaction=exchange.interaction,
+        resource=exchange.target if exchange.resource_type else "",
+        if_match=exchange.if_match,
+        status=exchange.status,
+        etag_before=move[0],
+        etag_after=move[1],
+        verdict=exchange.verdict.value,
+        spine_code=said.spine_code,
+        diagnostics=said.diagnostics,
+        ms=None if exchange.elapsed is None else round(exchange.elapsed * 1000, 3),
     )
+
+
+def check_rows(first: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Raise ``BadInput`` unless these are rows of a journal, numbered from ``first`` on."""
+    columns = list(zip(*rows, strict=True))
+    for name, types, values in zip(Row._fields, _TYPES, columns, strict=True):
+        if not set(map(type, values)) <= types:
+            raise BadInput(f"its column {name} holds what a journal does not write")
+    seq, time, verdict = (columns[Row._fields.index(name)] for name in ("seq", "time", "verdict"))
+    if seq != tuple(range(first, first + len(rows))):
+        raise BadInput("its exchanges are not numbered one after another")
+    if not (is_recordable(min(time)) and is_recordable(max(time))):
+        raise BadInput("its column time holds what a journal does not write")
+    if not set(verdict) <= _VERDICTS:
+        raise BadInput("its column verdict holds what a journal does not write")
+
+
+def frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
+    """A table of rows that come in batches: texts, nullable numbers, and times in UTC to the microsecond."""
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: [] for name in Row._fields} | {"seq": array("q"), "time": array("q")}
+    same: dict[str | None, str | None] = {}  # a word that recurs is kept once
+    for batch in batches:
+        for name, values in zip(Row._fields, zip(*batch, strict=True), strict=False):
+            columns[name].extend(values if name in _NUMBERS else map(same.setdefault, values, values))
+    time = np.array(columns["time"], dtype="int64").view("datetime64[us]")
+    found: dict[str, Any] = {name: pd.array(columns[name], dtype="str") for name in Row._fields if name not in _NUMBERS}
+    found["seq"] = np.array(columns["seq"], dtype="int64")
+    found["time"] = pd.DatetimeIndex(time).tz_localize("UTC")
+    found["status"] = pd.array(columns["status"], dtype="Int64")
+    found["ms"] = pd.array(columns["ms"], dtype="Float64")
+    return pd.DataFrame({name: found[name] for name in Row._fields})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from workbench.rules import json
@@ -92,3 +93,31 @@ def test_what_is_not_known_is_passed_on_as_it_came() -> None:
         assert names.request(Request("PUT", f"{BASE_URL}/List/1", body=untouched), ABOUT)[0].body == untouched
     broken = Headers({"Last-Modified": "yesterday"})
     assert names.answer("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"
+
+
+def test_an_outcome_quotes_the_names_of_what_it_is_about() -> None:
+    """Two resources have versions that are written the same; what was asked about comes first."""
+    names = LogicalNames(BASE, START)
+    for logical_id, versions in (("1", ("aaaa-0001", "shared-0001")), ("2", ("shared-0001",))):
+        for version in versions:
+            read(names, version, "2026-11-23T10:00:00Z", logical_id)
+    said = {
+        "issue": [{"diagnostics": "You named shared-0001, not xshared-0001 or shared-0001-b; aaaa-0001 was first."}]
+    }
+    refused = Response(409, body=json.dumps({"resourceType": "OperationOutcome"} | said).encode())
+    for logical_id, name in (("1", "v2"), ("2", "v1")):
+        told = json.parse(names.answer("PUT", ("List", logical_id), refused).body)["issue"][0]["diagnostics"]
+        assert told == f"You named {name}, not xshared-0001 or shared-0001-b; v1 was first."
+
+
+def test_a_long_session_takes_no_longer_for_each_answer() -> None:
+    names = LogicalNames(BASE, START)
+    issues = [{"diagnostics": f"the version is version-{number}"} for number in range(4000)]
+    refused = Response(409, body=json.dumps({"resourceType": "OperationOutcome", "issue": issues}).encode())
+    before = time.process_time()
+    for number in range(4000):
+        read(names, f"version-{number}", "2026-11-23T10:00:00Z")
+        names.request(Request("PUT", f"{BASE_URL}/List/1", Headers({"If-Match": f'W/"v{number + 1}"'})), ABOUT)
+    told = names.answer("PUT", ABOUT, refused)
+    assert time.process_time() - before < 10, "the product of versions and texts took minutes"
+    assert json.parse(told.body)["issue"][-1]["diagnostics"] == "the version is v4000"

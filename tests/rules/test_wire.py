@@ -95,7 +95,7 @@ def test_as_curl() -> None:
 
 
 def test_a_read_has_no_body() -> None:
-    assert words_of(exchange("read")) == ["curl", "-i", "-X", "GET", f"{BASE}/List/1"]
+    assert words_of(exchange("read")) == ["curl", "-i", "--globoff", "-X", "GET", "--url", f"{BASE}/List/1"]
 
 
 def test_a_url_is_one_word() -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.connection import can_be_sent
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
+from workbench.rules.message import can_be_sent
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE
 
 State = tuple[int | None, bytes, str | None, str | None]

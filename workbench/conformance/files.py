@@ -11,21 +11,14 @@ from workbench.conformance.junit import junit
 from workbench.conformance.page import page
 from workbench.conformance.saved import as_text
 from workbench.exceptions import BadInput
+from workbench.files import write_private
 
 _WRITERS: Final[dict[str, Callable[[Report], str]]] = {".json": as_text, ".html": page, ".xml": junit}
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: Report, path: Path, *, overwrite: bool = False) -> None:
     """Write the report; raises ``BadInput`` for a name that does not say what to write, or cannot be written."""
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise BadInput(f"{path} does not say what to write; end its name in {', '.join(_WRITERS)}.")
-    write_text(path, writer(report))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text; raises ``BadInput`` where that is not possible."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror or error}.") from None
+    write_private(path, writer(report), overwrite=overwrite)

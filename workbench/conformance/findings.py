@@ -215,14 +215,14 @@ class Report:
         gone: list[tuple[Finding | None, Finding | None]] = [(f, None) for f in before.findings if f.probe not in here]
         return tuple(Change(*pair) for pair in [*pairs, *gone] if not _alike(*pair))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the report: ``.json`` (``load`` reads it), ``.html`` (one page) or ``.xml`` (JUnit).
 
-        Raises ``BadInput`` for a name that ends otherwise.
+        Raises ``BadInput`` for a name that ends otherwise, and where there is a file already, unless ``overwrite``.
         """
         from workbench.conformance.files import write
 
-        write(self, Path(path))
+        write(self, Path(path), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> Report:

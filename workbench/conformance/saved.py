@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from workbench.conformance.findings import Finding, Fit, Report, Result
-from workbench.exceptions import BadInput
+from workbench.exceptions import BadInput, MalformedJSON
+from workbench.files import read_bounded
 from workbench.records import as_json, from_json
 from workbench.rules import json
 from workbench.rules.contract import BY_ID, Level
@@ -61,10 +62,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
 def read(path: Path) -> Report:
     """Read a report; raises ``BadInput`` for a file that is none."""
     try:
-        found = json.parse(path.read_bytes())
+        content = read_bounded(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
-    except BadInput:
+    try:
+        found = json.parse(content)
+    except MalformedJSON:
         found = None
     if isinstance(found, dict) and isinstance(found.get("format"), int) and found["format"] > FORMAT:
         raise BadInput(f"{path} was written by a newer spine-workbench; update this one.")
@@ -87,7 +90,8 @@ def _report(found: Any) -> Report:
 
 
 def _read_fit(found: dict[str, Any]) -> Fit:
-    return Fit(found["profile"], found["title"], int(found["met"]), int(found["known"]), tuple(found["misses"]))
+    names = (str(found["profile"]), str(found["title"]))
+    return Fit(*names, int(found["met"]), int(found["known"]), tuple(map(str, found["misses"])))
 
 
 def _read_finding(found: dict[str, Any]) -> Finding:

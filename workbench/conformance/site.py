@@ -15,12 +15,11 @@ from typing import Any, Final
 from workbench.client import Client
 from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
-from workbench.connection import can_be_sent
 from workbench.exceptions import BadInput, CannotCheck
 from workbench.journal import Journal
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS
+from workbench.rules.message import SAFE_METHODS, can_be_sent
 from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
 
 _MARK: Final = "made by a check"

@@ -12,6 +12,8 @@ Only fields that mean something for an update are passed on (``ANSWER_FIELDS``):
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
@@ -19,6 +21,7 @@ from typing import Any, Final
 from workbench.exceptions import MalformedJSON
 from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response
+from workbench.rules.phrases import Phrases
 from workbench.rules.resource import instant
 
 BASE_URL: Final = "http://recorded.invalid/fhir"
@@ -30,7 +33,7 @@ ANSWER_FIELDS: Final = frozenset(
 )
 
 _TAG = re.compile(r'"([^"]*)"')
-_REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
+_REFERENCE = re.compile(r"\b([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
 _SURELY_AN_ID: Final = 8
 """Shorter ids, such as HAPI's numbers, are replaced only where they stand after a type or as a version."""
 
@@ -45,9 +48,16 @@ class LogicalNames:
         self._base_url = base_url
         self._start = start
         self._versions: dict[tuple[Target, str], str] = {}
-        self._counted: dict[Target, int] = {}
+        self._own_versions: dict[tuple[Target, str], str] = {}
+        self._counted: Counter[Target] = Counter()
         self._ids: dict[Target, str] = {}
+        self._own_ids: dict[Target, str] = {}
+        self._created: Counter[str] = Counter()
         self._dates: dict[tuple[Target, str, datetime], datetime] = {}
+        self._own_dates: dict[tuple[Target, str], datetime] = {}
+        self._said = Phrases(r"[\w-]")
+        self._meant: dict[str, str] = {}
+        """What an endpoint may quote in words, and the name it has here: its latest, where there are several."""
         self._answers = 0
         self._about: Target = ("", "")
 
@@ -123,19 +133,33 @@ class LogicalNames:
     def _version(self, target: Target, version: str) -> str:
         key = (target, version)
         if key not in self._versions:
-            self._counted[target] = self._counted.get(target, 0) + 1
-            self._versions[key] = f"v{self._counted[target]}"
+            self._counted[target] += 1
+            name = f"v{self._counted[target]}"
+            self._versions[key] = name
+            self._own_versions[(target, name)] = version
+            self._may_be_said(version, name)
         return self._versions[key]
 
     def _name_id(self, target: Target) -> None:
-        kind = target[0]
-        number = sum(known == kind for known, _ in self._ids) + 1
-        self._ids.setdefault(target, f"{kind.lower()}-{number}")
+        if target not in self._ids:
+            kind = target[0]
+            self._created[kind] += 1
+            name = f"{kind.lower()}-{self._created[kind]}"
+            self._ids[target] = name
+            self._own_ids[(kind, name)] = target[1]
+            self._may_be_said(target[1], name)
+
+    def _may_be_said(self, real: str, name: str) -> None:
+        if len(real) >= _SURELY_AN_ID:
+            self._said.add(real, real)
+            self._meant[real] = name
 
     def _date(self, target: Target, version: str, moment: datetime) -> datetime:
         """The date of a version; by version and second, so that it does not depend on how quick the endpoint was."""
         second = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
-        return self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
+        named = self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
+        self._own_dates.setdefault((target, format_datetime(named, usegmt=True)), second)
+        return named
 
     def _http_date(self, value: str, target: Target, version: str) -> str:
         try:
@@ -154,25 +178,17 @@ class LogicalNames:
         return f"{named}/_history/{self._version(target, found[3])}" if found[3] else named
 
     def _in_words(self, text: str) -> str:
-        """What an endpoint says of an error: it quotes versions and ids."""
-        # In this order, because versions of two resources may be written the same.
-        versions = sorted(self._versions.items(), key=lambda known: known[0][0] == self._about)
-        names = {version: name for (_, version), name in versions if len(version) >= _SURELY_AN_ID}
-        names |= {real: name for (_, real), name in self._ids.items() if len(real) >= _SURELY_AN_ID}
-        for real, name in names.items():
-            if real in text:
-                text = re.sub(rf"(?<![\w-]){re.escape(real)}(?![\w-])", name, text)
-        return text
+        """What an endpoint says of an error: it quotes versions and ids, those of what was asked for before others."""
+        return self._said.replace(text, lambda real: self._versions.get((self._about, real), self._meant[real]))
 
     # --- to the endpoint ---
 
     def request(self, request: Request, target: Target) -> tuple[Request, Target]:
         """A request in the endpoint's own names, and the type and id it is about there."""
-        ids = {(kind, name): real for (kind, real), name in self._ids.items()}
-        real = (target[0], ids.get(target, target[1]))
+        real = (target[0], self._own_ids.get(target, target[1]))
 
         def called_back(found: re.Match[str]) -> str:
-            about = (found[1], ids.get((found[1], found[2]), found[2]))
+            about = (found[1], self._own_ids.get((found[1], found[2]), found[2]))
             own = f"{about[0]}/{about[1]}"
             return f"{own}/_history/{self._own_version(about, found[3])}" if found[3] else own
 
@@ -180,32 +196,29 @@ class LogicalNames:
             return _REFERENCE.sub(called_back, value.replace(BASE_URL, self._base_url))
 
         headers = Headers((name, self._own_field(name, value, real)) for name, value in request.headers.items())
-        return Request(request.method, text(request.url), headers, self._own_body(request.body, text, ids)), real
+        return Request(request.method, text(request.url), headers, self._own_body(request.body, text)), real
 
     def _own_field(self, name: str, value: str, target: Target) -> str:
         if name.lower() in ("if-match", "if-none-match"):
             return _TAG.sub(lambda found: f'"{self._own_version(target, found[1])}"', value)
-        if name.lower() == "if-modified-since":
-            dates = {
-                format_datetime(name, usegmt=True): own for (at, _, own), name in self._dates.items() if at == target
-            }
-            return format_datetime(dates[value], usegmt=True) if value in dates else value
+        if name.lower() == "if-modified-since" and (target, value) in self._own_dates:
+            return format_datetime(self._own_dates[(target, value)], usegmt=True)
         return value
 
     def _own_version(self, target: Target, name: str) -> str:
-        return next((own for (at, own), known in self._versions.items() if (at, known) == (target, name)), name)
+        return self._own_versions.get((target, name), name)
 
-    def _own_body(self, body: bytes, text: Any, ids: dict[Target, str]) -> bytes:
+    def _own_body(self, body: bytes, text: Callable[[str], str]) -> bytes:
         """The body with its references called back; byte for byte the same where there are none."""
         try:
             content = json.parse(body) if body else None
         except MalformedJSON:
             return body
-        own = _called_back(content, text, ids)
+        own = _called_back(content, text, self._own_ids)
         return body if json.same(own, content) else json.dumps(own).encode()
 
 
-def _called_back(node: Any, text: Any, ids: dict[Target, str]) -> Any:
+def _called_back(node: Any, text: Callable[[str], str], ids: dict[Target, str]) -> Any:
     if isinstance(node, list):
         return [_called_back(item, text, ids) for item in node]
     if not isinstance(node, dict):

@@ -1,15 +1,19 @@
 """HTTP messages as plain frozen records: header fields, a request, a response (RFC 9110, sections 5 and 6).
 
-Owns: how a message is held. What one means stands in the modules above; the endpoint answers with the
-same records that the client keeps.
+Owns: how a message is held, and what may stand in one: a client checks what it is given by the same functions by
+which a journal checks what it loads. What a message means stands in the modules above; the endpoint answers with
+the same records that the client keeps.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeVar
+
+from workbench.exceptions import BadInput
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that ask for no change (RFC 9110, section 9.2.1)."""
@@ -114,3 +118,53 @@ def without_body(message: _Message) -> _Message:
     if not message.body:
         return message
     return replace(message, body=b"", dropped=Digest(len(message.body), hashlib.sha256(message.body).hexdigest()))
+
+
+def check_method(method: object) -> None:
+    """Raise ``BadInput`` for a method that no client here sends."""
+    if not isinstance(method, str) or not _METHOD.fullmatch(method):
+        raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
+
+
+def check_url(url: object) -> None:
+    """Raise ``BadInput`` for what is not an absolute HTTP URL of printable ASCII; it is not shown."""
+    if not isinstance(url, str) or not _URL.fullmatch(url):
+        raise BadInput("A request's URL begins with http:// or https:// and has printable ASCII characters only.")
+
+
+def check_field(name: object, value: object) -> None:
+    """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
+    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+        raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
+    if not can_be_sent(value):
+        raise BadInput(
+            f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
+            "ends, and of Latin-1 characters only."
+        )
+
+
+def can_be_sent(value: object) -> bool:
+    """Whether a header field can have this value; an ETag that came need not be one that can be sent back."""
+    return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
+
+
+def check_answered(status: object, fields: Iterable[tuple[object, object]]) -> None:
+    """Raise ``BadInput`` for a status and header fields that no HTTP library hands over.
+
+    Servers are less careful than clients: a value may be folded over lines (RFC 9112, 5.2) and hold control characters.
+    """
+    if type(status) is not int or not 100 <= status <= 999:
+        raise BadInput(f"{status!r} is not a status code.")
+    for name, value in fields:
+        if not isinstance(name, str) or not _ANSWERED_NAME.fullmatch(name):
+            raise BadInput(f"{name!r} is not the name of a header field.")
+        if not isinstance(value, str) or not _ANSWERED_VALUE.fullmatch(value):
+            raise BadInput(f"The value of {name} is not that of a header field.")
+
+
+_METHOD = re.compile(r"[A-Z]{1,40}")
+_URL = re.compile(r"https?://[!-~]+")
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_VALUE = re.compile(r"([!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
+_ANSWERED_NAME = re.compile(r"[!-9;-~]+")
+_ANSWERED_VALUE = re.compile(r"[\x01-\x09\x0b\x0c\x0e-\xff]*(?:(?:\r\n?|\n)[ \t][\x01-\x09\x0b\x0c\x0e-\xff]*)*")

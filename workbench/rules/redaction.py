@@ -3,27 +3,31 @@
 Owns: which elements are personal unless somebody says otherwise, and what stands in their place wherever they occur: in
 JSON bodies (all else stays exact, decimals digit for digit), URLs, header fields and the words of a failure. A
 placeholder is written ``redacted-1``, which is also a FHIR id and fits into a URL, so that a reference to
-``Patient/9990000018`` becomes one to ``Patient/redacted-1`` and can still be followed. A ``Redaction`` remembers what
-it replaced, and so can put it back (``restored``); what it remembers is never written or shown.
+``Patient/9990000018`` becomes one to ``Patient/redacted-1`` and can still be followed. Placeholders are numbered in the
+order in which their values are met. A ``Redaction`` remembers what it replaced, and so can put it back (``restored``);
+what it remembers is never written or shown.
 
-A body that is not JSON is left out whole: no path leads into it. Source: the NHS number is ten digits, the last a check
-digit modulo 11 (NHS Data Dictionary, *NHS NUMBER*).
+Every text goes through ``Redaction.text``, whether it is a URL, a header field or a string of a body, because a URL may
+stand in each of them. A body that is not JSON is left out whole: no path leads into it. Source: the NHS number is ten
+digits in groups of three, three and four, the last a check digit modulo 11 (NHS Data Dictionary, *NHS NUMBER*).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 
 from workbench.exceptions import BadInput, MalformedJSON
 from workbench.rules import json
 from workbench.rules.element_path import ElementPath
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Headers, Request, Response
+from workbench.rules.phrases import Phrases
 
 NHS_NUMBERS: Final = "NHS numbers"
 """In a list of paths: every NHS number, in whatever text it stands."""
@@ -42,11 +46,30 @@ PERSONAL: Final = (
 
 NOT_JSON: Final = b"(not JSON, so left out)"
 
-_PERSONAL_PARAMETERS = re.compile(
-    r"(?:.*\.)?(?:family|given|name|phonetic|address|address-.*|birthdate|phone|email|telecom)(?::.*)?", re.IGNORECASE
+_PARAMETER = re.compile(r"""(?:^|(?<=[?&;]))([^=&#;?\s"<>]{1,128})=([^&#;\s"<>]+)""")
+_PERSONAL_PARAMETER = re.compile(
+    r"(?:.*[.:])?(?:family|given|name|phonetic|address|address-.*|birthdate|phone|email|telecom|identifier)(?::.*)?",
+    re.IGNORECASE | re.DOTALL,
 )
-_PLACEHOLDER = re.compile(r"(?<![\w-])redacted-[0-9]+(?![\w-])")
-_TEN_DIGITS = re.compile(r"(?<![0-9A-Za-z.-])[0-9]{3}([ -]?)[0-9]{3}\1[0-9]{4}(?![0-9A-Za-z-]|\.[0-9])")
+_UNQUOTED: Final = "'@:,|/!$()*~"
+"""What servers and people leave as it is in a parameter, beside letters and digits."""
+
+_PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
+_MOST: Final = 10**12
+"""No journal numbers as far; what looks like a placeholder beyond is text."""
+
+_GAP = r"(?:%[0-9A-Fa-f]{2}|[\W_]){0,3}"
+_TEN = rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}"
+_TEN_DIGITS = re.compile(
+    rf"(?:(?<=%[0-9A-Fa-f]{{2}})|(?<![^\W_])(?<!\d[.,])(?<!redacted-))(?P<alone>{_TEN})(?![^\W_]|[.,]\d)"
+    rf"|(?<![\w%.,-])(?P<before>[^\W\d_]{{0,20}})(?P<within>{_TEN})(?P<after>[^\W\d_]{{0,20}})(?![\w-]|[.,]\d)"
+)
+"""Ten digits in three groups with any signs between them: alone, or in a word of letters such as ``nhs9990000018``.
+
+Not in what has more digits, and not in a word with hyphens around it: every three-thousandth UUID would look like one.
+"""
+
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _TOLD_IN_WORDS: Final = 3
 """Shorter values are not looked for in the words of an OperationOutcome: they would be found in other words."""
 
@@ -57,7 +80,7 @@ def is_nhs_number(text: str) -> bool:
     >>> is_nhs_number("9990000018"), is_nhs_number("9990000019")
     (True, False)
     """
-    digits = [int(sign) for sign in text if sign.isdigit()]
+    digits = [int(sign) for sign in _ESCAPE.sub("", text) if sign.isdecimal()]
     if len(digits) != 10:
         return False
     check = 11 - sum(digit * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
@@ -71,36 +94,72 @@ class Redaction:
         """``paths`` as ``ElementPath`` reads them, and ``NHS_NUMBERS``; raises ``BadInput`` for one it cannot read."""
         self.paths = tuple(paths)
         self._numbers = NHS_NUMBERS in self.paths
-        self._elements = [ElementPath.read(path) for path in self.paths if path != NHS_NUMBERS]
+        self._elements: dict[str, list[ElementPath]] = {}
+        for path in self.paths:
+            if path != NHS_NUMBERS:
+                element = ElementPath.read(path)
+                self._elements.setdefault(element.steps[-1], []).append(element)
         self._placeholders: dict[tuple[str, str], str] = {}
         self._values: dict[str, Any] = {}
+        self._phrases = Phrases()
         self._highest = 0
+        self._key = b""
+        self._kept: dict[bytes, int] = {}
+        self.unkept: list[tuple[int, bytes]] = []
+        """The numbers and digests that the file gone on with has not got yet; whoever has kept them clears this."""
+
+    # --- going on ---
+
+    def resume(self, key: bytes, kept: Mapping[bytes, int]) -> None:
+        """Go on with the placeholders of a file: by digest of the value, the number that it has there.
+
+        The digests are BLAKE2b's with this key. Those that the file lacks are in ``unkept`` from now on.
+        """
+        self._key, self._kept = key, dict(kept)
+        self._highest = max([self._highest, *kept.values()])
+
+    def reserve(self, text: str) -> None:
+        """Give none of the placeholders of this text to another value."""
+        numbers = map(_number_of, _PLACEHOLDER.findall(text))
+        self._highest = max([self._highest, *(number for number in numbers if number < _MOST)])
+
+    @property
+    def highest(self) -> int:
+        """The highest number that a placeholder has, or is reserved."""
+        return self._highest
 
     # --- blanking ---
 
-    def exchange(self, exchange: Exchange) -> Exchange:
-        """The exchange as it may be kept and shown."""
+    def exchange(self, exchange: Exchange, *, foreign: bool = False) -> Exchange:
+        """The exchange as it may be kept. ``foreign``: what looks like a placeholder in it is not one of these."""
         if not self.paths:
             return exchange
-        request = self.request(exchange.request)  # first: what it holds, an answer may quote
-        response = exchange.response and self.response(exchange.response)
-        words = self._in_words(self.text(exchange.failure))
-        logical_id = self.text(exchange.logical_id)
-        return replace(exchange, request=request, response=response, failure=words, logical_id=logical_id)
+        request = self.request(exchange.request, foreign=foreign)  # first: what it holds, an answer may quote
+        response = exchange.response and self.response(exchange.response, foreign=foreign)
+        text = partial(self.text, foreign=foreign)
+        blanked = replace(
+            exchange,
+            request=request,
+            response=response,
+            failure=self._in_words(text(exchange.failure)),
+            resource_type=text(exchange.resource_type),
+            logical_id=text(exchange.logical_id),
+        )
+        return blanked.judged(exchange.verdict)
 
-    def request(self, request: Request) -> Request:
+    def request(self, request: Request, *, foreign: bool = False) -> Request:
         """The request, blanked: URL, header fields and body."""
         return replace(
             request,
-            url=self.url(request.url),
-            headers=self._headers(request.headers),
-            body=self.body(request.body),
+            url=self.text(request.url, foreign=foreign),
+            headers=self._headers(request.headers, foreign=foreign),
+            body=self.body(request.body, foreign=foreign),
         )
 
     def response(self, response: Response, *, foreign: bool = False) -> Response:
-        """The answer, blanked. ``foreign``: from an endpoint, where what looks like a placeholder is none of ours."""
+        """The answer, blanked."""
         body = self.body(response.body, foreign=foreign)
-        return replace(response, headers=self._headers(response.headers), body=body)
+        return replace(response, headers=self._headers(response.headers, foreign=foreign), body=body)
 
     def body(self, body: bytes, *, foreign: bool = False) -> bytes:
         """A body with its personal elements blanked; byte for byte the same where there are none."""
@@ -115,23 +174,19 @@ class Redaction:
 
     def resource(self, content: Any, *, foreign: bool = False) -> Any:
         """JSON with its personal elements blanked; a new object, and everything else as it was."""
-        blanked = self._walk(content, (), "", foreign=foreign)
-        return _outcomes(blanked, self._in_words)
-
-    def url(self, url: str) -> str:
-        """A URL: NHS numbers anywhere, the values of parameters that search for a person."""
-        split = urlsplit(url)
-        path = "/".join(self._part(part) for part in split.path.split("/"))
-        query = "&".join(self._parameter(pair) for pair in split.query.split("&")) if split.query else ""
-        return urlunsplit(split._replace(path=path, query=query))
+        return _outcomes(self._walk(content, (), "", foreign=foreign), self._in_words)
 
     def text(self, text: str, *, foreign: bool = False) -> str:
-        """A text with the NHS numbers in it blanked."""
+        """A text with the NHS numbers in it blanked, and in its URLs the parameters that search for a person."""
+        if not self.paths:
+            return text
         if foreign:
             text = _PLACEHOLDER.sub(lambda found: self._placeholder(found[0], foreign=True), text)
-        if not self._numbers:
-            return text
-        return _TEN_DIGITS.sub(lambda f: self._placeholder(f[0]) if is_nhs_number(f[0]) else f[0], text)
+        if "=" in text:
+            text = _PARAMETER.sub(self._parameter, text)
+        if self._numbers:
+            text = _TEN_DIGITS.sub(self._number, text)
+        return text
 
     # --- putting back ---
 
@@ -147,26 +202,20 @@ class Redaction:
             content = json.parse(request.body)
         except MalformedJSON:
             return replace(request, url=url)
-        return replace(request, url=url, body=json.dumps(_leaves(content, self._put_back)).encode())
+        return replace(request, url=url, body=json.dumps(_leaves(content, self._put_back, self._put_back)).encode())
 
     def learn(self, clear: Any, blanked: Any) -> None:
         """Take over the placeholders of JSON (or of a URL) that was blanked before, beside the same in the clear."""
         if isinstance(clear, dict) and isinstance(blanked, dict):
-            for name in clear.keys() & blanked.keys():
-                self.learn(clear[name], blanked[name])
+            for (name, value), (blanked_name, other) in zip(clear.items(), blanked.items(), strict=False):
+                self.learn(name, blanked_name)
+                self.learn(value, other)
         elif isinstance(clear, list) and isinstance(blanked, list):
             for one, other in zip(clear, blanked, strict=False):
                 self.learn(one, other)
         elif isinstance(blanked, str) and not isinstance(clear, dict | list) and clear != blanked:
-            pattern = "(.+?)".join(map(re.escape, _PLACEHOLDER.split(blanked)))
-            found = re.fullmatch(pattern, str(clear), re.DOTALL)
-            for value, placeholder in zip(found.groups() if found else (), _PLACEHOLDER.findall(blanked), strict=False):
+            for value, placeholder in _pairs(str(clear), blanked):
                 self._know(clear if value == str(clear) else value, placeholder)
-
-    def reserve(self, text: str) -> None:
-        """Give none of the placeholders of this text to another value."""
-        for placeholder in _PLACEHOLDER.findall(text):
-            self._highest = max(self._highest, int(placeholder.partition("-")[2]))
 
     def __repr__(self) -> str:
         return f"<Redaction by {len(self.paths)} paths>"
@@ -176,33 +225,54 @@ class Redaction:
     def _walk(self, node: Any, at: tuple[str, ...], kind: str, *, foreign: bool) -> Any:
         if isinstance(node, list):
             return [self._walk(item, at, kind, foreign=foreign) for item in node]
+        if isinstance(node, str):
+            return self.text(node, foreign=foreign)
         if not isinstance(node, dict):
-            return self.text(node, foreign=foreign) if isinstance(node, str) else node
+            return self._placeholder(node) if self._is_number(node) else node
         if isinstance(node.get("resourceType"), str):
             at, kind = (), node["resourceType"]
         walked = {}
         for name, value in node.items():
-            below = (*at, name.removeprefix("_"))
-            if any(path.leads_to(below, kind, node) for path in self._elements):
-                walked[name] = _leaves(value, partial(self._placeholder, foreign=foreign))
+            step = name.removeprefix("_")
+            below = (*at, step)
+            written = self.text(name, foreign=foreign)
+            if any(path.leads_to(below, kind, node) for path in self._elements.get(step, ())):
+                blank = partial(self._placeholder, foreign=foreign)
+                walked[written] = _leaves(value, blank, partial(self.text, foreign=foreign))
             else:
-                walked[name] = self._walk(value, below, kind, foreign=foreign)
+                walked[written] = self._walk(value, below, kind, foreign=foreign)
         return walked
+
+    def _is_number(self, node: Any) -> bool:
+        """Whether this is an NHS number that JSON holds as a number."""
+        return self._numbers and type(node) is int and 10**9 <= node < 10**10 and is_nhs_number(str(node))
 
     def _placeholder(self, value: Any, *, foreign: bool = False) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if not foreign and isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
             return value  # blanked already
-        key = (type(value).__name__ if not isinstance(value, str) else "", str(value))
-        if key not in self._placeholders:
-            self._know(value, f"redacted-{self._highest + 1}")
-        return self._placeholders[key]
+        kind = "" if isinstance(value, str) else type(value).__name__
+        known = self._placeholders.get((kind, str(value)))
+        return known or self._know(value, f"redacted-{self._numbered(kind, value)}")
 
-    def _know(self, value: Any, placeholder: str) -> None:
-        self._highest = max(self._highest, int(placeholder.partition("-")[2]))
-        self._placeholders.setdefault(("" if isinstance(value, str) else type(value).__name__, str(value)), placeholder)
+    def _numbered(self, kind: str, value: Any) -> int:
+        """The number that the value has in the file, or the next."""
+        if not self._key:
+            return self._highest + 1
+        digest = blake2b(f"{kind}\0{value}".encode(), key=self._key, digest_size=16).digest()
+        if digest not in self._kept:
+            self._kept[digest] = self._highest + 1
+            self.unkept.append((self._highest + 1, digest))
+        return self._kept[digest]
+
+    def _know(self, value: Any, placeholder: str) -> str:
+        self._highest = max(self._highest, _number_of(placeholder))
+        kind = "" if isinstance(value, str) else type(value).__name__
         self._values.setdefault(placeholder, value)
+        if isinstance(value, str) and len(value) >= _TOLD_IN_WORDS:
+            self._phrases.add(value, placeholder)
+        return self._placeholders.setdefault((kind, str(value)), placeholder)
 
     def _value(self, placeholder: str) -> Any:
         if placeholder not in self._values:
@@ -217,35 +287,60 @@ class Redaction:
             return leaf
         if _PLACEHOLDER.fullmatch(leaf):
             return self._value(leaf)
+        leaf = _PARAMETER.sub(self._parameter_put_back, leaf)
         return _PLACEHOLDER.sub(lambda found: str(self._value(found[0])), leaf)
 
-    def _headers(self, headers: Headers) -> Headers:
-        return Headers((name, self.text(value)) for name, value in headers.items())
+    def _headers(self, headers: Headers, *, foreign: bool) -> Headers:
+        return Headers((name, self.text(value, foreign=foreign)) for name, value in headers.items())
 
-    def _part(self, part: str) -> str:
-        plain = unquote(part)
-        blanked = self.text(plain)
-        return part if blanked == plain else quote(blanked, safe="")
+    def _number(self, found: re.Match[str]) -> str:
+        number = found["alone"] or found["within"]
+        if not is_nhs_number(number):
+            return found[0]
+        return f"{found['before'] or ''}{self._placeholder(number)}{found['after'] or ''}"
 
-    def _parameter(self, pair: str) -> str:
-        name, equals, value = pair.partition("=")
-        if value and self.paths and _PERSONAL_PARAMETERS.fullmatch(unquote(name)):
-            return f"{name}{equals}{self._placeholder(unquote(value.replace('+', ' ')))}"
-        return f"{name}{equals}{self._part(value)}"
+    def _parameter(self, found: re.Match[str]) -> str:
+        """A parameter that searches for a person, its value blanked whole; any other as it was."""
+        name, value = found.groups()
+        if not _PERSONAL_PARAMETER.fullmatch(unquote(name)):
+            return found[0]
+        return f"{name}={self._placeholder(unquote(value.replace('+', ' ')))}"
+
+    def _parameter_put_back(self, found: re.Match[str]) -> str:
+        name, value = found.groups()
+        return f"{name}={quote(str(self._value(value)), safe=_UNQUOTED)}" if _PLACEHOLDER.fullmatch(value) else found[0]
 
     def _in_words(self, text: str) -> str:
-        values = [value for value in self._values.values() if isinstance(value, str) and len(value) >= _TOLD_IN_WORDS]
-        told = [value for value in values if value in text]
-        for value in sorted(told, key=len, reverse=True):
-            pattern = rf"(?<!\w){re.escape(value)}(?!\w)"
-            text = re.sub(pattern, self._placeholders["", value], text)
-        return text
+        return self._phrases.replace(text, str)
 
 
-def _leaves(node: Any, change: Callable[[Any], Any]) -> Any:
+def _number_of(placeholder: str) -> int:
+    return int(placeholder.partition("-")[2])
+
+
+def _pairs(clear: str, blanked: str) -> list[tuple[str, str]]:
+    """What each placeholder of a text stands for, from the same text in the clear; nothing where they do not fit.
+
+    Each stands for as little as there can be, and at least for one character.
+    """
+    between, placeholders = _PLACEHOLDER.split(blanked), _PLACEHOLDER.findall(blanked)
+    if not placeholders or not clear.startswith(between[0]) or not clear.endswith(between[-1]):
+        return []
+    pairs, start = [], len(between[0])
+    for placeholder, text in zip(placeholders[:-1], between[1:-1], strict=True):
+        end = clear.find(text, start + 1)
+        if end < 0:
+            return []
+        pairs.append((clear[start:end], placeholder))
+        start = end + len(text)
+    last = clear[start : len(clear) - len(between[-1])]
+    return [*pairs, (last, placeholders[-1])] if last else []
+
+
+def _leaves(node: Any, change: Callable[[Any], Any], rename: Callable[[str], Any]) -> Any:
     if isinstance(node, dict):
-        return {name: _leaves(value, change) for name, value in node.items()}
-    return [_leaves(item, change) for item in node] if isinstance(node, list) else change(node)
+        return {str(rename(name)): _leaves(value, change, rename) for name, value in node.items()}
+    return [_leaves(item, change, rename) for item in node] if isinstance(node, list) else change(node)
 
 
 def _outcomes(node: Any, change: Callable[[str], str]) -> Any:
@@ -255,5 +350,5 @@ def _outcomes(node: Any, change: Callable[[str], str]) -> Any:
     if not isinstance(node, dict):
         return node
     if node.get("resourceType") == "OperationOutcome":
-        return _leaves(node, lambda leaf: change(leaf) if isinstance(leaf, str) else leaf)
+        return _leaves(node, lambda leaf: change(leaf) if isinstance(leaf, str) else leaf, str)
     return {name: _outcomes(value, change) for name, value in node.items()}

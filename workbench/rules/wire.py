@@ -68,9 +68,11 @@ def reason(status: int) -> str:
 
 
 def as_curl(exchange: Exchange) -> str:
-    """A command line for a POSIX shell; what curl adds by itself is left to it."""
+    """A command line for a POSIX shell, every part of it quoted; what curl adds by itself is left to it."""
     request = exchange.request
-    words = ["curl -i --head" if request.method == "HEAD" else f"curl -i -X {request.method}", shlex.quote(request.url)]
+    method = "--head" if request.method == "HEAD" else f"-X {shlex.quote(request.method)}"
+    # --url, or a URL that begins with a hyphen is an option; --globoff, or [1-9] and {a,b} are many URLs.
+    words = [f"curl -i --globoff {method}", f"--url {shlex.quote(request.url)}"]
     sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_ADDS]
     # An empty field needs a semicolon; a colon without a value would take the field away.
     words += [f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}" for name, value in sent]
