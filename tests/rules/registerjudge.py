@@ -110,8 +110,6 @@ def carried_out(chance: random.Random, moment: int, width: int, register: list[s
     if not is_there and current == ABSENT and deed < 0.4:
         line = replace(line, did="create", status=201, etag=f"v{len(register)}")
         register.append(f"v{len(register)}")
-    elif not register[0].startswith("v") and not is_there and deed < 0.5:
-        line = replace(line, did="update", if_match=chance.choice(register), status=404)
     elif deed < 0.25:
         line = replace(line, status=200 if is_there else 404, etag=current if is_there else None)
     else:
