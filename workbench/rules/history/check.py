@@ -37,7 +37,19 @@ from workbench.rules.history.chain import (
     joined,
     pieces_of,
 )
-from workbench.rules.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write, read_tracks
+from workbench.rules.history.events import (
+    ALWAYS,
+    NEVER,
+    Answer,
+    Deed,
+    Moment,
+    Said,
+    Track,
+    Version,
+    Write,
+    read_event,
+    read_tracks,
+)
 from workbench.rules.merge import Decision, Kind, merge
 from workbench.rules.resource import identity, without_version
 
@@ -79,6 +91,15 @@ class Flaw(enum.Enum):
 
 _LOST: Final = frozenset({Flaw.FORK, Flaw.OVERWRITTEN})
 """The flaws by which an update is lost."""
+
+
+_OF_ORDER: Final = frozenset(
+    {Flaw.NOBODYS, Flaw.BOTH, Flaw.STALE_READ, Flaw.FUTURE, Flaw.WRONGLY_STALE, Flaw.VANISHED, Flaw.REVIVED}
+)
+"""The flaws that depend on the order of versions."""
+
+_MOST_SHRUNK: Final = 64
+"""Exchanges of which the few that show a flaw are looked for by leaving out one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +198,7 @@ class History:
             about = sum(exchange.target == resource for exchange in islice(self._exchanges, count))
         contents = Contents(self._exchanges)
         results = [_Check(track, contents, self._who).run() for track in tracks]
-        findings = [finding for result in results for finding in result.findings]
+        findings = [self._by_itself(finding) for result in results for finding in result.findings]
         landed = {seq: fate for result in results for seq, fate in result.landed.items()}
         lost = [result for result in results if any(finding.flaw in _LOST for finding in result.findings)]
         return Proof(
@@ -192,6 +213,37 @@ class History:
 
     def _who(self, seq: int) -> str:
         return f"{self._exchanges[seq - 1].client} ({seq:,})"
+
+    def _by_itself(self, finding: Finding) -> Finding:
+        """The finding with a witness that shows it by itself, where its resource has few exchanges.
+
+        Where writes without an answer leave the order of versions open, more exchanges can be needed than the first
+        order that was tried contradicts.
+        """
+        if finding.flaw not in _OF_ORDER or self._is_possible(finding.exchanges, finding.resource) is False:
+            return finding
+        every = [seq for seq, exchange in enumerate(self._exchanges, 1) if exchange.target == finding.resource]
+        if len(every) > _MOST_SHRUNK:
+            return finding
+        for seq in tuple(every):
+            rest = [each for each in every if each != seq]
+            if not self._is_maker(seq, rest) and not self._is_possible(rest, finding.resource):
+                every = rest
+        words = f"no order of the versions of {finding.resource} explains the answers to "
+        return _finding(finding.flaw, finding.resource, every, f"{words}{' and '.join(map(self._who, every))}.")
+
+    def _is_maker(self, seq: int, others: Sequence[int]) -> bool:
+        """Whether without this exchange one of the others could show a version that seems to come from nobody."""
+        event = read_event(self._exchanges[seq - 1])
+        known = [read_event(self._exchanges[each - 1]) for each in others]
+        said = event.version if event.said is Said.ACCEPTED else event.named if event.said is Said.OPEN else None
+        return said is not None and any(said in (each.version, each.named) for each in known)
+
+    def _is_possible(self, numbers: Sequence[int], resource: str) -> bool:
+        some = [self._exchanges[seq - 1] for seq in numbers]
+        tracks = read_tracks(lambda: some, in_turn=self._in_turn, skew=self._skew)
+        results = [_Check(track, Contents(some), str).run() for track in tracks if track.name == resource]
+        return all(not result.findings for result in results)
 
     def _open(self, landed: Mapping[int, bool | None]) -> Iterator[str]:
         unknown = sorted(seq for seq, fate in landed.items() if fate is None)
@@ -327,7 +379,9 @@ class _Check:
             return tries[0].chain if tries else None
         if found is None and tries:
             found = tries[0].contradiction
-        result.findings.append(self._too_many(pieces, first) if found is None else _sentence(track, found, self.who))
+        words = f"the versions {', '.join(piece.versions[0].id for piece in pieces)} of {track.name} cannot all be explained."
+        missing = _finding(Flaw.NOBODYS, track.name, (), words)
+        result.findings.append(missing if found is None else _sentence(track, found, self.who))
         return tries[0].chain if tries else None
 
     def _most_orders(self) -> int:
@@ -487,19 +541,6 @@ class _Check:
         )
         flaw = Flaw.REVIVED if after.is_deleted and len(after.versions) == 1 else Flaw.STALE_READ
         return _finding(flaw, name, shown, words)
-
-    def _too_many(self, pieces: list[Chain], first: Chain | None) -> Finding:
-        """The unanswered writes cannot have made all the versions that nobody else made."""
-        name, who = self.track.name, self.who
-        first = first if first and first.is_created else None
-        roots = [piece.versions[0] for piece in pieces if piece.is_orphan]
-        wrote = [write.seq for write in self.track.loose]
-        shown = [_names(root) for root in roots] + ([_beside([first])[0]] if first else [])
-        versions = ", ".join(f"{root.id} (shown to {who(_names(root))})" for root in roots)
-        words = f"the versions {versions} of {name} cannot all come from the unanswered "
-        words += f"writes of {', '.join(map(who, wrote))}, and nobody else wrote them"
-        words += f" after that of {who(shown[-1])}." if first else "."
-        return _finding(Flaw.NOBODYS, name, (*shown, *wrote), words)
 
     def _overwritten(self) -> Iterator[Finding]:
         """The blind writes by which something vanished, or may have where bodies are missing."""

@@ -72,27 +72,24 @@ class Event(NamedTuple):
 
 
 _SAID: Final = {
-    Verdict.READ: Said.SHOWN,
-    Verdict.NOT_MODIFIED: Said.SHOWN,
     Verdict.CREATED: Said.ACCEPTED,
     Verdict.UPDATED: Said.ACCEPTED,
     Verdict.DELETED: Said.ACCEPTED,
     Verdict.NOT_FOUND: Said.ABSENT,
-    Verdict.STALE: Said.STALE,
 }
-_REFUSED: Final = frozenset({Verdict.STALE, Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.NOT_FOUND})
+_REFUSED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED})
 
 
 def read_event(exchange: Exchange) -> Event:
     """What an exchange says about the versions of its resource."""
     verdict, method = exchange.verdict, exchange.request.method
-    said = _SAID.get(verdict, Said.NOTHING)
-    if said is Said.SHOWN:
+    if verdict is Verdict.READ or verdict is Verdict.NOT_MODIFIED:
         shows = method in ("GET", "HEAD")
-        return Event(said, Deed.UPDATE, None, _shown(exchange)) if shows else _NO_EVENT
+        return Event(Said.SHOWN, Deed.UPDATE, None, _shown(exchange)) if shows else _NO_EVENT
     named = named_version(exchange.request.headers.get("If-Match"))
-    if said is Said.NOTHING and left_open(exchange):
-        said = Said.OPEN
+    if verdict is Verdict.STALE:
+        return Event(Said.STALE, Deed.UPDATE, named, None)
+    said = _SAID.get(verdict) or (Said.OPEN if left_open(exchange) else Said.NOTHING)
     deed = Deed.DELETE if method == "DELETE" else Deed.CREATE if verdict is Verdict.CREATED else Deed.UPDATE
     version = _shown(exchange) if said is Said.ACCEPTED and deed is not Deed.DELETE else None
     return Event(said, deed, named, version)
@@ -232,7 +229,8 @@ class Track:
         said = event.said
         if said is Said.SHOWN:
             self._show(seq, exchange, event.version, start, end)
-        elif said is Said.STALE:
+            return
+        if said is Said.STALE:
             if event.named is not None:
                 self.refusals.setdefault(event.named, []).append(Answer(end, start, seq))
         elif said is Said.ACCEPTED:
@@ -241,7 +239,9 @@ class Track:
             self.absences.append(Answer(end, start, seq))
         elif said is Said.OPEN and exchange.request.method != "POST":  # a POST to a resource is an operation
             self.loose.append(self._write(seq, exchange.client, event, start, ALWAYS))
-        if exchange.verdict in _REFUSED and exchange.request.method not in SAFE_METHODS:
+        elif said is Said.NOTHING and exchange.verdict not in _REFUSED:
+            return
+        if said in (Said.STALE, Said.ABSENT, Said.NOTHING) and exchange.request.method not in SAFE_METHODS:
             self.unchanged.append(seq)
 
     def _show(self, seq: int, exchange: Exchange, shown: str | None, start: int, end: int) -> None:
@@ -314,21 +314,23 @@ def read_tracks(exchanges: Callable[[], Iterable[Exchange]], *, in_turn: bool, s
 
 def _tracks(exchanges: Iterable[Exchange], span: Callable[[int, Exchange], Span]) -> list[Track]:
     tracks: dict[tuple[str, str, str], Track] = {}
+    by_url: dict[tuple[str, str, str], Track] = {}
     origins: dict[tuple[str, str], int] = {}
     for seq, exchange in enumerate(exchanges, 1):
         kind, logical_id = exchange.resource_type, exchange.logical_id
         if not kind:
             continue
-        start, end = span(seq, exchange)
-        if logical_id:
+        if not logical_id:
+            if exchange.interaction == "create" and left_open(exchange):
+                base = _base_of(exchange)
+                origins[base, kind] = min(span(seq, exchange)[0], origins.get((base, kind), ALWAYS))
+            continue
+        about = (exchange.request.url, kind, logical_id)
+        track = by_url.get(about)
+        if track is None:
             place = (_base_of(exchange), kind, logical_id)
-            track = tracks.get(place)
-            if track is None:
-                track = tracks[place] = Track(f"{kind}/{logical_id}")
-            track.note(seq, exchange, start, end)
-        elif exchange.interaction == "create" and left_open(exchange):
-            place_of_kind = (_base_of(exchange), kind)
-            origins[place_of_kind] = min(start, origins.get(place_of_kind, ALWAYS))
+            track = by_url[about] = tracks.setdefault(place, Track(f"{kind}/{logical_id}"))
+        track.note(seq, exchange, *span(seq, exchange))
     for (base, kind, _), track in tracks.items():
         track.origin = origins.get((base, kind), ALWAYS)
     return list(tracks.values())
