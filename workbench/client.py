@@ -14,6 +14,7 @@ import enum
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
@@ -179,14 +180,15 @@ class Client:
         about = (exchange.resource_type, exchange.logical_id)
         if exchange.request.url.partition("?")[0] != self.connection.recorded_url(self.url(*about)):
             raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
-        held = self._versions.pop(about, None)
+        held = self._versions.get(about)
         read = self.read(*about)
-        found = resolution.resolve(exchange, read, self.journal)
-        if not resolution.holds(exchange, read):
+        kept, shown = self.journal.redacted(exchange), self.journal.redacted(read)
+        found = resolution.resolve(kept, shown, self.journal)
+        if not resolution.holds(kept, shown):
             self._versions.pop(about, None)
             if held is not None and read.verdict is not Verdict.NOT_FOUND:
                 self._versions[about] = held
-        return found
+        return replace(found, read=read)
 
     def search(self, resource_type: str, **parameters: str | int) -> Exchange:
         """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated="ge2018", _count=10)``."""

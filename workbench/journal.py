@@ -82,10 +82,15 @@ class Journal:
 
     def append(self, exchange: Exchange) -> int:
         """Record an exchange, redacted; its ``seq``. Takes the same time however long the journal is."""
-        if not self._only_live or is_live(exchange.request.url):
-            with self._turn:  # one value, one placeholder, whoever comes first
-                exchange = self._redaction.exchange(exchange)
+        exchange = self.redacted(exchange)
         return self._append(exchange, told(exchange))
+
+    def redacted(self, exchange: Exchange) -> Exchange:
+        """The exchange as this journal keeps it. Compare with what a journal holds only what it has redacted."""
+        if self._only_live and not is_live(exchange.request.url):
+            return exchange
+        with self._turn:  # one value, one placeholder, whoever comes first
+            return self._redaction.exchange(exchange)
 
     def _append(self, exchange: Exchange, said: Told) -> int:
         with self._turn:

@@ -379,7 +379,7 @@ class _Check:
             return tries[0].chain if tries else None
         if found is None and tries:
             found = tries[0].contradiction
-        words = f"the versions {', '.join(piece.versions[0].id for piece in pieces)} of {track.name} cannot all be explained."
+        words = f"unanswered writes cannot have made all the versions of {track.name} that nobody else wrote."
         missing = _finding(Flaw.NOBODYS, track.name, (), words)
         result.findings.append(missing if found is None else _sentence(track, found, self.who))
         return tries[0].chain if tries else None
