@@ -1,8 +1,14 @@
 """The versions of one resource in order: each made by one write from the version before it.
 
 Where every link is known there is one chain. It falls into pieces where a link is unknown: a blind write names no
-version, and a write without an answer has no version. ``arrangements`` gives every order of up to seven pieces;
-``groups`` splits more of them where their times leave no choice. What the order means for correctness is ``check``'s.
+version, and a write without an answer has no version. ``arrangements`` gives the orders of pieces that their links
+allow, and ``find_contradiction`` holds one order against the clock.
+
+Each version began at one moment, and each answer is a condition on these moments. An answer that shows a version
+says: it began before the answer ended, and the next one began after the request started. A refusal of a version (a
+409 for its ``If-Match``) says: it began after the request started, *or* the next one began before the answer ended.
+So every condition is a bound, or of the form "if the next version began late, this one began late". Such conditions
+have a smallest solution: one pass from the front and one from the back find it, or find the contradiction.
 """
 
 from __future__ import annotations
@@ -11,12 +17,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Final, NamedTuple
 
-from workbench.rules.history.events import ALWAYS, NEVER, Deed, Moment, Track, Version, Write
+from workbench.rules.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write
 
 MOST_PIECES: Final = 7
 """Pieces that are tried in every order."""
+
+
+_MOST_TRACED: Final = 100
+"""Contradictions among refusals of which the smallest is looked for."""
 
 
 @dataclass(eq=False)
@@ -192,22 +203,6 @@ def _makers_of(
         yield None
 
 
-def groups(pieces: Sequence[Chain]) -> Iterator[list[Chain]]:
-    """Split sorted pieces wherever each one before must come before each one after."""
-    earliest = [ALWAYS] * (len(pieces) + 1)
-    for number in range(len(pieces) - 1, -1, -1):
-        earliest[number] = min(earliest[number + 1], pieces[number].lasted.time)
-    group: list[Chain] = []
-    latest = NEVER
-    for number, piece in enumerate(pieces):
-        if group and latest < earliest[number]:
-            yield group
-            group = []
-        group.append(piece)
-        latest = max(latest, piece.begun.time)
-    yield group
-
-
 def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
     """One chain of an arrangement, with the versions nobody saw that a refusal before a blind write tells of."""
     whole = Chain()
@@ -240,3 +235,173 @@ def extended(chain: Chain, write: Write) -> Chain:
     """The chain with a last version that nobody saw."""
     version = Version(f" unseen, by {write.seq}")
     return Chain([*chain.versions, version], [*chain.writes, write])
+
+
+# --- real time ---
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Answers that do not fit any moments at which the versions of a chain began.
+
+    Version ``early`` began ``by`` a moment, which an exchange shows. Other exchanges show that it began later:
+
+    * version ``first``, the same or one before it, began after ``late``; or
+    * an ``absence``: it did not exist then, and was deleted only after ``late``, or never; or
+    * ``refusals`` of this version and of the ones after it, one of each, and the version after these began after
+      ``late``, or there is none.
+    """
+
+    chain: Chain
+    early: int
+    by: Moment
+    late: Moment | None = None
+    first: int = 0
+    absence: Answer | None = None
+    refusals: tuple[Answer, ...] = ()
+
+    @property
+    def links(self) -> list[Write]:
+        """The writes that show that the versions concerned follow one another."""
+        first, last = self.first, self.early
+        if self.absence is not None:
+            return []
+        if self.refusals:
+            first, last = self.early + 1, self.early + len(self.refusals)
+        return [write for write in self.chain.writes[first : last + 1] if write is not None]
+
+    @property
+    def exchanges(self) -> set[int]:
+        """The exchanges that show it."""
+        links, root = self.links, self.chain.versions[0].id
+        shown = {refusal.seq for refusal in self.refusals} | {
+            moment.seq for moment in (self.late, self.absence) if moment
+        }
+        if self.by.time > NEVER or not any(link.base == root and not link.blind for link in links):
+            shown.add(self.by.seq)
+        creation = self.chain.writes[0] if self.chain.is_created and self.first == 0 else None
+        if creation is None or self.refusals or self.late is None or self.late.seq != creation.seq:
+            shown |= {link.seq for link in links}  # otherwise no link is needed: before the creation there was nothing
+        return shown - {0}
+
+
+def find_contradiction(track: Track, chain: Chain, *, alone: bool = False) -> Contradiction | None:
+    """The contradiction in time that the fewest exchanges show, if there is one. ``alone``: of a part of a chain."""
+    found = _Moments(track, chain, alone=alone).contradiction()
+    if found is not None and not alone and chain.is_orphan and track.origin < ALWAYS:
+        return _Moments(track, chain, appeared=True).contradiction() and found
+    return found
+
+
+class _Moments:
+    """The moments at which the versions of a chain began: each from ``lower`` to ``upper``.
+
+    ``appeared`` says whether a create without an answer made the first version; otherwise it was there before.
+    """
+
+    def __init__(self, track: Track, chain: Chain, *, alone: bool = False, appeared: bool = False) -> None:
+        self.track, self.chain, self.alone = track, chain, alone
+        self.was_there = chain.is_orphan and not appeared and not alone
+        self.lower: list[Moment] = []
+        self.upper: list[Moment] = []
+        lasted = Moment(track.origin if appeared else NEVER, 0)
+        for version, write in zip(chain.versions, chain.writes, strict=True):
+            lower, upper = lasted, version.seen_by
+            if write is not None and write.start > lower.time:
+                lower = Moment(write.start, write.seq)
+            if write is not None and write.end <= upper.time:
+                upper = Moment(write.end, write.seq)
+            self.lower.append(lower)
+            self.upper.append(upper)
+            lasted = version.seen_until
+
+    def contradiction(self) -> Contradiction | None:
+        """See ``find_contradiction``."""
+        found = self._of_bounds()
+        if found is None and self.track.absences and not self.alone:
+            found = self._of_absences()
+        if found is None and self.track.refusals:
+            found = self._of_refusals()
+        return found
+
+    def _of_bounds(self) -> Contradiction | None:
+        """A version began before itself or before one that precedes it."""
+        best: Contradiction | None = None
+        latest = NEVER
+        for early, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
+            latest = max(latest, lower.time)
+            if latest <= upper.time:
+                continue
+            first = early
+            while self.lower[first].time <= upper.time and (best is None or early - first <= len(best.exchanges)):
+                first -= 1
+            if self.lower[first].time > upper.time:
+                late = self._late(first, upper.time)
+                found = Contradiction(self.chain, early, self._by(early, late.time), late, first)
+                best = found if best is None or len(found.exchanges) < len(best.exchanges) else best
+        return best
+
+    def _late(self, number: int, than: int) -> Moment:
+        """Why a version began later than that: its own write if that will do, for the order needs it anyway."""
+        write = self.chain.writes[number]
+        return Moment(write.start, write.seq) if write is not None and write.start > than else self.lower[number]
+
+    def _by(self, number: int, than: int) -> Moment:
+        """Why a version began earlier than that: its own write if that will do."""
+        write = self.chain.writes[number]
+        return Moment(write.end, write.seq) if write is not None and write.end < than else self.upper[number]
+
+    def _of_absences(self) -> Contradiction | None:
+        """Each *not found* comes before the creation, unless it can come after the deletion."""
+        deleted = max(self.lower) if self.chain.is_deleted else None
+        before = [absence for absence in self.track.absences if deleted is None or absence.end < deleted.time]
+        by = min(self.upper)
+        seen = [absence for absence in before if absence.start > by.time]
+        if seen or (before and self.was_there):
+            absence = min(seen or before)
+            own = self._late(-1, absence.end)
+            late = own if deleted and own.time > absence.end else deleted
+            early = by if seen else Moment(NEVER, by.seq or min(write.seq for write in self.chain.writes if write))
+            return Contradiction(self.chain, self.upper.index(by), early, late, absence=absence)
+        if before:
+            created = max(Moment(absence.start, absence.seq) for absence in before)
+            self.lower[0] = max(self.lower[0], created)
+        return None
+
+    def _of_refusals(self) -> Contradiction | None:
+        """Raise each moment as the refusals demand, from the last version to the first.
+
+        A refusal raises a moment to its own start, which lies before the moment of the next version. So no later
+        moment has to be raised again.
+        """
+        versions = self.chain.versions
+        moments = list(accumulate((lower.time for lower in self.lower), max))
+        against = []
+        following = NEVER if self.alone else ALWAYS
+        for number in range(len(versions) - 1, -1, -1):
+            for refusal in self.track.refusals.get(versions[number].id, ()):
+                if refusal.end < following and refusal.start > moments[number]:
+                    moments[number] = refusal.start
+            following = moments[number]
+            if following > (NEVER if self.was_there and number == 0 else self.upper[number].time):
+                against.append(number)
+        found = [self._trace(number, moments) for number in against[-_MOST_TRACED:]]
+        return min(found, key=lambda each: len(each.exchanges), default=None)
+
+    def _trace(self, early: int, moments: list[int]) -> Contradiction:
+        """The refusals that raise a moment too far, each because of the next one, and what raised the last."""
+        by = self.upper[early]
+        if by.time >= moments[early]:
+            version = self.chain.versions[early]
+            by = Moment(NEVER, version.seen_by.seq or (version.replaced_by.seq if version.replaced_by else 0))
+        refusals: list[Answer] = []
+        limit, late = by.time, None
+        for number, following in enumerate([*moments[early + 1 :], ALWAYS], early):
+            if self.lower[number].time > limit:
+                late = self._late(number, limit)
+                break
+            answers = self.track.refusals[self.chain.versions[number].id]
+            refusals.append(min(each for each in answers if each.end < following and each.start > limit))
+            limit = refusals[-1].end
+        by = self._by(early, refusals[0].start) if by.time > NEVER else by
+        return Contradiction(self.chain, early, by, late, refusals=tuple(refusals))

@@ -1,13 +1,7 @@
-"""Check a history: could a correct endpoint have given these answers, and what was lost if not.
+"""Check a history: could a correct endpoint have given these answers, and what was lost if not?
 
-``events`` reads the exchanges, ``chain`` puts the versions in order; this module holds the order against the clock,
-puts each flaw into a sentence, and names the elements that vanished.
-
-Each version began at one moment, and each answer is a condition on these moments. An answer that shows a version
-says: it began before the answer ended, and the next one began after the request started. A refusal of a version (a
-409 for its ``If-Match``) says: it began after the request started, *or* the next one began before the answer ended.
-So every condition is a bound, or of the form "if the next version began late, this one began late". Such conditions
-have a smallest solution: one pass from the front and one from the back find it, or find the contradiction.
+``events`` reads the exchanges; ``chain`` puts the versions of a resource in order and holds the order against the clock.
+This module decides, puts each flaw into a sentence, and names the elements that vanished.
 """
 
 from __future__ import annotations
@@ -17,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, islice, pairwise
+from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -29,20 +23,19 @@ from workbench.rules.history.chain import (
     MOST_PIECES,
     Arrangement,
     Chain,
+    Contradiction,
     Makers,
     Placed,
     arrangements,
     extended,
-    groups,
+    find_contradiction,
     joined,
     pieces_of,
 )
 from workbench.rules.history.events import (
     ALWAYS,
     NEVER,
-    Answer,
     Deed,
-    Moment,
     Said,
     Track,
     Version,
@@ -198,13 +191,14 @@ class History:
             about = sum(exchange.target == resource for exchange in islice(self._exchanges, count))
         contents = Contents(self._exchanges)
         results = [_Check(track, contents, self._who).run() for track in tracks]
-        findings = [self._by_itself(finding) for result in results for finding in result.findings]
+        findings = sorted((each for result in results for each in result.findings), key=_size)
+        findings[:1] = [self._by_itself(finding) for finding in findings[:1]]
         landed = {seq: fate for result in results for seq, fate in result.landed.items()}
         lost = [result for result in results if any(finding.flaw in _LOST for finding in result.findings)]
         return Proof(
             about,
             len(tracks),
-            tuple(sorted(findings, key=lambda finding: (len(finding.exchanges), finding.exchanges))),
+            tuple(sorted(findings, key=_size)),
             MappingProxyType(landed),
             (*self._open(landed), *(note for result in results for note in result.notes)),
             tuple(result.track.name for result in results if not result.decided),
@@ -253,6 +247,10 @@ class History:
             yield f"It is not known whether the unanswered write{'s' * (len(unknown) > 1)} of {names}{more} landed."
 
 
+def _size(finding: Finding) -> tuple[int, tuple[int, ...]]:
+    return len(finding.exchanges), finding.exchanges
+
+
 def history(exchanges: Exchanges | Iterable[Exchange], *, in_turn: bool = False, skew: float = 0.0) -> History:
     """A journal, or exchanges in the order in which they ended, to be checked: ``history(journal).check()``.
 
@@ -299,20 +297,8 @@ Fates = dict[int, bool | None]
 """By its number: whether a write without an answer took effect."""
 
 
-@dataclass(slots=True)
-class _Result:
-    """What the check of one resource found."""
-
-    track: Track
-    findings: list[Finding] = field(default_factory=list)
-    landed: Fates = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    order: Order = ()
-    decided: bool = True
-
-
 class _Try(NamedTuple):
-    """One order of the pieces: its chain, the first contradiction in it, what it says of unanswered writes."""
+    """One order of the pieces: its chain, the contradiction in it, what it says of writes without an answer."""
 
     chain: Chain
     contradiction: Contradiction | None
@@ -320,150 +306,216 @@ class _Try(NamedTuple):
 
 
 class _Check:
-    """The check of one resource."""
+    """The check of one resource, and what it found."""
 
     def __init__(self, track: Track, contents: Contents, who: Who) -> None:
-        self.track, self.contents, self.who = track, contents, who
+        self.track, self.name, self.contents, self.who = track, track.name, contents, who
         self.makers = Makers(track)
-        self.result = _Result(track)
+        self.findings: list[Finding] = []
+        self.landed: Fates = {}
+        self.notes: list[str] = []
+        self.order: Order = ()
+        self.decided = True
 
-    def run(self) -> _Result:
+    def run(self) -> _Check:
         """Decide it."""
-        track, result = self.track, self.result
-        result.findings = [*_flaws_of_form(track, self.contents, self.who)]
-        if track.unread:
-            result.notes.append(f"{track.unread:,} reads of {track.name} do not say which version they show.")
-        pieces, circle = ([], []) if result.findings else pieces_of(track)
+        if self.track.unread:
+            self.notes.append(f"{self.track.unread:,} reads of {self.name} do not say which version they show.")
+        self._find_forks()
+        self._find_false_echoes()
+        pieces, circle = ([], []) if self.findings else pieces_of(self.track)
         if circle:
-            result.findings.append(_circle(track.name, circle, self.who))
-        whole = self._decide(pieces) if pieces and not result.findings else None
-        result.order = _order_by_time(track) if whole is None else _order_of(whole)
+            self._find_circle(circle)
+        whole = self._decide(pieces) if pieces and not self.findings else None
+        self.order = _order_by_time(self.track) if whole is None else _order_of(whole)
         if whole is not None:
-            result.findings += self._overwritten()
-        fates = {} if result.findings else dict.fromkeys(write.seq for write in track.loose if not write.accepted)
-        result.landed = {seq: result.landed.get(seq) for seq in fates}
-        return result
+            self._find_overwritten()
+        unanswered = [] if self.findings else [write.seq for write in self.track.loose if not write.accepted]
+        self.landed = {seq: self.landed.get(seq) for seq in unanswered}
+        return self
+
+    def _find(self, flaw: Flaw, exchanges: Iterable[int], words: str) -> None:
+        self.findings.append(_finding(flaw, self.name, exchanges, words))
+
+    # --- flaws whatever the time ---
+
+    def _find_forks(self) -> None:
+        """Two accepted writes with one base, or with one version, or that both created the resource."""
+        forked = [pair for rivals in self.track.rivals.values() for pair in pairwise(rivals)]
+        for one, other in forked:
+            self._find_fork(one, other)
+        doubles = [pair for pair in self.track.doubles if pair not in forked]
+        for one, other in doubles:
+            if not one.deed is other.deed is Deed.CREATE:
+                words = (
+                    f"{self.who(one.seq)} and {self.who(other.seq)} were both told that what they stored is version "
+                )
+                self._find(Flaw.DUPLICATE, (one.seq, other.seq), f"{words}{one.version}.")
+        for one, other in pairwise(write for write in self.track.writes if write.deed is Deed.CREATE):
+            words = f"{self.who(one.seq)} and {self.who(other.seq)} were both told that they created {self.name}."
+            self._find(Flaw.CREATED_TWICE, (one.seq, other.seq), words)
+        for base, writes in self.makers.by_base.items():
+            known = self.track.versions.get(base)
+            taker = known.replaced_by if known else None
+            accepted = [write for write in (taker, *writes) if write is not None and write.accepted]
+            for one, other in pairwise(accepted):
+                self._find_fork(one, other)
+
+    def _find_fork(self, one: Write, other: Write) -> None:
+        """Two accepted writes replaced one version; or one of them deleted it, and the other came back."""
+        first, second = sorted((one, other), key=lambda write: write.seq)
+        gone, back = (one, other) if one.deed is Deed.DELETE else (other, one)
+        if gone.deed is Deed.DELETE and back.deed is not Deed.DELETE and back.start > gone.end:
+            words = f"{self.who(gone.seq)} deleted {self.name}, and after that the update of {self.who(back.seq)} was "
+            self._find(Flaw.REVIVED, (gone.seq, back.seq), f"{words}accepted.")
+            return
+        words = (
+            f"{self.who(first.seq)} and {self.who(second.seq)} both replaced version {first.base} of {self.name}, and both "
+            "were accepted: whichever came second wrote over the other unseen."
+        )
+        self._find(Flaw.FORK, (first.seq, second.seq), words)
+
+    def _find_false_echoes(self) -> None:
+        """Updates answered with the version they replaced, as some servers do, but only where nothing changed."""
+        for write in self.track.echoes:
+            version = self.track.version(write.version or "")
+            if self.contents.same(self.contents.sent(write.seq), self.contents.held(version)) is False:
+                before = version.made_by.seq if version.made_by else version.read_in
+                words = (
+                    f"{self.who(write.seq)} was accepted with another text than {self.who(before)} shows of version "
+                    f"{version.id} of {self.name}, and was told that the version is still the same."
+                )
+                self._find(Flaw.DUPLICATE, (before, write.seq), words)
+
+    def _find_circle(self, writes: list[Write]) -> None:
+        """Writes each of which replaced the version of the one before, and the first that of the last."""
+        for size in range(2, min(len(writes), _LONGEST_CIRCLE) + 1):
+            for begin in range(len(writes)):
+                run = [writes[(begin + step) % len(writes)] for step in range(size)]
+                if run[0].start > run[-1].end:
+                    words = (
+                        f"{self.who(run[-1].seq)} had ended with version {run[-1].version} of {self.name} before "
+                        f"{self.who(run[0].seq)}, which stored one before it, {run[0].version}, had begun."
+                    )
+                    seqs = [write.seq for write in run]
+                    self._find(Flaw.FUTURE, seqs, words + self._linked_by(seqs, words))
+                    return
+        names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
+        words = f"The versions {names} of {self.name} each follow the one before, and the first follows the last."
+        self._find(Flaw.CIRCLE, [write.seq for write in writes], words)
+
+    def _linked_by(self, exchanges: Iterable[int], words: str) -> str:
+        """The exchanges that show the order, where the words do not name them."""
+        between = [self.who(seq) for seq in sorted(exchanges) if self.who(seq).lower() not in words.lower()]
+        return f" That the one follows the other is known by {' and '.join(between)}." if between else ""
 
     # --- the order of the pieces ---
 
     def _decide(self, pieces: list[Chain]) -> Chain | None:
         """Find the order of the versions, or what shows that there is none, or that it cannot be decided."""
-        track, result = self.track, self.result
-        earliest = self._earliest(pieces)
-        unmade = [
-            piece
-            for piece in pieces
-            if piece.is_orphan
-            and not any(start <= piece.begun.time and base != piece.end.id for start, base in earliest)
-        ]
+        unmade = self._unmade(pieces)
         first = next((piece for piece in pieces if piece.is_created), unmade[0] if unmade else None)
-        if wrong := [piece for piece in unmade if piece is not first]:
-            result.findings += [self._nobodys(piece, pieces, first) for piece in wrong]
-            return None
+        for piece in unmade:
+            if piece is not first:
+                self._find_nobodys(piece, [first] if first else [each for each in pieces if each is not piece])
         if first is not None:
             pieces = [first, *(piece for piece in pieces if piece is not first)]
-        if clash := self._clash(pieces, first):
-            result.findings.append(clash)
+        if self.findings or self._find_clash(pieces, first):
             return None
         few = len(pieces) + len(self.makers.optional) <= MOST_PIECES
-        tries = self._every_order(pieces) if few else self._order_by_groups(pieces)
+        every = (
+            arrangements((), [*pieces, *self.makers.optional], self.makers, ()) if few else self._likely_order(pieces)
+        )
+        most = max(10, min(_MOST_ORDERS, _MOST_STEPS // len(self.track.versions)))
+        tries = [self._try(each) for each in islice(every, most)]
         possible = [each for each in tries if each.contradiction is None]
         if possible:
-            result.landed = _common([each.fates for each in possible])
+            self.landed |= _common([each.fates for each in possible]) if few else {}
             return possible[0].chain
-        alone = (find_contradiction(track, piece, alone=True) for piece in pieces)
+        alone = (find_contradiction(self.track, piece, alone=True) for piece in pieces)
         found = next((each for each in alone if each is not None), None)
-        if found is None and (not few or self.makers.blind or len(tries) == self._most_orders()):
-            result.decided = False
-            result.notes.append(_UNDECIDED.format(name=track.name))
-            return tries[0].chain if tries else None
-        if found is None and tries:
-            found = tries[0].contradiction
-        words = f"unanswered writes cannot have made all the versions of {track.name} that nobody else wrote."
-        missing = _finding(Flaw.NOBODYS, track.name, (), words)
-        result.findings.append(missing if found is None else _sentence(track, found, self.who))
+        if found is None and (not few or self.makers.blind or len(tries) == most):
+            self.decided = False
+            self.notes.append(
+                f"Too many writes to {self.name} went without an answer at once to decide in which order they landed; "
+                "what was told about them is not contradictory as far as was looked."
+            )
+        elif found is not None or tries:
+            self._find_contradiction(found or tries[0].contradiction)
+        else:
+            words = f"unanswered writes cannot have made all the versions of {self.name} that nobody else wrote."
+            self._find(Flaw.NOBODYS, (), words)
         return tries[0].chain if tries else None
 
-    def _most_orders(self) -> int:
-        return max(10, min(_MOST_ORDERS, _MOST_STEPS // len(self.track.versions)))
+    def _unmade(self, pieces: list[Chain]) -> list[Chain]:
+        """The pieces whose first version no write can have made. One of them was there first."""
+        ends = {piece.end.id for piece in (*pieces, *self.makers.optional)}
+        updates = [write for write in self.track.loose if write.deed is not Deed.DELETE]
+        starts: dict[str | None, int] = {}
+        for write in updates:
+            base = None if write.blind else write.base
+            if base is None or base in ends:
+                starts[base] = min(write.start, starts.get(base, ALWAYS))
+        earliest = sorted((start, base) for base, start in starts.items() if base is not None)[:2]
+        blind = starts.get(None, ALWAYS)
 
-    def _every_order(self, pieces: list[Chain]) -> list[_Try]:
-        every = arrangements((), [*pieces, *self.makers.optional], self.makers, ())
-        return [self._try(each) for each in islice(every, self._most_orders())]
+        def can_be_made(piece: Chain) -> bool:
+            named = (start for start, base in earliest if base != piece.end.id)
+            return min([blind, *named]) <= piece.begun.time
 
-    def _order_by_groups(self, pieces: list[Chain]) -> list[_Try]:
-        """One order of many pieces, or none: each next run of them in the first order that fits there."""
+        return [piece for piece in pieces if piece.is_orphan and not can_be_made(piece)]
+
+    def _likely_order(self, pieces: list[Chain]) -> Iterator[Arrangement]:
+        """One order of many pieces, if it can be found: next comes the earliest piece that fits."""
         placed: list[Placed] = []
         spent: list[Write] = []
-        unsure: set[str] = set()
-        lasted, was_unsure = NEVER, False
-        for group in groups(pieces):
-            waiting = group
-            while waiting:
-                size = len(waiting) if len(waiting) <= MOST_PIECES else 1
-                fits = self._fitting(tuple(placed[-1:]), waiting, size, spent, lasted)
-                if not fits:
-                    return []
-                chosen = next((each for each in fits if self._leads_on(each)), fits[0])
-                if len(fits) > 1 or size < len(waiting) or was_unsure:
-                    unsure.update(piece.end.id for piece in group)
-                was_unsure = len(fits) > 1
-                placed += chosen
-                spent += [maker for _, maker in chosen if maker is not None]
-                lasted = max(lasted, *(piece.lasted.time for piece, _ in chosen))
-                waiting = [piece for piece in waiting if all(piece is not each.piece for each in chosen)]
-        found = self._try(tuple(placed))
-        return [
-            found._replace(fates=found.fates | {w.seq: None for e in unsure for w in self.makers.by_base.get(e, ())})
-        ]
+        waiting, lasted = pieces, NEVER
+        while waiting:
+            fits = list(self._fitting(tuple(placed[-1:]), waiting[:MOST_PIECES], spent, lasted))
+            if not fits:
+                return
+            leading = (each for each in fits if each.piece.end.id in self.makers.by_base)
+            chosen = next(leading, fits[0])
+            placed.append(chosen)
+            spent += [chosen.maker] if chosen.maker else []
+            lasted = max(lasted, chosen.piece.lasted.time)
+            waiting = [piece for piece in waiting if piece is not chosen.piece]
+        yield tuple(placed)
 
     def _fitting(
-        self, before: Arrangement, waiting: list[Chain], size: int, spent: Sequence[Write], lasted: int
-    ) -> list[Arrangement]:
-        """The orders of the waiting pieces that fit after the one before; of many, of the next one alone."""
-        runs = [waiting] if size == len(waiting) else [[piece] for piece in waiting[:MOST_PIECES]]
-        found = []
-        for run in runs:
-            rest = [piece for piece in waiting[: MOST_PIECES + 1] if piece not in run]
-            every = arrangements(before, run, self.makers, spent, lasted)
-            for each in islice(every, self._most_orders()):
-                in_time = all(piece.begun.time >= each[-1].piece.lasted.time for piece in rest)
-                chain = joined(self.track, each, self.makers)
-                if in_time and find_contradiction(self.track, chain, alone=True) is None:
-                    found.append(each[len(before) :])
-        return found
-
-    def _leads_on(self, arrangement: Arrangement) -> bool:
-        """Whether a write is known that can have replaced the end of this order."""
-        return arrangement[-1].piece.end.id in self.makers.by_base
+        self, before: Arrangement, waiting: list[Chain], spent: Sequence[Write], lasted: int
+    ) -> Iterator[Placed]:
+        """The pieces that can come next."""
+        for piece in waiting:
+            others = [other for other in waiting if other is not piece]
+            if all(other.begun.time >= piece.lasted.time for other in others):
+                for each in arrangements(before, [piece], self.makers, spent, lasted):
+                    chain = joined(self.track, each, self.makers)
+                    if find_contradiction(self.track, chain, alone=True) is None:
+                        yield each[-1]
 
     def _try(self, arrangement: Arrangement) -> _Try:
         """Hold one order of the pieces against the clock."""
-        chain = joined(self.track, arrangement, self.makers)
         fates: Fates = {write.seq: None if write.blind else False for write in self.track.loose}
         for before, (piece, maker) in pairwise(arrangement):
             if maker is not None:
                 fates |= self._fates_of_makers(before.piece.end.id, piece)
-        contradiction, end = self._try_end(chain, fates)
-        return _Try(end, contradiction, fates)
+        return self._try_end(joined(self.track, arrangement, self.makers), fates)
 
     def _fates_of_makers(self, end: str, piece: Chain) -> Fates:
         """Which of the writes that can have made the first version of a piece did; the content may tell."""
-        until, root = piece.begun.time, piece.versions[0]
+        until, contents = piece.begun.time, self.contents
         able = [write for write in (*self.makers.by_base.get(end, ()), *self.makers.blind) if write.start <= until]
         able = [write for write in able if write.deed is not Deed.DELETE]
         if len(able) == 1:
             return {able[0].seq: True}
-        same = [
-            (write, self.contents.same(self.contents.sent(write.seq), self.contents.read(root.read_in)))
-            for write in able
-        ]
-        sure = [write for write, is_same in same if is_same]
-        if len(sure) == 1 and all(is_same is not None for _, is_same in same):
-            return {sure[0].seq: True}
+        read = contents.read(piece.versions[0].read_in)
+        same = [contents.same(contents.sent(write.seq), read) for write in able]
+        if same.count(True) == 1 and None not in same:
+            return {able[same.index(True)].seq: True}
         return {write.seq: None for write in able}
 
-    def _try_end(self, chain: Chain, fates: Fates) -> tuple[Contradiction | None, Chain]:
+    def _try_end(self, chain: Chain, fates: Fates) -> _Try:
         """Let a write of unknown version replace the last version, where one must have."""
         track, last = self.track, chain.end.id
         accepted = self.makers.accepted_after(last)
@@ -471,95 +523,171 @@ class _Check:
             chain = extended(chain, accepted)
         contradiction = find_contradiction(track, chain)
         if chain.is_deleted or accepted is not None:
-            return contradiction, chain
+            return _Try(chain, contradiction, fates)
         named = self.makers.by_base.get(last, [])
         fates |= dict.fromkeys(write.seq for write in named)
         if contradiction is None or not (last in track.refusals or track.absences):
-            return contradiction, chain
-        used = [write for write in chain.writes if write is not None]
-        blind = [write for write in self.makers.blind if write not in used]
+            return _Try(chain, contradiction, fates)
+        blind = [write for write in self.makers.blind if write not in chain.writes]
         likely = [*named, *blind[:1], *[write for write in blind if write.deed is Deed.DELETE][:1]][:_MOST_ENDS]
         fitting = [write for write in likely if find_contradiction(track, extended(chain, write)) is None]
         if not fitting:
-            return contradiction, chain
+            return _Try(chain, contradiction, fates)
         if len(likely) < _MOST_ENDS:
             fates |= {write.seq: None if write in fitting else False for write in named}
             fates |= {write.seq: True for write in fitting if len(fitting) == 1 and len(blind) <= write.blind}
-        return None, extended(chain, fitting[0])
+        return _Try(extended(chain, fitting[0]), None, fates)
 
     # --- flaws in the order ---
 
-    def _earliest(self, pieces: list[Chain]) -> list[tuple[int, str]]:
-        """The start and the base of the earliest update that can have made a piece, and of one with another base."""
-        ends = {piece.end.id for piece in pieces} | {piece.end.id for piece in self.makers.optional}
-        updates = [write for write in self.track.loose if write.deed is not Deed.DELETE]
-        found = sorted((write.start, "") for write in updates if write.blind)
-        found += sorted((write.start, write.base) for write in updates if not write.blind and write.base in ends)
-        first = min(found, default=None)
-        return [each for each in (first, min((x for x in found if first and x[1] != first[1]), default=None)) if each]
-
-    def _nobodys(self, piece: Chain, pieces: list[Chain], first: Chain | None) -> Finding:
-        """Nobody made the first version of this piece."""
-        track, makers, contents = self.track, self.makers, self.contents
-        root = piece.versions[0]
+    def _find_nobodys(self, piece: Chain, others: list[Chain]) -> None:
+        """Nobody made the first version of this piece; ``others`` show that there was another version."""
+        contents, who, root = self.contents, self.who, piece.versions[0]
         shown, text = _names(root), contents.read(root.read_in)
-        for seq in track.unchanged:
-            if text is not None and contents.same(contents.sent(seq), text):
-                return _refused_yet_done(track.name, root.id, root.read_in, seq, self.who)
-        own = {version.id for version in piece.versions}
-        for base, writes in makers.by_base.items():
-            known = track.versions.get(base)
-            taker = known.replaced_by if known and base not in own else None
-            for write in writes if taker else ():
-                if write.deed is not Deed.DELETE and contents.same(contents.sent(write.seq), text) is not False:
-                    assert taker is not None
-                    return _both(track.name, root.id, shown, write, taker, self.who)
-        others = [first] if first else [each for each in pieces if each is not piece]
-        return _nobodys(track.name, root.id, shown, _beside(others), self.who)
+        for seq in self.track.unchanged if text is not None else ():
+            if contents.same(contents.sent(seq), text):
+                words = (
+                    f"the write of {who(seq)} was refused, and yet {who(root.read_in)} was shown version {root.id} of "
+                )
+                words += f"{self.name}, which is what it sent."
+                self._find(Flaw.REFUSED_YET_DONE, (seq, root.read_in), words)
+                return
+        for write in self.track.loose:
+            known = self.track.versions.get(write.base or "")
+            taker = known.replaced_by if known and known not in piece.versions and not write.blind else None
+            sent = contents.sent(write.seq) if taker and write.deed is not Deed.DELETE else None
+            if taker is not None and write.deed is not Deed.DELETE and contents.same(sent, text) is not False:
+                words = (
+                    f"version {root.id} of {self.name}, shown to {who(shown)}, can only come from the unanswered write "
+                    f"of {who(write.seq)}, which named version {write.base}; but {who(taker.seq)} replaced that one."
+                )
+                self._find(Flaw.BOTH, (shown, write.seq, taker.seq), words)
+                return
+        made = ((v, w) for other in others for v, w in zip(other.versions, other.writes, strict=True))
+        seq, was = next(((w.seq if w else _names(v), v.id) for v, w in made if w or _names(v)), (0, ""))
+        beside = f" ({who(seq)} shows that it was {was} at another time)" if seq else ""
+        words = f"{who(shown)} was shown version {root.id} of {self.name}, and nobody here wrote it{beside}."
+        self._find(Flaw.NOBODYS, (shown, seq), words)
 
-    def _clash(self, pieces: list[Chain], first: Chain | None) -> Finding | None:
+    def _find_clash(self, pieces: list[Chain], first: Chain | None) -> bool:
         """Two pieces of which neither can come before the other: one still lasted when a later one had begun."""
         longest = pieces[0]
         for piece in pieces[1:]:
             if longest.lasted.time > piece.begun.time:
-                shown = {longest.lasted.seq, piece.begun.seq}
-                if longest is not first and not piece.is_deleted:  # nor the other way round
-                    shown |= {longest.begun.seq, piece.lasted.seq}
-                return self._clashing(longest, piece, tuple(shown))
-            if piece.lasted.time > longest.lasted.time:
-                longest = piece
-        return None
-
-    def _clashing(self, before: Chain, after: Chain, shown: tuple[int, ...]) -> Finding:
-        name, old, new = self.track.name, before.end, after.versions[0]
-        began = next(self.makers.after(old.id, after.begun.time, ()), None) if after.is_orphan else None
-        if began is not None:
-            return _landed_then_gone(name, began, old.id, shown, self.who)
-        words = (
-            f"version {old.id} of {name} was still shown after version {new.id.strip()} had come, "
-            f"as {' and '.join(map(self.who, sorted(shown)))} show."
+                break
+            longest = max(longest, piece, key=lambda each: each.lasted.time)
+        else:
+            return False
+        shown = {longest.lasted.seq, piece.begun.seq}
+        if longest is not first and not piece.is_deleted:  # nor the other way round
+            shown |= {longest.begun.seq, piece.lasted.seq}
+        old, new = longest.end.id, piece.versions[0].id.strip()
+        by = " and ".join(map(self.who, sorted(shown)))
+        maker = next(self.makers.after(old, piece.begun.time, ()), None) if piece.is_orphan else None
+        if maker is not None:
+            words = f"the unanswered write of {self.who(maker.seq)} had landed in {self.name}, and after that version "
+            words += f"{old}, which it had replaced, was there again, as {by} show."
+            self._find(Flaw.BOTH, (*shown, maker.seq), words)
+            return True
+        flaw = Flaw.REVIVED if piece.is_deleted and len(piece.versions) == 1 else Flaw.STALE_READ
+        self._find(
+            flaw, shown, f"version {old} of {self.name} was still shown after version {new} had come, as {by} show."
         )
-        flaw = Flaw.REVIVED if after.is_deleted and len(after.versions) == 1 else Flaw.STALE_READ
-        return _finding(flaw, name, shown, words)
+        return True
 
-    def _overwritten(self) -> Iterator[Finding]:
+    def _find_overwritten(self) -> None:
         """The blind writes by which something vanished, or may have where bodies are missing."""
-        order = self.result.order
-        if not any(write and write.blind for _, write in order):
+        if not any(write and write.blind for _, write in self.order):
             return
-        for earlier, later in islice(_overwrites(order), _MOST_OVERWRITTEN):
-            gone = _vanished(self.track, earlier, later, self.contents)
-            if gone or gone is None:
-                yield _overwritten(self.track.name, earlier, later, self.who)
+        for earlier, later in islice(_overwrites(self.order), _MOST_OVERWRITTEN):
+            if _vanished(self.track, earlier, later, self.contents) == ():
+                continue
+            had = f"had last seen version {later.base}" if later.base else "had seen no version"
+            words = (
+                f"{self.who(later.seq)} {had} of {self.name} and wrote without If-Match, over version "
+                f"{earlier.version}, which {self.who(earlier.seq)} had stored meanwhile."
+            )
+            self._find(Flaw.OVERWRITTEN, (earlier.seq, later.seq), words)
+
+    def _find_contradiction(self, found: Contradiction | None) -> None:
+        """A contradiction in time, in words."""
+        assert found is not None
+        flaw = _flaw_in_time(found)
+        words = self._contrary_refusals(found) if len(found.refusals) > 1 else ""
+        if not words:
+            unreplaced = found.refusals and found.late is None
+            refused, links = found.refusals[0].seq if found.refusals else 0, found.links
+            words = (_UNREPLACED if unreplaced else _WORDS[flaw]).format(
+                name=self.name,
+                late=self.who(found.late.seq) if found.late else "",
+                by=self.who(found.by.seq) if found.by.seq else "",
+                denied=self.who(refused or (found.absence.seq if found.absence else found.by.seq)),
+                old=found.chain.versions[max(found.first - 1, 0)].id,
+                new=found.chain.versions[found.early].id.strip(),
+                deleted=self.who(links[-1].seq) if links else "",
+                unanswered=", ".join(self.who(link.seq) for link in links if not link.accepted),
+                which="stored it" if found.first == found.early else "stored one before it",
+            )
+        self._find(flaw, found.exchanges, words + self._linked_by(found.exchanges, words))
+
+    def _contrary_refusals(self, found: Contradiction) -> str:
+        """Why several refusals cannot all be right: from the last one to the first."""
+        names = [version.id.strip() for version in found.chain.versions]
+        words = f"refusals of {self.name} contradict each other."
+        because = "nothing replaced it"
+        if found.late is not None:
+            because = f"{self.who(found.late.seq)} shows that it was replaced only after that"
+        for number in range(len(found.refusals) - 1, -1, -1):
+            version, refused = names[found.early + number], self.who(found.refusals[number].seq)
+            words += f" Version {version} was refused as stale to {refused}, and {because}."
+            words += f" So version {version} began only after that request had been sent."
+            because = "was still the current one when that request ended"
+        shown = f"{self.who(found.by.seq)} shows that" if found.by.seq else "But"
+        return f"{words} {shown} version {names[found.early]} was there before."
 
 
 _MOST_ENDS: Final = 50
 """Writes that are tried as the last one, which replaced the last version that anybody saw."""
 
-_UNDECIDED: Final = (
-    "Too many writes to {name} went without an answer at once to decide in which order they landed; "
-    "what was told about them is not contradictory as far as was looked."
+_UNREPLACED: Final = (
+    "{denied} named version {new} of {name} and was refused as stale, though it was current all the time: "
+    "{by} shows it, and nobody replaced it."
 )
+
+_WORDS: Final = {
+    Flaw.WRONGLY_STALE: "{denied} named version {new} of {name} and was refused as stale, though it was current all "
+    "the time: {by} shows it before, and {late} shows that it was not replaced until after.",
+    Flaw.VANISHED: "{denied} was told that there is no {name}, which {by} had shown to be there, and nobody had "
+    "deleted it by then.",
+    Flaw.NOBODYS: "{denied} was told that there is no {name}, which {by} shows to be there, and nobody here had "
+    "created it or deleted it meanwhile.",
+    Flaw.REVIVED: "{name} was deleted by {deleted}, and {late}, who began after that, was shown it again.",
+    Flaw.BOTH: "the unanswered write of {unanswered} had landed in {name}, as {by} shows, and {late}, who began "
+    "after that, was shown version {old}, which it had replaced.",
+    Flaw.STALE_READ: "{late} was shown version {old} of {name}, though {by} had ended before that with a later "
+    "one, {new}.",
+    Flaw.FUTURE: "{by} had ended with version {new} of {name} before {late}, which {which}, had begun.",
+}
+
+
+def _finding(flaw: Flaw, resource: str, exchanges: Iterable[int], words: str) -> Finding:
+    """A finding, its exchanges in order and each once; the first letter of its sentence a capital."""
+    seqs = tuple(sorted({seq for seq in exchanges if seq}))
+    return Finding(flaw, resource, seqs, words[:1].upper() + words[1:])
+
+
+def _flaw_in_time(found: Contradiction) -> Flaw:
+    """Which flaw a contradiction in time is."""
+    if found.refusals:
+        return Flaw.WRONGLY_STALE
+    if found.absence is not None:
+        return Flaw.VANISHED if found.by.time > NEVER else Flaw.NOBODYS
+    write = found.chain.writes[found.first]
+    if write is not None and found.late is not None and write.seq == found.late.seq:
+        return Flaw.FUTURE
+    if found.chain.is_deleted and found.early == len(found.chain.versions) - 1:
+        return Flaw.REVIVED
+    return Flaw.STALE_READ if all(link.accepted for link in found.links) else Flaw.BOTH
 
 
 def _common(fates: Sequence[Fates]) -> Fates:
@@ -570,15 +698,6 @@ def _common(fates: Sequence[Fates]) -> Fates:
 def _names(version: Version) -> int:
     """An exchange that names this version: one that was shown it, else the write that replaced it."""
     return version.seen_by.seq or (version.replaced_by.seq if version.replaced_by else 0)
-
-
-def _beside(others: list[Chain]) -> tuple[int, str]:
-    """An exchange that shows that there was another version."""
-    for piece in others:
-        for version, write in zip(piece.versions, piece.writes, strict=True):
-            if seq := (write.seq if write else _names(version)):
-                return seq, version.id
-    return 0, ""
 
 
 def _order_of(whole: Chain) -> Order:
@@ -597,420 +716,6 @@ def _order_by_time(track: Track) -> Order:
         middles[write.seq] = begun + lasted
     writes = sorted(track.writes, key=lambda write: (middles[write.seq], depths[write.version or ""]))
     return [(write.version or "", write) for write in writes]
-
-
-# --- real time ---
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """Answers that no moments fit at which the versions of a chain began.
-
-    Version ``early`` had begun by the moment ``by``. That it had not follows from what comes after: from the
-    ``refusals`` of this version and of those after it, one each; and from version ``last`` having begun after ``late``.
-    """
-
-    chain: Chain
-    early: int
-    by: Moment
-    refusals: tuple[Answer, ...] = ()
-    late: Moment | None = None
-    """``None``: nothing replaced the last refused version."""
-    first: int = 0
-    """The version to which ``late`` belongs: ``last`` or one before."""
-    absence: Answer | None = None
-
-    @property
-    def last(self) -> int:
-        """The version that began too late."""
-        return self.early + len(self.refusals)
-
-    @property
-    def exchanges(self) -> set[int]:
-        """The exchanges that show it."""
-        links, write = self.links, self.chain.writes[self.first]
-        shown = {refusal.seq for refusal in self.refusals} | {self.late.seq if self.late else 0}
-        shown |= {self.absence.seq if self.absence else 0}
-        if self.by.time > NEVER or not any(link.base == self.chain.versions[0].id for link in links if not link.blind):
-            shown.add(self.by.seq)
-        begins = (
-            self.first == 0 and self.chain.is_created and write is not None and self.late == (write.start, write.seq)
-        )
-        if not self.refusals and (begins or self.absence):
-            return shown - {0}  # before the creation there was nothing, so no link is needed
-        return (shown | {link.seq for link in links}) - {0}
-
-    @property
-    def links(self) -> list[Write]:
-        """The writes that put the versions concerned in this order."""
-        begin = min(self.first, self.early + 1) if self.refusals else self.first
-        if self.late is None:
-            begin = self.early + 1
-        return [write for write in self.chain.writes[begin : self.last + 1] if write is not None]
-
-
-def find_contradiction(track: Track, chain: Chain, *, alone: bool = False) -> Contradiction | None:
-    """The contradiction in time that the fewest exchanges show, if there is one. ``alone``: it is a part of a chain."""
-    found = _Times(track, chain, alone=alone, appeared=False).contradiction()
-    if found is not None and not alone and chain.is_orphan and track.origin < ALWAYS:
-        return _Times(track, chain, alone=False, appeared=True).contradiction() and found
-    return found
-
-
-class _Times:
-    """The moments at which the versions of a chain began.
-
-    ``appeared`` says whether a create without an answer made the first version; otherwise it was there before.
-    """
-
-    def __init__(self, track: Track, chain: Chain, *, alone: bool, appeared: bool) -> None:
-        self.track, self.chain, self.alone = track, chain, alone
-        self.lower: list[Moment] = []
-        """Each version began at this moment or later."""
-        self.upper: list[Moment] = []
-        """Each version began at this moment or earlier."""
-        lasted = Moment(track.origin, 0) if appeared else Moment(NEVER, 0)
-        for version, write in zip(chain.versions, chain.writes, strict=True):
-            lower, upper = lasted, version.seen_by
-            if write is not None:
-                lower = max(lower, Moment(write.start, write.seq)) if write.start > lower.time else lower
-                upper = Moment(write.end, write.seq) if write.end <= upper.time else upper
-            self.lower.append(lower)
-            self.upper.append(upper)
-            lasted = version.seen_until
-        self.was_there = chain.is_orphan and not appeared and not alone
-        self.absence: Answer | None = None
-        self.gone: Moment | None = None
-
-    def contradiction(self) -> Contradiction | None:
-        """See ``find_contradiction``."""
-        found = self._of_bounds()
-        if found is None and self.track.absences and not self.alone:
-            found = self._of_absences()
-        if found is None and self.track.refusals:
-            found = self._of_refusals()
-        return found
-
-    def _of_bounds(self) -> Contradiction | None:
-        """A version began before another one that precedes it, or before itself."""
-        best: Contradiction | None = None
-        latest = NEVER
-        for early, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
-            latest = max(latest, lower.time)
-            if latest <= upper.time:
-                continue
-            first = early
-            while self.lower[first].time <= upper.time and (best is None or early - first <= len(best.exchanges)):
-                first -= 1
-            if self.lower[first].time > upper.time:
-                late = self._late(first, upper.time)
-                found = Contradiction(self.chain, early, self._by(early, late.time), late=late, first=first)
-                best = found if best is None or len(found.exchanges) < len(best.exchanges) else best
-        return best
-
-    def _late(self, number: int, than: int) -> Moment:
-        """Why a version began later than that: its own write if that will do, for the order needs it anyway."""
-        write = self.chain.writes[number]
-        return Moment(write.start, write.seq) if write is not None and write.start > than else self.lower[number]
-
-    def _by(self, number: int, than: int) -> Moment:
-        """Why a version began earlier than that: its own write if that will do."""
-        write = self.chain.writes[number]
-        return Moment(write.end, write.seq) if write is not None and write.end < than else self.upper[number]
-
-    def _of_absences(self) -> Contradiction | None:
-        """Each *not found* comes before the creation, unless it can come after the deletion."""
-        gone = max(self.lower) if self.chain.is_deleted else Moment(ALWAYS, 0)
-        before = [absence for absence in self.track.absences if absence.end < gone.time]
-        if not before:
-            return None
-        by = min(self.upper)
-        seen = [absence for absence in before if absence.start > by.time]
-        self.absence = min(seen or before, key=lambda absence: absence if seen or self.was_there else -absence.start)
-        self.gone = self._late(len(self.lower) - 1, self.absence.end) if gone.seq else None
-        if self.gone is not None and self.gone.time <= self.absence.end:
-            self.gone = gone
-        if seen or self.was_there:
-            shown = by if seen else Moment(NEVER, by.seq or self._first_named())
-            return Contradiction(self.chain, self.upper.index(by), shown, late=self.gone, absence=self.absence)
-        self.lower[0] = max(self.lower[0], Moment(self.absence.start, self.absence.seq))
-        return None
-
-    def _first_named(self) -> int:
-        return next((write.seq for write in self.chain.writes if write is not None), 0)
-
-    def _of_refusals(self) -> Contradiction | None:
-        """Raise each moment as the refusals demand, from the last version to the first.
-
-        A refusal raises a moment to its own start, which lies before the moment of the next version. So no later
-        moment has to be raised again.
-        """
-        versions, refusals = self.chain.versions, self.track.refusals
-        self.bounds = list(accumulate((lower.time for lower in self.lower), max))
-        self.moments = list(self.bounds)
-        against = []
-        following = NEVER if self.alone else ALWAYS
-        for number in range(len(versions) - 1, -1, -1):
-            moment = self.moments[number]
-            for refusal in refusals.get(versions[number].id, ()):
-                if refusal.end < following and refusal.start > moment:
-                    moment = refusal.start
-            self.moments[number] = following = moment
-            if moment > (NEVER if self.was_there and number == 0 else self.upper[number].time):
-                against.append(number)
-        found = [self._trace(number) for number in against[-_MOST_TRACED:]]
-        return min(found, key=lambda each: len(each.exchanges), default=None)
-
-    def _trace(self, early: int) -> Contradiction:
-        """The refusals, and what lies behind them, that make a version begin later than it did."""
-        by = self.upper[early]
-        if by.time >= self.moments[early]:
-            by = Moment(NEVER, _names(self.chain.versions[early]))
-        found: list[Answer] = []
-        limit = by.time
-        for number in range(early, len(self.moments)):
-            if self.bounds[number] > limit:
-                first = number
-                while self.lower[first].time <= limit:
-                    first -= 1
-                by = by if by.time == NEVER else self._by(early, found[0].start)
-                late = self._late(first, limit)
-                absence = self.absence if first == 0 and self.absence and late.seq == self.absence.seq else None
-                return Contradiction(self.chain, early, by, tuple(found), late, first, absence)
-            following = self.moments[number + 1] if number + 1 < len(self.moments) else ALWAYS
-            answers = self.track.refusals[self.chain.versions[number].id]
-            found.append(min(each for each in answers if each.end < following and each.start > limit))
-            limit = found[-1].end
-        return Contradiction(self.chain, early, by, tuple(found))
-
-
-_MOST_TRACED: Final = 100
-"""Versions of which it is traced why they began too early."""
-
-
-# --- in words ---
-
-
-def _finding(flaw: Flaw, resource: str, exchanges: Iterable[int], words: str) -> Finding:
-    """A finding, its exchanges in order and each once; the first letter of its sentence a capital."""
-    seqs = tuple(sorted({seq for seq in exchanges if seq}))
-    return Finding(flaw, resource, seqs, words[:1].upper() + words[1:])
-
-
-def _sentence(track: Track, found: Contradiction, who: Who) -> Finding:
-    """A contradiction in time in words: which of the flaws it is."""
-    if len(found.refusals) > 1 or (found.refusals and found.absence):
-        return _finding(Flaw.WRONGLY_STALE, track.name, found.exchanges, _contrary_refusals(track, found, who))
-    chain, links = found.chain, found.links
-    unanswered = next((write for write in links if not write.accepted), None)
-    flaw = _flaw(found, unanswered)
-    words = (_UNREPLACED if found.refusals and found.late is None else _WORDS[flaw]).format(
-        name=track.name,
-        late=who(found.late.seq if found.late and found.absence is None else found.by.seq),
-        early=who(found.absence.seq if found.absence else found.refusals[0].seq if found.refusals else found.by.seq),
-        seen=who(found.by.seq) if found.by.seq else "",
-        old=chain.versions[max(found.first - 1, 0)].id,
-        new=chain.versions[found.early].id.strip(),
-        deleted=who(links[-1].seq) if links else "",
-        unanswered=who(unanswered.seq) if unanswered else "",
-        which="stored it" if found.first == found.last else "stored one before it",
-    )
-    return _finding(flaw, track.name, found.exchanges, words + _linked_by(found, words, who))
-
-
-def _flaw(found: Contradiction, unanswered: Write | None) -> Flaw:
-    if found.refusals:
-        return Flaw.WRONGLY_STALE
-    if found.absence is not None:
-        return Flaw.VANISHED if found.by.time > NEVER else Flaw.NOBODYS
-    assert found.late is not None
-    write = found.chain.writes[found.first]
-    if write is not None and write.seq == found.late.seq:
-        return Flaw.FUTURE
-    if found.chain.is_deleted and found.last == len(found.chain.versions) - 1:
-        return Flaw.REVIVED
-    return Flaw.BOTH if unanswered else Flaw.STALE_READ
-
-
-def _linked_by(found: Contradiction, words: str, who: Who) -> str:
-    """The exchanges that show the order, where the words do not name them."""
-    between = [seq for seq in sorted(found.exchanges) if f"({seq:,})" not in words]
-    return f" That the one follows the other is known by {' and '.join(map(who, between))}." if between else ""
-
-
-def _contrary_refusals(track: Track, found: Contradiction, who: Who) -> str:
-    """Why several refusals cannot all be right: from the last one to the first."""
-    versions = [version.id.strip() for version in found.chain.versions]
-    number = found.last - 1
-    because = "nothing replaced it"
-    if found.absence is not None:
-        because = f"{who(found.absence.seq)} was told that there was no {track.name} yet"
-    elif found.late is not None:
-        because = f"{who(found.late.seq)} shows that it was replaced only after that"
-    words = f"refusals of {track.name} contradict each other."
-    for refusal in reversed(found.refusals):
-        words += f" {who(refusal.seq).capitalize()} was refused version {versions[number]} as stale, and {because}:"
-        words += " so that version began only after the request was sent."
-        because = f"version {versions[number]} replaced it too late to explain that"
-        number -= 1
-    seen = f" {who(found.by.seq)} shows that" if found.by.seq else ""
-    words += f" But{seen} version {versions[found.early]} was there before."
-    return words + _linked_by(found, words, who)
-
-
-_UNREPLACED: Final = (
-    "{early} named version {new} of {name} and was refused as stale, though it was current all the time: "
-    "{seen} shows it, and nobody replaced it."
-)
-
-_WORDS: Final = {
-    Flaw.WRONGLY_STALE: "{early} named version {new} of {name} and was refused as stale, though it was current all "
-    "the time: {seen} shows it before, and {late} shows that it was not replaced until after.",
-    Flaw.VANISHED: "{early} was told that there is no {name}, which {seen} had shown to be there, and nobody had "
-    "deleted it by then.",
-    Flaw.NOBODYS: "{early} was told that there is no {name}, which {late} shows to be there, and nobody here had "
-    "created it or deleted it meanwhile.",
-    Flaw.REVIVED: "{name} was deleted by {deleted}, and {late}, who began after that, was shown it again.",
-    Flaw.BOTH: "the unanswered write of {unanswered} had landed in {name}, as {early} shows, and {late}, who began "
-    "after that, was shown version {old}, which it had replaced.",
-    Flaw.STALE_READ: "{late} was shown version {old} of {name}, though {early} had ended before that with a later "
-    "one, {new}.",
-    Flaw.FUTURE: "{early} had ended with version {new} of {name} before {late}, which {which}, had begun.",
-}
-
-
-def _fork(resource: str, one: Write, other: Write, who: Who) -> Finding:
-    """Two accepted writes that replaced one version."""
-    first, second = sorted((one, other), key=lambda write: write.seq)
-    deletes = Deed.DELETE in (one.deed, other.deed)
-    gone, back = (one, other) if one.deed is Deed.DELETE else (other, one)
-    if deletes and back.deed is not Deed.DELETE and back.start > gone.end:
-        words = f"{who(gone.seq)} deleted {resource}, and after that the update of {who(back.seq)} was accepted."
-        return _finding(Flaw.REVIVED, resource, (gone.seq, back.seq), words)
-    words = (
-        f"{who(first.seq)} and {who(second.seq)} both replaced version {first.base} of {resource}, and both were "
-        f"accepted: whichever came second wrote over the other unseen."
-    )
-    return _finding(Flaw.FORK, resource, (first.seq, second.seq), words)
-
-
-def _overwritten(resource: str, earlier: Write, later: Write, who: Who) -> Finding:
-    """A blind write over a version that its client had not seen."""
-    had = f"had last seen version {later.base}" if later.base else "had seen no version"
-    words = (
-        f"{who(later.seq)} {had} of {resource} and wrote without If-Match, over version {earlier.version}, "
-        f"which {who(earlier.seq)} had stored meanwhile."
-    )
-    return _finding(Flaw.OVERWRITTEN, resource, (earlier.seq, later.seq), words)
-
-
-def _duplicate(resource: str, one: Write, other: Write, who: Who) -> Finding:
-    """Two accepted writes answered with one version."""
-    if one.deed is other.deed is Deed.CREATE:
-        return _created_twice(resource, one, other, who)
-    words = f"{who(one.seq)} and {who(other.seq)} were both told that what they stored is version {one.version}."
-    return _finding(Flaw.DUPLICATE, resource, (one.seq, other.seq), words)
-
-
-def _created_twice(resource: str, one: Write, other: Write, who: Who) -> Finding:
-    """One id given to two creates."""
-    words = f"{who(one.seq)} and {who(other.seq)} were both told that they created {resource}."
-    return _finding(Flaw.CREATED_TWICE, resource, (one.seq, other.seq), words)
-
-
-def _circle(resource: str, writes: Sequence[Write], who: Who) -> Finding:
-    """Writes each of which replaced the version of the one before, and the first that of the last."""
-    count = min(len(writes), _LONGEST_CIRCLE)
-    for size in range(2, count + 1):
-        for begin in range(len(writes)):
-            run = [writes[(begin + step) % len(writes)] for step in range(size)]
-            if run[0].start > run[-1].end:
-                words = (
-                    f"{who(run[-1].seq)} had ended with version {run[-1].version} of {resource} before "
-                    f"{who(run[0].seq)}, which stored one before it, {run[0].version}, had begun."
-                )
-                between = " and ".join(who(write.seq) for write in run[1:-1])
-                words += f" That the one follows the other is known by {between}." if between else ""
-                return _finding(Flaw.FUTURE, resource, (write.seq for write in run), words)
-    names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
-    words = f"The versions {names} of {resource} each follow the one before, and the first follows the last."
-    return _finding(Flaw.CIRCLE, resource, (write.seq for write in writes), words)
-
-
-def _nobodys(resource: str, version: str, shown: int, other: tuple[int, str], who: Who) -> Finding:
-    """A version that no write of the history can have made; ``other`` shows that there was another one."""
-    seq, was = other
-    beside = f" ({who(seq)} shows that it was {was} at another time)" if seq else ""
-    words = f"{who(shown)} was shown version {version} of {resource}, and nobody here wrote it{beside}."
-    return _finding(Flaw.NOBODYS, resource, (shown, seq), words)
-
-
-def _refused_yet_done(resource: str, version: str, shown: int, refused: int, who: Who) -> Finding:
-    """A version that holds what a refused write sent."""
-    words = (
-        f"the write of {who(refused)} was refused, and yet {who(shown)} was shown version {version} of {resource}, "
-        f"which is what it sent."
-    )
-    return _finding(Flaw.REFUSED_YET_DONE, resource, (refused, shown), words)
-
-
-def _landed_then_gone(resource: str, unanswered: Write, old: str, shown: Sequence[int], who: Who) -> Finding:
-    """What an unanswered write stored was seen, and after that the version before it."""
-    words = (
-        f"the unanswered write of {who(unanswered.seq)} had landed in {resource}, and after that version {old}, "
-        f"which it had replaced, was there again, as {' and '.join(map(who, sorted(shown)))} show."
-    )
-    return _finding(Flaw.BOTH, resource, (*shown, unanswered.seq), words)
-
-
-def _both(resource: str, version: str, shown: int, unanswered: Write, other: Write, who: Who) -> Finding:
-    """A version only an unanswered write can have made, although what it would have replaced went to another."""
-    words = (
-        f"version {version} of {resource}, shown to {who(shown)}, can only come from the unanswered write of "
-        f"{who(unanswered.seq)}, which named version {unanswered.base}; but that one was replaced by {who(other.seq)}."
-    )
-    return _finding(Flaw.BOTH, resource, (shown, unanswered.seq, other.seq), words)
-
-
-# --- flaws whatever the time ---
-
-
-def _flaws_of_form(track: Track, contents: Contents, who: Who) -> Iterator[Finding]:
-    """What is wrong whatever the time. What blind writes overwrote is seen later."""
-    forked: set[tuple[int, int]] = set()
-    for rivals in track.rivals.values():
-        for one, other in pairwise(rivals):
-            forked.add((one.seq, other.seq))
-            yield _fork(track.name, one, other, who)
-    for one, other in track.doubles:
-        if (one.seq, other.seq) not in forked:
-            yield _duplicate(track.name, one, other, who)
-    creates = [write for write in track.writes if write.deed is Deed.CREATE]
-    doubled = {other.seq for _, other in track.doubles}
-    for one, other in pairwise(creates):
-        if other.seq not in doubled:
-            yield _created_twice(track.name, one, other, who)
-    first: dict[str, Write] = {}
-    for write in track.loose:  # accepted, but the answer names no version
-        if write.accepted and not write.blind and write.base is not None:
-            known = track.versions.get(write.base)
-            rival = (known.replaced_by if known else None) or first.setdefault(write.base, write)
-            if rival is not write:
-                yield _fork(track.name, rival, write, who)
-    yield from _false_echoes(track, contents, who)
-
-
-def _false_echoes(track: Track, contents: Contents, who: Who) -> Iterator[Finding]:
-    """Updates answered with the version they replaced, as some servers do, but only where nothing changed."""
-    for write in track.echoes:
-        version = track.version(write.version or "")
-        if contents.same(contents.sent(write.seq), contents.held(version)) is False:
-            before = version.made_by.seq if version.made_by else version.read_in
-            words = (
-                f"{who(write.seq)} was accepted with another text than {who(before)} shows of version {version.id} "
-                f"of {track.name}, and was told that the version is still the same."
-            )
-            yield _finding(Flaw.DUPLICATE, track.name, (before, write.seq), words)
 
 
 # --- what was lost ---
@@ -1144,7 +849,7 @@ def _sense(decision: Decision) -> tuple[str, str]:
 class _Losses:
     """The losses, worked out when somebody asks: comparing bodies takes longer than the proof."""
 
-    results: list[_Result]
+    results: list[_Check]
     contents: Contents
 
     def __iter__(self) -> Iterator[Loss]:
