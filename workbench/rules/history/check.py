@@ -1,6 +1,6 @@
 """Check a history: could a correct endpoint have given these answers, and what was lost if not?
 
-``events`` reads the exchanges; ``chain`` puts the versions of a resource in order and holds the order against the clock.
+``events`` reads the exchanges; ``chain`` puts the versions of a resource in order and holds the order against time.
 This module decides, puts each flaw into a sentence, and names the elements that vanished.
 """
 
@@ -370,8 +370,8 @@ class _Check:
             self._find(Flaw.REVIVED, (gone.seq, back.seq), f"{words}accepted.")
             return
         words = (
-            f"{self.who(first.seq)} and {self.who(second.seq)} both replaced version {first.base} of {self.name}, and both "
-            "were accepted: whichever came second wrote over the other unseen."
+            f"{self.who(first.seq)} and {self.who(second.seq)} both replaced version {first.base} of {self.name}, "
+            "and both were accepted: whichever came second wrote over the other unseen."
         )
         self._find(Flaw.FORK, (first.seq, second.seq), words)
 
@@ -402,7 +402,8 @@ class _Check:
                     return
         names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
         words = f"The versions {names} of {self.name} each follow the one before, and the first follows the last."
-        self._find(Flaw.CIRCLE, [write.seq for write in writes], words)
+        seqs = [write.seq for write in writes]
+        self._find(Flaw.CIRCLE, seqs, words + self._linked_by(seqs[:_LONGEST_CIRCLE], words))
 
     def _linked_by(self, exchanges: Iterable[int], words: str) -> str:
         """The exchanges that show the order, where the words do not name them."""
@@ -642,8 +643,8 @@ class _Check:
             words += f" Version {version} was refused as stale to {refused}, and {because}."
             words += f" So version {version} began only after that request had been sent."
             because = "was still the current one when that request ended"
-        shown = f"{self.who(found.by.seq)} shows that" if found.by.seq else "But"
-        return f"{words} {shown} version {names[found.early]} was there before."
+        shown = f" {self.who(found.by.seq)} shows that" if found.by.seq else ""
+        return f"{words} But{shown} version {names[found.early]} was there before."
 
 
 _MOST_ENDS: Final = 50
