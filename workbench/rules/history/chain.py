@@ -25,6 +25,9 @@ from workbench.rules.history.events import ALWAYS, NEVER, Answer, Deed, Moment, 
 MOST_PIECES: Final = 7
 """Pieces that are tried in every order."""
 
+MOST_OPTIONAL: Final = 10
+"""Pieces that are tried in every order, with those that may never have existed."""
+
 
 _MOST_TRACED: Final = 100
 """Contradictions among refusals of which the smallest is looked for."""
@@ -178,12 +181,14 @@ def arrangements(
     if all(piece.optional for piece in waiting):
         yield placed
     for piece in waiting:
+        if piece.begun.time < lasted:
+            continue
         others = [other for other in waiting if other is not piece]
-        in_time = piece.begun.time >= lasted and all(other.begun.time >= piece.lasted.time for other in others)
-        for maker in _makers_of(placed, piece, others, makers, spent) if in_time else ():
-            more = spent if maker is None else (*spent, maker)
-            after = max(lasted, piece.lasted.time)
-            yield from arrangements((*placed, Placed(piece, maker)), others, makers, more, after)
+        for maker in _makers_of(placed, piece, others, makers, spent):
+            after = max(lasted, piece.lasted.time, maker.start if maker else NEVER)
+            if all(other.begun.time >= after for other in others):
+                more = spent if maker is None else (*spent, maker)
+                yield from arrangements((*placed, Placed(piece, maker)), others, makers, more, after)
 
 
 def _makers_of(

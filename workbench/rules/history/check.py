@@ -20,6 +20,7 @@ from workbench.rules import json
 from workbench.rules.compare import ABSENT
 from workbench.rules.exchange import Exchange
 from workbench.rules.history.chain import (
+    MOST_OPTIONAL,
     MOST_PIECES,
     Arrangement,
     Chain,
@@ -423,7 +424,7 @@ class _Check:
             pieces = [first, *(piece for piece in pieces if piece is not first)]
         if self.findings or self._find_clash(pieces, first):
             return None
-        few = len(pieces) + len(self.makers.optional) <= MOST_PIECES
+        few = len(pieces) <= MOST_PIECES and len(pieces) + len(self.makers.optional) <= MOST_OPTIONAL
         every = (
             arrangements((), [*pieces, *self.makers.optional], self.makers, ()) if few else self._likely_order(pieces)
         )
