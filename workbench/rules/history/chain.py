@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -148,7 +149,7 @@ class Makers:
         """The accepted write that replaced this version, if its answer names no version."""
         return next((write for write in self.by_base.get(end, ()) if write.accepted), None)
 
-    def after(self, end: str, until: int, spent: Sequence[Write], *, deletes: bool = False) -> Iterator[Write]:
+    def after(self, end: str, until: int, spent: AbstractSet[Write], *, deletes: bool = False) -> Iterator[Write]:
         """Those that can have replaced version ``end`` by a time: the best that named it, then the best blind one.
 
         What a later one can explain, an earlier one can. ``deletes`` asks for deletes, otherwise for updates.
@@ -175,7 +176,7 @@ Arrangement = tuple[Placed, ...]
 
 
 def arrangements(
-    placed: Arrangement, waiting: Sequence[Chain], makers: Makers, spent: Sequence[Write], lasted: int = NEVER
+    placed: Arrangement, waiting: Sequence[Chain], makers: Makers, spent: AbstractSet[Write], lasted: int = NEVER
 ) -> Iterator[Arrangement]:
     """Every order in which the waiting pieces can follow those that are placed, by their links and their times."""
     if all(piece.optional for piece in waiting):
@@ -187,12 +188,12 @@ def arrangements(
         for maker in _makers_of(placed, piece, others, makers, spent):
             after = max(lasted, piece.lasted.time, maker.start if maker else NEVER)
             if all(other.begun.time >= after for other in others):
-                more = spent if maker is None else (*spent, maker)
+                more = spent if maker is None else {*spent, maker}
                 yield from arrangements((*placed, Placed(piece, maker)), others, makers, more, after)
 
 
 def _makers_of(
-    placed: Arrangement, piece: Chain, others: Sequence[Chain], makers: Makers, spent: Sequence[Write]
+    placed: Arrangement, piece: Chain, others: Sequence[Chain], makers: Makers, spent: AbstractSet[Write]
 ) -> Iterator[Write | None]:
     """What can have made the first version of a piece in this place. Nothing where the piece cannot stand here."""
     if not placed:
@@ -211,7 +212,7 @@ def _makers_of(
 def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
     """One chain of an arrangement, with the versions nobody saw that a refusal before a blind write tells of."""
     whole = Chain()
-    spent = [placed.maker for placed in arrangement if placed.maker]
+    spent = {placed.maker for placed in arrangement if placed.maker}
     for piece, maker in arrangement:
         root = maker or piece.writes[0]
         if root is not None and root.blind:
@@ -219,14 +220,14 @@ def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
                 whole.add(Version(" unseen, before"), None)
             elif (unseen := _unseen_before(track, whole, root, makers, spent)) is not None:
                 whole.add(Version(f" unseen, by {unseen.seq}"), unseen)
-                spent.append(unseen)
+                spent.add(unseen)
         whole.add(piece.versions[0], root)
         whole.versions += piece.versions[1:]
         whole.writes += piece.writes[1:]
     return whole
 
 
-def _unseen_before(track: Track, whole: Chain, root: Write, makers: Makers, spent: Sequence[Write]) -> Write | None:
+def _unseen_before(track: Track, whole: Chain, root: Write, makers: Makers, spent: AbstractSet[Write]) -> Write | None:
     """The write that replaced the end of the chain before the blind write ``root`` did, if a refusal needs one."""
     version, write = whole.end, whole.writes[-1]
     there = min(version.seen_by.time, write.end if write else ALWAYS)

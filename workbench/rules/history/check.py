@@ -342,16 +342,14 @@ class _Check:
 
     def _find_forks(self) -> None:
         """Two accepted writes with one base, or with one version, or that both created the resource."""
-        forked = [pair for rivals in self.track.rivals.values() for pair in pairwise(rivals)]
+        forked = {pair for rivals in self.track.rivals.values() for pair in pairwise(rivals)}
         for one, other in forked:
             self._find_fork(one, other)
-        doubles = [pair for pair in self.track.doubles if pair not in forked]
-        for one, other in doubles:
-            if not one.deed is other.deed is Deed.CREATE:
-                words = (
-                    f"{self.who(one.seq)} and {self.who(other.seq)} were both told that what they stored is version "
-                )
-                self._find(Flaw.DUPLICATE, (one.seq, other.seq), f"{words}{one.version}.")
+        for one, other in self.track.doubles:
+            if (one, other) not in forked and not one.deed is other.deed is Deed.CREATE:
+                both = f"{self.who(one.seq)} and {self.who(other.seq)}"
+                words = f"{both} were both told that what they stored is version {one.version}."
+                self._find(Flaw.DUPLICATE, (one.seq, other.seq), words)
         for one, other in pairwise(write for write in self.track.writes if write.deed is Deed.CREATE):
             words = f"{self.who(one.seq)} and {self.who(other.seq)} were both told that they created {self.name}."
             self._find(Flaw.CREATED_TWICE, (one.seq, other.seq), words)
@@ -425,9 +423,9 @@ class _Check:
         if self.findings or self._find_clash(pieces, first):
             return None
         few = len(pieces) <= MOST_PIECES and len(pieces) + len(self.makers.optional) <= MOST_OPTIONAL
-        every = (
-            arrangements((), [*pieces, *self.makers.optional], self.makers, ()) if few else self._likely_order(pieces)
-        )
+        every = self._likely_order(pieces)
+        if few:
+            every = arrangements((), [*pieces, *self.makers.optional], self.makers, frozenset())
         most = max(10, min(_MOST_ORDERS, _MOST_STEPS // len(self.track.versions)))
         tries = [self._try(each) for each in islice(every, most)]
         possible = [each for each in tries if each.contradiction is None]
@@ -470,29 +468,29 @@ class _Check:
     def _likely_order(self, pieces: list[Chain]) -> Iterator[Arrangement]:
         """One order of many pieces, if it can be found: next comes the earliest piece that fits."""
         placed: list[Placed] = []
-        spent: list[Write] = []
-        waiting, lasted = pieces, NEVER
+        makers, waiting, lasted = Makers(self.track), list(pieces), NEVER
         while waiting:
-            fits = list(self._fitting(tuple(placed[-1:]), waiting[:MOST_PIECES], spent, lasted))
+            fits = list(self._fitting(tuple(placed[-1:]), waiting[:MOST_PIECES], makers, lasted))
             if not fits:
                 return
-            leading = (each for each in fits if each.piece.end.id in self.makers.by_base)
-            chosen = next(leading, fits[0])
+            chosen = next((each for each in fits if each.piece.end.id in makers.by_base), fits[0])
             placed.append(chosen)
-            spent += [chosen.maker] if chosen.maker else []
+            waiting.remove(chosen.piece)
             lasted = max(lasted, chosen.piece.lasted.time)
-            waiting = [piece for piece in waiting if piece is not chosen.piece]
+            if chosen.maker is not None and chosen.maker.blind:
+                makers.blind.remove(chosen.maker)
         yield tuple(placed)
+        for piece in makers.optional[:_MOST_ENDS]:  # a delete may have named a version that nobody saw
+            for each in arrangements(tuple(placed[-1:]), [piece], makers, frozenset(), lasted):
+                yield (*placed[:-1], *each)
 
-    def _fitting(
-        self, before: Arrangement, waiting: list[Chain], spent: Sequence[Write], lasted: int
-    ) -> Iterator[Placed]:
+    def _fitting(self, before: Arrangement, waiting: list[Chain], makers: Makers, lasted: int) -> Iterator[Placed]:
         """The pieces that can come next."""
         for piece in waiting:
             others = [other for other in waiting if other is not piece]
             if all(other.begun.time >= piece.lasted.time for other in others):
-                for each in arrangements(before, [piece], self.makers, spent, lasted):
-                    chain = joined(self.track, each, self.makers)
+                for each in arrangements(before, [piece], makers, frozenset(), lasted):
+                    chain = joined(self.track, each, makers)
                     if find_contradiction(self.track, chain, alone=True) is None:
                         yield each[-1]
 
@@ -530,7 +528,8 @@ class _Check:
         fates |= dict.fromkeys(write.seq for write in named)
         if contradiction is None or not (last in track.refusals or track.absences):
             return _Try(chain, contradiction, fates)
-        blind = [write for write in self.makers.blind if write not in chain.writes]
+        used = set(chain.writes)
+        blind = [write for write in self.makers.blind if write not in used]
         likely = [*named, *blind[:1], *[write for write in blind if write.deed is Deed.DELETE][:1]][:_MOST_ENDS]
         fitting = [write for write in likely if find_contradiction(track, extended(chain, write)) is None]
         if not fitting:
@@ -585,7 +584,7 @@ class _Check:
             shown |= {longest.begun.seq, piece.lasted.seq}
         old, new = longest.end.id, piece.versions[0].id.strip()
         by = " and ".join(map(self.who, sorted(shown)))
-        maker = next(self.makers.after(old, piece.begun.time, ()), None) if piece.is_orphan else None
+        maker = next(self.makers.after(old, piece.begun.time, frozenset()), None) if piece.is_orphan else None
         if maker is not None:
             words = f"the unanswered write of {self.who(maker.seq)} had landed in {self.name}, and after that version "
             words += f"{old}, which it had replaced, was there again, as {by} show."
