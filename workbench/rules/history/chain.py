@@ -144,6 +144,10 @@ class Makers:
         """Those that named none, the earliest first."""
         self.optional = [Chain([Version(base)], [None], True) for base in self.by_base if base not in track.versions]
         """The versions that only they name, each a piece of its own."""
+        self.may_delete_unseen = bool(track.absences) and any(
+            write.deed is Deed.DELETE for piece in self.optional for write in self.by_base[piece.end.id]
+        )
+        """Whether one of them may have deleted such a version, and somebody was told that the resource is gone."""
 
     def accepted_after(self, end: str) -> Write | None:
         """The accepted write that replaced this version, if its answer names no version."""
@@ -181,6 +185,8 @@ def arrangements(
     """Every order in which the waiting pieces can follow those that are placed, by their links and their times."""
     if all(piece.optional for piece in waiting):
         yield placed
+        if not makers.may_delete_unseen:
+            return
     for piece in waiting:
         if piece.begun.time < lasted:
             continue

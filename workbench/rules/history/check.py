@@ -496,7 +496,8 @@ class _Check:
 
     def _try(self, arrangement: Arrangement) -> _Try:
         """Hold one order of the pieces against the clock."""
-        fates: Fates = {write.seq: None if write.blind else False for write in self.track.loose}
+        known = self.track.versions
+        fates: Fates = {w.seq: None if w.blind or w.base not in known else False for w in self.track.loose}
         for before, (piece, maker) in pairwise(arrangement):
             if maker is not None:
                 fates |= self._fates_of_makers(before.piece.end.id, piece)
