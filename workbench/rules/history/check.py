@@ -432,7 +432,9 @@ class _Check:
         if possible:
             self.landed |= _common([each.fates for each in possible]) if few else {}
             return possible[0].chain
-        alone = (find_contradiction(self.track, piece, alone=True) for piece in pieces)
+        takers = [self.makers.accepted_after(piece.end.id) for piece in pieces]
+        parts = [extended(piece, taker) if taker else piece for piece, taker in zip(pieces, takers, strict=True)]
+        alone = (find_contradiction(self.track, part, alone=True) for part in parts)
         found = next((each for each in alone if each is not None), None)
         if found is None and (not few or self.makers.blind or len(tries) == most):
             self.decided = False
