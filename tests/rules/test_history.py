@@ -75,9 +75,9 @@ def test_the_witness_alone_is_unsound_and_nothing_in_it_is_spare(found: Recorded
 def test_what_cannot_be_known_is_said() -> None:
     (open_,) = (found for found in GOOD if found.name == "nobody-looked-again")
     proof = history(open_.exchanges).check()
-    assert proof.notes == ("It is not known whether the unanswered write of alice (2) landed.",)
+    assert proof.notes == ("It is unknown whether the unanswered write of alice (2) took effect.",)
     assert proof.explain() == (
-        "Sound: the endpoint can have been correct in these 2 exchanges about 1 resource. " + proof.notes[0]
+        "Consistent: a correct endpoint could have given all 2 answers about 1 resource. " + proof.notes[0]
     )
 
 

@@ -155,16 +155,16 @@ class Proof:
 
     def explain(self) -> str:
         """One paragraph for a person: the verdict, what shows it, what was lost, what is not known."""
-        held = f"{self.exchanges:,} exchanges about {self.resources:,} resource{'' if self.resources == 1 else 's'}"
+        about = f"{self.exchanges:,} answers about {self.resources:,} resource{'' if self.resources == 1 else 's'}"
         if self.findings:
             more = len(self.findings) - 1
-            sentences = [f"Unsound, in {held}.", self.findings[0].words]
+            sentences = [f"Inconsistent: no correct endpoint gives these {about}.", self.findings[0].words]
             sentences += [f"There are {more:,} more findings."] if more > 1 else ["There is one more finding."] * more
             sentences += [f"Lost: {'; '.join(map(str, self.losses))}."] if self.losses else []
         elif self.undecided:
-            sentences = [f"Undecided, in {held}."]
+            sentences = [f"Undecided: a correct endpoint may have given these {about}."]
         else:
-            sentences = [f"Sound: the endpoint can have been correct in these {held}."]
+            sentences = [f"Consistent: a correct endpoint could have given all {about}."]
         return " ".join([*sentences, *self.notes])
 
     def __str__(self) -> str:
@@ -224,7 +224,7 @@ class History:
             rest = [each for each in every if each != seq]
             if not self._is_maker(seq, rest) and not self._is_possible(rest, finding.resource):
                 every = rest
-        words = f"no order of the versions of {finding.resource} explains the answers to "
+        words = f"no order of the versions of {finding.resource} explains all of the exchanges "
         return _finding(finding.flaw, finding.resource, every, f"{words}{' and '.join(map(self._who, every))}.")
 
     def _is_maker(self, seq: int, others: Sequence[int]) -> bool:
@@ -245,7 +245,7 @@ class History:
         if unknown:
             names = ", ".join(map(self._who, unknown[:5]))
             more = f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
-            yield f"It is not known whether the unanswered write{'s' * (len(unknown) > 1)} of {names}{more} landed."
+            yield f"It is unknown whether the unanswered write{'s' * (len(unknown) > 1)} of {names}{more} took effect."
 
 
 def _size(finding: Finding) -> tuple[int, tuple[int, ...]]:
@@ -348,10 +348,10 @@ class _Check:
         for one, other in self.track.doubles:
             if (one, other) not in forked and not one.deed is other.deed is Deed.CREATE:
                 both = f"{self.who(one.seq)} and {self.who(other.seq)}"
-                words = f"{both} were both told that what they stored is version {one.version}."
+                words = f"{both} both got version {one.version} for what they stored."
                 self._find(Flaw.DUPLICATE, (one.seq, other.seq), words)
         for one, other in pairwise(write for write in self.track.writes if write.deed is Deed.CREATE):
-            words = f"{self.who(one.seq)} and {self.who(other.seq)} were both told that they created {self.name}."
+            words = f"{self.who(one.seq)} and {self.who(other.seq)} both got 201 Created for {self.name}."
             self._find(Flaw.CREATED_TWICE, (one.seq, other.seq), words)
         for base, writes in self.makers.by_base.items():
             known = self.track.versions.get(base)
@@ -365,12 +365,12 @@ class _Check:
         first, second = sorted((one, other), key=lambda write: write.seq)
         gone, back = (one, other) if one.deed is Deed.DELETE else (other, one)
         if gone.deed is Deed.DELETE and back.deed is not Deed.DELETE and back.start > gone.end:
-            words = f"{self.who(gone.seq)} deleted {self.name}, and after that the update of {self.who(back.seq)} was "
-            self._find(Flaw.REVIVED, (gone.seq, back.seq), f"{words}accepted.")
+            words = f"{self.who(gone.seq)} deleted {self.name}. After that {self.who(back.seq)}'s update was accepted."
+            self._find(Flaw.REVIVED, (gone.seq, back.seq), words)
             return
         words = (
             f"{self.who(first.seq)} and {self.who(second.seq)} both replaced version {first.base} of {self.name}, "
-            "and both were accepted: whichever came second wrote over the other unseen."
+            "and both were accepted. The later one overwrote the other without having seen it."
         )
         self._find(Flaw.FORK, (first.seq, second.seq), words)
 
@@ -381,8 +381,8 @@ class _Check:
             if self.contents.same(self.contents.sent(write.seq), self.contents.held(version)) is False:
                 before = version.made_by.seq if version.made_by else version.read_in
                 words = (
-                    f"{self.who(write.seq)} was accepted with another text than {self.who(before)} shows of version "
-                    f"{version.id} of {self.name}, and was told that the version is still the same."
+                    f"{self.who(write.seq)} stored other content than {self.who(before)} shows of version {version.id} "
+                    f"of {self.name}, and got the same version."
                 )
                 self._find(Flaw.DUPLICATE, (before, write.seq), words)
 
@@ -394,20 +394,22 @@ class _Check:
                 if run[0].start > run[-1].end:
                     words = (
                         f"{self.who(run[-1].seq)} had ended with version {run[-1].version} of {self.name} before "
-                        f"{self.who(run[0].seq)}, which stored one before it, {run[0].version}, had begun."
+                        f"{self.who(run[0].seq)}, which stored an earlier one, {run[0].version}, had begun."
                     )
                     seqs = [write.seq for write in run]
                     self._find(Flaw.FUTURE, seqs, words + self._linked_by(seqs, words))
                     return
         names = " → ".join(str(write.base) for write in writes[:_LONGEST_CIRCLE])
-        words = f"The versions {names} of {self.name} each follow the one before, and the first follows the last."
+        words = (
+            f"The versions {names} of {self.name} form a circle: each replaced the one before, and the first the last."
+        )
         seqs = [write.seq for write in writes]
         self._find(Flaw.CIRCLE, seqs, words + self._linked_by(seqs[:_LONGEST_CIRCLE], words))
 
     def _linked_by(self, exchanges: Iterable[int], words: str) -> str:
         """The exchanges that show the order, where the words do not name them."""
         between = [self.who(seq) for seq in sorted(exchanges) if self.who(seq).lower() not in words.lower()]
-        return f" That the one follows the other is known by {' and '.join(between)}." if between else ""
+        return f" The order of the versions follows from {' and '.join(between)}." if between else ""
 
     # --- the order of the pieces ---
 
@@ -439,13 +441,13 @@ class _Check:
         if found is None and (not few or self.makers.blind or len(tries) == most):
             self.decided = False
             self.notes.append(
-                f"Too many writes to {self.name} went without an answer at once to decide in which order they landed; "
-                "what was told about them is not contradictory as far as was looked."
+                f"Too many writes to {self.name} got no answer, so their order is unknown. "
+                "The check found no contradiction, but did not try every order."
             )
         elif found is not None or tries:
             self._find_contradiction(found or tries[0].contradiction)
         else:
-            words = f"unanswered writes cannot have made all the versions of {self.name} that nobody else wrote."
+            words = f"the unanswered writes cannot have made all the versions of {self.name} that nobody else wrote."
             self._find(Flaw.NOBODYS, (), words)
         return tries[0].chain if tries else None
 
@@ -551,9 +553,9 @@ class _Check:
         for seq in self.track.unchanged if text is not None else ():
             if contents.same(contents.sent(seq), text):
                 words = (
-                    f"the write of {who(seq)} was refused, and yet {who(root.read_in)} was shown version {root.id} of "
+                    f"the endpoint refused {who(seq)}'s write. Yet {who(root.read_in)} read version {root.id} of "
+                    f"{self.name}, which holds what that write sent."
                 )
-                words += f"{self.name}, which is what it sent."
                 self._find(Flaw.REFUSED_YET_DONE, (seq, root.read_in), words)
                 return
         for write in self.track.loose:
@@ -562,15 +564,15 @@ class _Check:
             sent = contents.sent(write.seq) if taker and write.deed is not Deed.DELETE else None
             if taker is not None and write.deed is not Deed.DELETE and contents.same(sent, text) is not False:
                 words = (
-                    f"version {root.id} of {self.name}, shown to {who(shown)}, can only come from the unanswered write "
-                    f"of {who(write.seq)}, which named version {write.base}; but {who(taker.seq)} replaced that one."
+                    f"only {who(write.seq)}'s unanswered write can have made version {root.id} of {self.name}, which "
+                    f"{who(shown)} shows. It named version {write.base}, but {who(taker.seq)} replaced that version."
                 )
                 self._find(Flaw.BOTH, (shown, write.seq, taker.seq), words)
                 return
         made = ((v, w) for other in others for v, w in zip(other.versions, other.writes, strict=True))
         seq, was = next(((w.seq if w else _names(v), v.id) for v, w in made if w or _names(v)), (0, ""))
-        beside = f" ({who(seq)} shows that it was {was} at another time)" if seq else ""
-        words = f"{who(shown)} was shown version {root.id} of {self.name}, and nobody here wrote it{beside}."
+        beside = f" {who(seq)} shows another version, {was}." if seq else ""
+        words = f"{who(shown)} shows version {root.id} of {self.name}, and no exchange wrote it.{beside}"
         self._find(Flaw.NOBODYS, (shown, seq), words)
 
     def _find_clash(self, pieces: list[Chain], first: Chain | None) -> bool:
@@ -589,14 +591,13 @@ class _Check:
         by = " and ".join(map(self.who, sorted(shown)))
         maker = next(self.makers.after(old, piece.begun.time, frozenset()), None) if piece.is_orphan else None
         if maker is not None:
-            words = f"the unanswered write of {self.who(maker.seq)} had landed in {self.name}, and after that version "
-            words += f"{old}, which it had replaced, was there again, as {by} show."
+            words = f"{self.who(maker.seq)}'s unanswered write took effect in {self.name}. After that, version {old}, "
+            words += f"which it had replaced, was current again, as {by} show."
             self._find(Flaw.BOTH, (*shown, maker.seq), words)
             return True
         flaw = Flaw.REVIVED if piece.is_deleted and len(piece.versions) == 1 else Flaw.STALE_READ
-        self._find(
-            flaw, shown, f"version {old} of {self.name} was still shown after version {new} had come, as {by} show."
-        )
+        words = f"version {old} of {self.name} was current after version {new} had replaced it, as {by} show."
+        self._find(flaw, shown, words)
         return True
 
     def _find_overwritten(self) -> None:
@@ -608,8 +609,8 @@ class _Check:
                 continue
             had = f"had last seen version {later.base}" if later.base else "had seen no version"
             words = (
-                f"{self.who(later.seq)} {had} of {self.name} and wrote without If-Match, over version "
-                f"{earlier.version}, which {self.who(earlier.seq)} had stored meanwhile."
+                f"{self.who(later.seq)} {had} of {self.name} and updated it without If-Match. That overwrote version "
+                f"{earlier.version}, which {self.who(earlier.seq)} had stored in the meantime."
             )
             self._find(Flaw.OVERWRITTEN, (earlier.seq, later.seq), words)
 
@@ -630,22 +631,22 @@ class _Check:
                 new=found.chain.versions[found.early].id.strip(),
                 deleted=self.who(links[-1].seq) if links else "",
                 unanswered=", ".join(self.who(link.seq) for link in links if not link.accepted),
-                which="stored it" if found.first == found.early else "stored one before it",
+                which="stored it" if found.first == found.early else "stored an earlier one",
             )
         self._find(flaw, found.exchanges, words + self._linked_by(found.exchanges, words))
 
     def _contrary_refusals(self, found: Contradiction) -> str:
         """Why several refusals cannot all be right: from the last one to the first."""
         names = [version.id.strip() for version in found.chain.versions]
-        words = f"refusals of {self.name} contradict each other."
+        words = f"conflicts reported for {self.name} contradict each other."
         because = "nothing replaced it"
         if found.late is not None:
             because = f"{self.who(found.late.seq)} shows that it was replaced only after that"
         for number in range(len(found.refusals) - 1, -1, -1):
             version, refused = names[found.early + number], self.who(found.refusals[number].seq)
-            words += f" Version {version} was refused as stale to {refused}, and {because}."
-            words += f" So version {version} began only after that request had been sent."
-            because = "was still the current one when that request ended"
+            words += f" {refused} named version {version} and got a conflict, and {because}."
+            words += f" So version {version} began only after that request was sent."
+            because = "that version was still current when the request ended"
         shown = f" {self.who(found.by.seq)} shows that" if found.by.seq else ""
         return f"{words} But{shown} version {names[found.early]} was there before."
 
@@ -654,22 +655,21 @@ _MOST_ENDS: Final = 50
 """Writes that are tried as the last one, which replaced the last version that anybody saw."""
 
 _UNREPLACED: Final = (
-    "{denied} named version {new} of {name} and was refused as stale, though it was current all the time: "
-    "{by} shows it, and nobody replaced it."
+    "{denied} named version {new} of {name} and got a conflict, although that version was current all the time: "
+    "{by} shows it, and no write replaced it."
 )
 
 _WORDS: Final = {
-    Flaw.WRONGLY_STALE: "{denied} named version {new} of {name} and was refused as stale, though it was current all "
-    "the time: {by} shows it before, and {late} shows that it was not replaced until after.",
-    Flaw.VANISHED: "{denied} was told that there is no {name}, which {by} had shown to be there, and nobody had "
-    "deleted it by then.",
-    Flaw.NOBODYS: "{denied} was told that there is no {name}, which {by} shows to be there, and nobody here had "
-    "created it or deleted it meanwhile.",
-    Flaw.REVIVED: "{name} was deleted by {deleted}, and {late}, who began after that, was shown it again.",
-    Flaw.BOTH: "the unanswered write of {unanswered} had landed in {name}, as {by} shows, and {late}, who began "
-    "after that, was shown version {old}, which it had replaced.",
-    Flaw.STALE_READ: "{late} was shown version {old} of {name}, though {by} had ended before that with a later "
-    "one, {new}.",
+    Flaw.WRONGLY_STALE: "{denied} named version {new} of {name} and got a conflict, although that version was current "
+    "all the time: {by} shows it before, and {late} shows that it was replaced only afterwards.",
+    Flaw.VANISHED: "{denied} did not find {name}, although {by} shows that it existed before, and nothing had deleted "
+    "it by then.",
+    Flaw.NOBODYS: "{denied} did not find {name}, which {by} shows, and no exchange created it or deleted it.",
+    Flaw.REVIVED: "{deleted} deleted {name}. {late} began after that and still found it.",
+    Flaw.BOTH: "{unanswered}'s unanswered write took effect in {name}, as {by} shows. {late} began after that and "
+    "still found version {old}, which it had replaced.",
+    Flaw.STALE_READ: "{late} found version {old} of {name}, although {by} had ended before that with a later "
+    "version, {new}.",
     Flaw.FUTURE: "{by} had ended with version {new} of {name} before {late}, which {which}, had begun.",
 }
 
