@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
-    from workbench.rules.history.proof import history as history
+    from workbench.rules.history.check import history as history
     from workbench.rules.merge import Edited as Edited
     from workbench.rules.merge import Merge as Merge
     from workbench.rules.merge import Side as Side
@@ -122,7 +122,7 @@ _MODULES = {
     "Side": "rules.merge",
     "Strategy": "experiments.strategy",
     "check": "conformance.check",
-    "history": "rules.history.proof",
+    "history": "rules.history.check",
     "interleavings": "experiments.schedule",
     "merge": "rules.merge",
     "play": "experiments.schedule",

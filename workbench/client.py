@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from string import punctuation
 from typing import Any, Final, Literal
@@ -198,13 +199,14 @@ class Client:
         if exchange.request.url.partition("?")[0] != self.connection.recorded_url(self.url(*about)):
             raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
         read = self._exchange(self._call("read", "GET", *about), seen=False)
-        found = resolution.resolve(exchange, read, self.journal)
-        if resolution.holds(exchange, read):
+        kept, shown = (self.journal.redacted(each, live=self._proxied) for each in (exchange, read))
+        found = resolution.resolve(kept, shown, self.journal)
+        if resolution.holds(kept, shown):
             self._versions.pop(about, None)
             self._remember(read)
         elif read.verdict is Verdict.NOT_FOUND:
             self._versions.pop(about, None)
-        return found
+        return replace(found, read=read)
 
     def search(
         self,

@@ -45,7 +45,7 @@ def test_a_race_by_its_buttons(page: Page) -> None:
     press(page, "Start")
     bench = page.locator(".swb")
     expect(bench).to_contain_text("12 of 12 updates ended", timeout=60_000)
-    expect(bench.locator(".swb-notice").last).to_contain_text("The proof. Sound")
+    expect(bench.locator(".swb-notice").last).to_contain_text("The proof. Consistent")
     expect(bench.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "12")
     expect(bench.locator(".swb-picture svg")).to_be_visible()
     assert kernel_value(page, "bench.race.survivors == bench.race.accepted")

@@ -1,13 +1,12 @@
-"""Histories as data: the compact form of tests/histories, a model endpoint that makes sound ones, and a slow judge.
+"""Histories as data: the compact form of tests/histories, and a model endpoint that makes sound ones.
 
-Owns nothing that is shipped. The model endpoint and the judge share no code with the proof: what one says is what
-the other is held against.
+The model endpoint shares no code with the proof.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -257,75 +256,3 @@ class Model:
 def untimed(lines: Iterable[Line]) -> list[Line]:
     """The same as a lesson's clock has it: nothing says how long it took."""
     return [replace(line, at=None) for line in lines]
-
-
-# --- a slow judge for a few exchanges about one resource, all of whose writes name a version ---
-
-
-class Judge:
-    """Tries every order in which the exchanges can have taken effect, as Wing and Gong did."""
-
-    def __init__(self, lines: Sequence[Line]) -> None:
-        self._lines = [line for line in lines if line.did != "read" or line.status is not None]
-        self._ends = [float("inf") if line.status is None else (line.at or (0, 0))[1] for line in self._lines]
-
-    def sound(self) -> bool:
-        """Whether some order explains every answer, from a resource that was there or from one that was not."""
-        every = frozenset(range(len(self._lines)))
-        return any(self._explained(every, state, {}) for state in ("?first", "absent"))
-
-    def _explained(self, left: frozenset[int], state: str, names: dict[str, str]) -> bool:
-        if all(self._lines[number].status is None for number in left):
-            return True
-        soonest = min(self._ends[number] for number in left)
-        for number in left:
-            line = self._lines[number]
-            if (line.at or (0, 0))[0] > soonest:
-                continue
-            for after, named in self._effects(number, state, names):
-                if self._explained(left - {number}, after, named):
-                    return True
-        return False
-
-    def _effects(self, number: int, state: str, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
-        """The states after one exchange took effect, if its answer is right here; ``names`` binds unseen versions."""
-        line = self._lines[number]
-        there = state not in ("absent", "gone")
-        if line.status is None:
-            yield state, names
-            yield from self._written(line, f"?{number}", state, names) if there else ()
-        elif line.status == 404:
-            yield from [] if there else [(state, names)]
-        elif line.status == 409:
-            yield from [(state, names)] if not there or state != names.get(line.if_match or "") else []
-        elif line.status == 201:
-            yield from self._made(line, names) if state == "absent" else ()
-        elif line.did == "read":
-            yield from self._is(state, line.etag, names) if there else ()
-        elif there:
-            yield from self._written(line, "", state, names)
-
-    def _written(
-        self, line: Line, unseen: str, state: str, names: dict[str, str]
-    ) -> Iterable[tuple[str, dict[str, str]]]:
-        for _, named in self._is(state, line.if_match, names):
-            if line.did == "delete":
-                yield "gone", named
-            elif unseen:
-                yield unseen, named
-            else:
-                yield from self._made(line, named)
-
-    def _made(self, line: Line, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
-        """A new version, if that is what it is."""
-        if line.etag and line.etag not in names:
-            yield f"={line.etag}", names | {line.etag: f"={line.etag}"}
-
-    def _is(self, state: str, version: str | None, names: dict[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
-        """Whether the current version can be the one named; an unseen one gets its name when it is first named."""
-        bound = names.get(version or "")
-        if bound is not None:
-            if bound == state:
-                yield state, names
-        elif state.startswith("?") and state not in names.values():
-            yield state, names | {version or "": state}

@@ -31,7 +31,7 @@ def test_a_race_with_what_is_chosen() -> None:
     assert 'aria-valuenow="6"' in bench._progress.value
     assert "6 of 6 updates ended" in bench._progress.value
     assert "Nothing was lost: 6 updates were accepted" in bench._verdict.value
-    assert "The proof. Sound: " in bench._verdict.value
+    assert "The proof. Consistent: " in bench._verdict.value
     assert "<svg" in bench._chart.value
 
 
@@ -86,7 +86,7 @@ def test_without_a_lock_the_verdict_is_what_the_race_shows() -> None:
     race = bench.run()
     assert race is not None
     assert ("accepted and then overwritten" in bench._verdict.value) == bool(race.lost)
-    assert ("The proof. Sound" in bench._verdict.value) == race.proof.sound
+    assert ("The proof. Consistent" in bench._verdict.value) == race.proof.sound
 
 
 def test_every_strategy_is_explained() -> None:

@@ -1,7 +1,7 @@
-"""What became of a write that was not answered, judged from a read that followed it.
+"""Find out what became of a write without an answer, from a read that followed it and from the journal.
 
-Owns: the judgement and its sentence. Must not know how the read was sent; what the journal tells is ``evidence``.
-Every answer holds whichever way it was:
+``history.events`` reads each exchange, here as in the proof. ``Evidence`` collects what bears on the one write. Every
+outcome holds whatever happened:
 
 * A write still on its way may arrive after the read. So a read that shows the old version says *so far*, no more.
   Sending again with the same ``If-Match`` is safe all the same: one version is replaced once (UPD-13).
@@ -9,22 +9,29 @@ Every answer holds whichever way it was:
   *landed* means: what was sent is what was stored. Where the journal shows that somebody else stored or may have
   stored the very same, whose it is cannot be known.
 * That another was accepted with the same ``If-Match`` shows that this one was not, if the endpoint keeps to its
-  lock; whether it does must have been seen.
+  lock. That counts as known only where it has refused a stale version and never let one be replaced twice (UPD-6).
+
+A journal may have redacted what it keeps. The write and the read must then be redacted by the same journal
+(``Journal.redacted``), because they are compared with what it keeps.
 """
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
 
-from workbench.exceptions import BadInput
+from workbench.exceptions import BadInput, MalformedJSON
 from workbench.rules import json
 from workbench.rules.compare import ABSENT
-from workbench.rules.evidence import Evidence, gather, own_part, sent_content, shown_version
 from workbench.rules.exchange import Exchange
+from workbench.rules.history.events import Deed, Event, Said, named_version, read_event
 from workbench.rules.message import SAFE_METHODS
 from workbench.rules.printable import printable
+from workbench.rules.resource import without_version
 from workbench.rules.verdict import Verdict, left_open
 
 
@@ -81,6 +88,9 @@ def check_open(write: Exchange) -> None:
 
 def unreadable(write: Exchange) -> Resolution | None:
     """The resolution of a write of which no read can show anything: one that was to get its id from the endpoint."""
+    if _BLANKED.search(write.logical_id):
+        because = "the journal has replaced the id; resolve the exchange that the client returned."
+        return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
     if write.logical_id:
         return None
     because = f"this {write.interaction} is not about one resource that could be read; look for what it was to do."
@@ -92,13 +102,18 @@ def unreadable(write: Exchange) -> Resolution | None:
     return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
 
 
+_BLANKED: Final = re.compile(r"\bredacted-[0-9]+\b")
+"""What a journal writes in place of an id that is personal."""
+
+
 def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Resolution:
     """What became of ``write``, from a ``read`` begun after it had ended and all that the journal holds.
 
-    The journal may hold more than that, and in any order; the more clients share it, the more can be known.
+    The journal may hold more than that, and in any order; the more clients share it, the more can be known. The write
+    and the read must be as that journal keeps them.
     """
     check_open(write)
-    evidence = gather(write, (exchange for exchange in journal if exchange is not read))
+    evidence = gather(write, (exchange for exchange in journal if exchange != read))
     if taken := _taken(evidence):
         outcome, because = Landing.DID_NOT_LAND, taken
     elif read.verdict not in (Verdict.READ, Verdict.NOT_FOUND):
@@ -156,7 +171,7 @@ def _gone(evidence: Evidence) -> Judgement:
 
 def _there(evidence: Evidence, read: Exchange) -> Judgement:
     """The read brought the resource."""
-    version = shown_version(read)
+    version = read_event(read).version
     if version is None:
         return Landing.CANNOT_BE_KNOWN, "the endpoint does not say which version it has."
     same = evidence.sent_is(read.resource)
@@ -236,3 +251,159 @@ def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
         f"version {version}{by} is there now and holds something else: somebody has written since, "
         "and the endpoint keeps no history."
     )
+
+
+# --- what the journal says ---
+
+
+class _When(enum.Enum):
+    """How an exchange lies to the unanswered write: over before it began, begun after it, or neither for certain."""
+
+    BEFORE = enum.auto()
+    AFTER = enum.auto()
+    UNCLEAR = enum.auto()
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is known around one unanswered write, version by version."""
+
+    write: Exchange
+    named: str | None
+    """The version in its ``If-Match``."""
+    content: Any
+    """What it sent, less what the server writes; ``ABSENT`` where it sent no whole resource, or that is not kept."""
+    before: set[str] = field(default_factory=set)
+    """The versions that were there before it was sent."""
+    unclear: set[str] = field(default_factory=set)
+    """The versions of which that cannot be told."""
+    made: dict[str, Exchange] = field(default_factory=dict)
+    """By version: the accepted write that made it."""
+    replaced: dict[str, list[Exchange]] = field(default_factory=dict)
+    """By version: the accepted writes that named it, and so replaced it."""
+    deletes: list[Exchange] = field(default_factory=list)
+    """The accepted deletes."""
+    stored_as: dict[str, Exchange] = field(default_factory=dict)
+    """By version: a read begun after the write was sent that shows exactly what it sent."""
+    same: list[Exchange] = field(default_factory=list)
+    """The other writes of what is or may be the same content; each may have made a version that nobody was told."""
+    refused: bool = False
+    """Whether the endpoint has refused a stale version."""
+
+    @property
+    def keeps_lock(self) -> bool:
+        """Whether this endpoint is known to look at ``If-Match``: it refused one, and none was accepted twice."""
+        return self.refused and all(len(writes) == 1 for writes in self.replaced.values())
+
+    @property
+    def taker(self) -> Exchange | None:
+        """An accepted write that replaced the version which this one names too."""
+        return next(iter(self.replaced.get(self.named or "", [])), None)
+
+    @property
+    def others(self) -> list[Exchange]:
+        """The writes of the same content that are not this very request, sent again, and may have landed."""
+        others = [exchange for exchange in self.same if not self._is_again(exchange)]
+        if not self.keeps_lock:
+            return others
+        return [exchange for exchange in others if named_version(exchange.if_match) not in self.replaced]
+
+    @property
+    def times(self) -> int:
+        """How often this very request was sent, as far as nobody was told what came of it."""
+        return 1 + sum(map(self._is_again, self.same))
+
+    def _is_again(self, exchange: Exchange) -> bool:
+        return (exchange.client, exchange.if_match) == (self.write.client, self.write.if_match)
+
+    def sent_is(self, resource: Any) -> bool:
+        """Whether a resource is what was sent, digit for digit, but for what the server writes itself."""
+        return self.content is not ABSENT and json.same(self.content, own_part(resource))
+
+    def add(self, exchange: Exchange, event: Event) -> None:
+        """Take in another exchange about the same resource."""
+        shown = event.version
+        if event.said is Said.ACCEPTED:
+            self._accept(exchange, event)
+        elif event.said is Said.OPEN and self._sends_the_same(exchange):
+            self.same.append(exchange)
+        if shown is None:
+            return
+        when = _when(exchange, self.write)
+        if when is _When.BEFORE:
+            self.before.add(shown)
+        elif when is _When.UNCLEAR:
+            self.unclear.add(shown)
+        elif exchange.verdict is Verdict.READ and shown != self.named and self.sent_is(exchange.resource):
+            self.stored_as.setdefault(shown, exchange)
+
+    def _accept(self, exchange: Exchange, event: Event) -> None:
+        if event.deed is Deed.DELETE:
+            self.deletes.append(exchange)
+        elif event.version is None:
+            if self._sends_the_same(exchange):
+                self.same.append(exchange)
+        elif event.version != event.named:  # a server that makes no new version of unchanged content replaced nothing
+            self.made[event.version] = exchange
+        if event.named is not None and event.version != event.named:
+            self.replaced.setdefault(event.named, []).append(exchange)
+
+    def _sends_the_same(self, exchange: Exchange) -> bool:
+        if exchange.request.method != self.write.request.method:
+            return False
+        if exchange.request.dropped or self.write.request.dropped:
+            return True  # a body that is no longer kept may have been any
+        return exchange.request.body == self.write.request.body or self.sent_is(sent_content(exchange))
+
+
+def gather(write: Exchange, journal: Iterable[Exchange]) -> Evidence:
+    """All that a journal tells about this write. One pass; bodies are read only where they are of its resource."""
+    evidence = Evidence(write, named_version(write.if_match), sent_content(write))
+    place = _place(write)
+    base = place.removesuffix(write.target)
+    for exchange in journal:
+        if exchange.verdict is Verdict.STALE and exchange.request.url.startswith(base):
+            evidence.refused = True
+        if _place(exchange) == place and not _is_it(exchange, write):
+            evidence.add(exchange, read_event(exchange))
+    return evidence
+
+
+def sent_content(write: Exchange) -> Any:
+    """What a PUT asked to have stored, less what the server writes itself; ``ABSENT`` for any other request."""
+    if write.request.method != "PUT":
+        return ABSENT
+    try:
+        return own_part(json.parse(write.request.body))
+    except MalformedJSON:
+        return ABSENT
+
+
+def own_part(resource: Any) -> Any:
+    """A resource without its version; an empty ``meta`` is none."""
+    if not isinstance(resource, dict):
+        return ABSENT
+    kept = without_version(resource)
+    return {name: value for name, value in kept.items() if name != "meta" or value != {}}
+
+
+def _is_it(exchange: Exchange, write: Exchange) -> bool:
+    """Whether this is the write itself; what a journal keeps of it may be less than what was sent."""
+    one, other = (
+        (each.client, each.sent_at, each.request.method, each.if_match, each.verdict) for each in (exchange, write)
+    )
+    return one == other
+
+
+def _place(exchange: Exchange) -> str:
+    return exchange.request.url.partition("?")[0]
+
+
+def _when(exchange: Exchange, write: Exchange) -> _When:
+    if exchange.sent_at > write.sent_at:
+        return _When.AFTER
+    if exchange.elapsed is not None:
+        over = exchange.sent_at + timedelta(seconds=exchange.elapsed) < write.sent_at
+    else:  # a client sends its next request after its last was answered; of others that is not known
+        over = exchange.client == write.client and exchange.sent_at < write.sent_at
+    return _When.BEFORE if over else _When.UNCLEAR

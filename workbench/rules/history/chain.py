@@ -1,31 +1,50 @@
-"""The versions of one resource as a chain: each made by one write from the one before it.
+"""The versions of one resource in order: each made by one write from the version before it.
 
-Owns: what is wrong with the chain whatever the time (a version replaced twice, an ETag used twice, a version
-nobody wrote), and the pieces that a chain falls into where a link is not known: a write without a lock names no
-base, and of a write that was not answered nobody knows the version. How pieces are put in order is ``order``'s.
+Where every link is known there is one chain. It falls into pieces where a link is unknown: a blind write names no
+version, and a write without an answer has no version. ``arrangements`` gives the orders of pieces that their links
+allow, and ``find_contradiction`` holds one order against the clock.
+
+Each version began at one moment, and each answer is a condition on these moments. An answer that shows a version
+says: it began before the answer ended, and the next one began after the request started. A refusal of a version (a
+409 for its ``If-Match``) says: it began after the request started, *or* the next one began before the answer ended.
+So every condition is a bound, or of the form "if the next version began late, this one began late". Such conditions
+have a smallest solution: one pass from the front and one from the back find it, or find the contradiction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
+from itertools import accumulate
+from typing import Final, NamedTuple
 
-from workbench.rules.history import finding
-from workbench.rules.history.finding import Finding, Flaw, Who
-from workbench.rules.history.losses import Contents
-from workbench.rules.history.moves import ALWAYS, NEVER, Deed, Moment, Track, Version, Write
+from workbench.rules.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write
+
+MOST_PIECES: Final = 7
+"""Pieces that are tried in every order."""
+
+MOST_OPTIONAL: Final = 10
+"""Pieces that are tried in every order, with those that may never have existed."""
 
 
-@dataclass(slots=True, eq=False)
+_MOST_TRACED: Final = 100
+"""Contradictions among refusals of which the smallest is looked for."""
+
+
+@dataclass(eq=False)
 class Chain:
-    """Versions in order; ``writes[i]`` made ``versions[i]``, ``None`` where it was there before the history."""
+    """Versions in order. ``writes[i]`` made ``versions[i]``; ``None`` where no accepted write is known to have."""
 
     versions: list[Version] = field(default_factory=list)
     writes: list[Write | None] = field(default_factory=list)
+    optional: bool = False
+    """Whether only writes without an answer name it, so that it may never have existed."""
 
     def add(self, version: Version, write: Write | None) -> None:
-        """One version more at the end."""
+        """Add a version at the end."""
         self.versions.append(version)
         self.writes.append(write)
 
@@ -35,90 +54,44 @@ class Chain:
         return self.versions[-1]
 
     @property
-    def nobodys(self) -> bool:
+    def is_orphan(self) -> bool:
         """Whether no accepted write is known to have made its first version."""
         return self.writes[0] is None
 
     @property
-    def created(self) -> bool:
-        """Whether it begins with the resource's creation."""
+    def is_created(self) -> bool:
+        """Whether it begins with the creation of the resource."""
         first = self.writes[0]
         return first is not None and first.deed is Deed.CREATE
 
     @property
-    def deleted(self) -> bool:
-        """Whether it ends with the resource's deletion."""
+    def is_deleted(self) -> bool:
+        """Whether it ends with the deletion of the resource."""
         last = self.writes[-1]
         return last is not None and last.deed is Deed.DELETE
 
-    def replaced_until(self, track: Track) -> int:
-        """When its last version must have been replaced at the latest, because somebody was told it is stale."""
-        version, write = self.end, self.writes[-1]
-        there = min(version.seen_by[0], write.end if write else ALWAYS)
-        return min((each[0] for each in track.refusals.get(version.id, ()) if each[1] > there), default=ALWAYS)
+    @cached_property
+    def begun(self) -> Moment:
+        """The time by which its first version began, and an exchange that shows it."""
+        begun = min(version.seen_by for version in self.versions)
+        return min([begun, *(Moment(write.end, write.seq) for write in self.writes if write)])
+
+    @cached_property
+    def lasted(self) -> Moment:
+        """The time until which the version before its last one lasted at least, and an exchange that shows it."""
+        lasted = max(version.seen_until for version in self.versions)
+        return max([lasted, *(Moment(write.start, write.seq) for write in self.writes if write)])
 
     @property
-    def starts(self) -> int:
-        """When the write began that made its first version, if that is known."""
-        return self.writes[0].start if self.writes[0] else NEVER
-
-    def zone(self) -> tuple[Moment, Moment]:
-        """When it must have begun at the latest, and until when it must have lasted at least; and who says so."""
-        begun, lasted = (ALWAYS, 0), (NEVER, 0)
-        for version, write in zip(self.versions, self.writes, strict=True):
-            if write is not None:
-                begun, lasted = min(begun, (write.end, write.seq)), max(lasted, (write.start, write.seq))
-            begun, lasted = min(begun, version.seen_by), max(lasted, version.seen_until)
-        return begun, lasted
+    def middle(self) -> tuple[int, int]:
+        """Pieces sorted by this are in an order that their times allow, if there is one (Gibbons and Korach, 1997)."""
+        return (2 if self.is_deleted else 1, self.begun.time + self.lasted.time)
 
 
-def flaws_of_form(track: Track, contents: Contents, who: Who) -> Iterator[Finding]:
-    """What is wrong whatever the time. What blind writes overwrote is seen later."""
-    forked: set[tuple[int, int]] = set()
-    for rivals in track.rivals.values():
-        for one, other in pairwise(rivals):
-            forked.add((one.seq, other.seq))
-            yield finding.fork(track.name, one, other, who)
-    for one, other in track.doubles:
-        if (one.seq, other.seq) not in forked:
-            yield finding.duplicate(track.name, one, other, who)
-    creates = [write for write in track.writes if write.deed is Deed.CREATE]
-    doubled = {other.seq for _, other in track.doubles}
-    for one, other in pairwise(creates):
-        if other.seq not in doubled:
-            yield finding.created_twice(track.name, one, other, who)
-    yield from _untold_forks(track, who)
-    yield from _false_echoes(track, contents, who)
+def pieces_of(track: Track) -> tuple[list[Chain], list[Write]]:
+    """The chains that the known links make, and a circle of writes if there is one.
 
-
-def _untold_forks(track: Track, who: Who) -> Iterator[Finding]:
-    """Forks by writes that were accepted without being told their version."""
-    first: dict[str, Write] = {}
-    for write in track.loose:
-        if write.accepted and not write.blind and write.base is not None:
-            known = track.versions.get(write.base)
-            other = (known.replaced_by if known else None) or first.setdefault(write.base, write)
-            if other is not write:
-                yield finding.fork(track.name, other, write, who)
-
-
-def _false_echoes(track: Track, contents: Contents, who: Who) -> Iterator[Finding]:
-    """Updates answered with the version they replaced, as some servers do, but only where nothing changed."""
-    for write in track.echoes:
-        version = track.version(write.version or "")
-        if contents.same(contents.sent(write.seq), contents.held(version)) is False:
-            before = version.made_by.seq if version.made_by else version.read_in
-            words = (
-                f"{who(write.seq)} was accepted with another text than {who(before)} shows of version {version.id} "
-                f"of {track.name}, and was told that the version is still the same."
-            )
-            yield finding.finding(Flaw.DUPLICATE, track.name, (before, write.seq), words)
-
-
-def pieces(track: Track) -> tuple[list[Chain], list[Write]]:
-    """The chains that the known links make, and a circle if there is one.
-
-    A blind write begins a piece of its own: whatever its client had seen, another may have come between.
+    A blind write begins a piece: another version may have come between what its client saw and what it made.
     """
     found: list[Chain] = []
     placed = 0
@@ -127,15 +100,8 @@ def pieces(track: Track) -> tuple[list[Chain], list[Write]]:
         if write is None or write.base is None or write.blind:
             found.append(_follow(track, version))
             placed += len(found[-1].versions)
-    return _deleted_once(found), [] if placed == len(track.versions) else _circle(track, found)
-
-
-def _deleted_once(found: list[Chain]) -> list[Chain]:
-    """Without the blind deletions of what was deleted already, which change nothing."""
-    deletions = [piece for piece in found if piece.deleted]
-    bare = [piece for piece in deletions if len(piece.versions) == 1]
-    spare = bare[1:] if len(bare) == len(deletions) else bare
-    return [piece for piece in found if piece not in spare] if spare else found
+    circle = [] if placed == len(track.versions) else _circle(track, found)
+    return sorted(_deleted_once(found), key=lambda piece: piece.middle), circle
 
 
 def _follow(track: Track, root: Version) -> Chain:
@@ -144,6 +110,14 @@ def _follow(track: Track, root: Version) -> Chain:
     while (following := piece.end.replaced_by) is not None:
         piece.add(track.version(following.version or ""), following)
     return piece
+
+
+def _deleted_once(found: list[Chain]) -> list[Chain]:
+    """Leave out the blind deletions of what was deleted already: they change nothing."""
+    deletions = [piece for piece in found if piece.is_deleted]
+    bare = [piece for piece in deletions if len(piece.versions) == 1]
+    spare = bare[1:] if len(bare) == len(deletions) else bare
+    return [piece for piece in found if piece not in spare] if spare else found
 
 
 def _circle(track: Track, found: list[Chain]) -> list[Write]:
@@ -155,3 +129,291 @@ def _circle(track: Track, found: list[Chain]) -> list[Write]:
         circle.append(write)
         write = track.version(write.version or "").replaced_by
     return circle
+
+
+class Makers:
+    """The writes whose version is unknown, any of which may have made a version that nobody else made."""
+
+    def __init__(self, track: Track) -> None:
+        self.by_base: defaultdict[str, list[Write]] = defaultdict(list)
+        """By the version that they named: accepted ones first, then the earliest first."""
+        for write in sorted(track.loose, key=lambda write: (not write.accepted, write.start)):
+            if write.base is not None and not write.blind:
+                self.by_base[write.base].append(write)
+        self.blind = sorted((write for write in track.loose if write.blind), key=lambda write: write.start)
+        """Those that named none, the earliest first."""
+        self.optional = [Chain([Version(base)], [None], True) for base in self.by_base if base not in track.versions]
+        """The versions that only they name, each a piece of its own."""
+        self.may_delete_unseen = bool(track.absences) and any(
+            write.deed is Deed.DELETE for piece in self.optional for write in self.by_base[piece.end.id]
+        )
+        """Whether one of them may have deleted such a version, and somebody was told that the resource is gone."""
+
+    def accepted_after(self, end: str) -> Write | None:
+        """The accepted write that replaced this version, if its answer names no version."""
+        return next((write for write in self.by_base.get(end, ()) if write.accepted), None)
+
+    def after(self, end: str, until: int, spent: AbstractSet[Write], *, deletes: bool = False) -> Iterator[Write]:
+        """Those that can have replaced version ``end`` by a time: the best that named it, then the best blind one.
+
+        What a later one can explain, an earlier one can. ``deletes`` asks for deletes, otherwise for updates.
+        """
+        for writes in (self.by_base.get(end, ()), self.blind):
+            for write in writes:
+                if write.accepted and writes is not self.blind:
+                    if write.start <= until and not deletes:
+                        yield write
+                    return
+                if write.start <= until and (write.deed is Deed.DELETE) is deletes and write not in spent:
+                    yield write
+                    break
+
+
+class Placed(NamedTuple):
+    """A piece in its place, and the write of unknown version that made its first version, if one did."""
+
+    piece: Chain
+    maker: Write | None
+
+
+Arrangement = tuple[Placed, ...]
+
+
+def arrangements(
+    placed: Arrangement, waiting: Sequence[Chain], makers: Makers, spent: AbstractSet[Write], lasted: int = NEVER
+) -> Iterator[Arrangement]:
+    """Every order in which the waiting pieces can follow those that are placed, by their links and their times."""
+    if all(piece.optional for piece in waiting):
+        yield placed
+        if not makers.may_delete_unseen:
+            return
+    for piece in waiting:
+        if piece.begun.time < lasted:
+            continue
+        others = [other for other in waiting if other is not piece]
+        for maker in _makers_of(placed, piece, others, makers, spent):
+            after = max(lasted, piece.lasted.time, maker.start if maker else NEVER)
+            if all(other.begun.time >= after for other in others):
+                more = spent if maker is None else {*spent, maker}
+                yield from arrangements((*placed, Placed(piece, maker)), others, makers, more, after)
+
+
+def _makers_of(
+    placed: Arrangement, piece: Chain, others: Sequence[Chain], makers: Makers, spent: AbstractSet[Write]
+) -> Iterator[Write | None]:
+    """What can have made the first version of a piece in this place. Nothing where the piece cannot stand here."""
+    if not placed:
+        if piece.is_created or not any(other.is_created for other in others):
+            yield None
+        return
+    last = placed[-1].piece
+    if last.is_deleted or piece.is_created:
+        return
+    if piece.is_orphan:
+        yield from makers.after(last.end.id, piece.begun.time, spent)
+    elif makers.accepted_after(last.end.id) is None:
+        yield None
+
+
+def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
+    """One chain of an arrangement, with the versions nobody saw that a refusal before a blind write tells of."""
+    whole = Chain()
+    spent = {placed.maker for placed in arrangement if placed.maker}
+    for piece, maker in arrangement:
+        root = maker or piece.writes[0]
+        if root is not None and root.blind:
+            if not whole.versions:
+                whole.add(Version(" unseen, before"), None)
+            elif (unseen := _unseen_before(track, whole, root, makers, spent)) is not None:
+                whole.add(Version(f" unseen, by {unseen.seq}"), unseen)
+                spent.add(unseen)
+        whole.add(piece.versions[0], root)
+        whole.versions += piece.versions[1:]
+        whole.writes += piece.writes[1:]
+    return whole
+
+
+def _unseen_before(track: Track, whole: Chain, root: Write, makers: Makers, spent: AbstractSet[Write]) -> Write | None:
+    """The write that replaced the end of the chain before the blind write ``root`` did, if a refusal needs one."""
+    version, write = whole.end, whole.writes[-1]
+    there = min(version.seen_by.time, write.end if write else ALWAYS)
+    refused = [refusal.end for refusal in track.refusals.get(version.id, ()) if refusal.start > there]
+    if not refused or min(refused) >= root.start:
+        return None
+    return next(makers.after(version.id, min(refused), spent), None)
+
+
+def extended(chain: Chain, write: Write) -> Chain:
+    """The chain with a last version that nobody saw."""
+    version = Version(f" unseen, by {write.seq}")
+    return Chain([*chain.versions, version], [*chain.writes, write])
+
+
+# --- real time ---
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Answers that do not fit any moments at which the versions of a chain began.
+
+    Version ``early`` began ``by`` a moment, which an exchange shows. Other exchanges show that it began later:
+
+    * version ``first``, the same or one before it, began after ``late``; or
+    * an ``absence``: it did not exist then, and was deleted only after ``late``, or never; or
+    * ``refusals`` of this version and of the ones after it, one of each, and the version after these began after
+      ``late``, or there is none.
+    """
+
+    chain: Chain
+    early: int
+    by: Moment
+    late: Moment | None = None
+    first: int = 0
+    absence: Answer | None = None
+    refusals: tuple[Answer, ...] = ()
+
+    @property
+    def links(self) -> list[Write]:
+        """The writes that show that the versions concerned follow one another."""
+        first, last = self.first, self.early
+        if self.absence is not None:
+            return []
+        if self.refusals:
+            first, last = self.early + 1, self.early + len(self.refusals)
+        return [write for write in self.chain.writes[first : last + 1] if write is not None]
+
+    @property
+    def exchanges(self) -> set[int]:
+        """The exchanges that show it."""
+        links, root = self.links, self.chain.versions[0].id
+        shown = {refusal.seq for refusal in self.refusals} | {
+            moment.seq for moment in (self.late, self.absence) if moment
+        }
+        if self.by.time > NEVER or not any(link.base == root and not link.blind for link in links):
+            shown.add(self.by.seq)
+        creation = self.chain.writes[0] if self.chain.is_created and self.first == 0 else None
+        if creation is None or self.refusals or self.late is None or self.late.seq != creation.seq:
+            shown |= {link.seq for link in links}  # otherwise no link is needed: before the creation there was nothing
+        return shown - {0}
+
+
+def find_contradiction(track: Track, chain: Chain, *, alone: bool = False) -> Contradiction | None:
+    """The contradiction in time that the fewest exchanges show, if there is one. ``alone``: of a part of a chain."""
+    found = _Moments(track, chain, alone=alone).contradiction()
+    if found is not None and not alone and chain.is_orphan and track.origin < ALWAYS:
+        return _Moments(track, chain, appeared=True).contradiction() and found
+    return found
+
+
+class _Moments:
+    """The moments at which the versions of a chain began: each from ``lower`` to ``upper``.
+
+    ``appeared`` says whether a create without an answer made the first version; otherwise it was there before.
+    """
+
+    def __init__(self, track: Track, chain: Chain, *, alone: bool = False, appeared: bool = False) -> None:
+        self.track, self.chain, self.alone = track, chain, alone
+        self.was_there = chain.is_orphan and not appeared and not alone
+        self.lower: list[Moment] = []
+        self.upper: list[Moment] = []
+        lasted = Moment(track.origin if appeared else NEVER, 0)
+        for version, write in zip(chain.versions, chain.writes, strict=True):
+            lower, upper = lasted, version.seen_by
+            if write is not None and write.start > lower.time:
+                lower = Moment(write.start, write.seq)
+            if write is not None and write.end <= upper.time:
+                upper = Moment(write.end, write.seq)
+            self.lower.append(lower)
+            self.upper.append(upper)
+            lasted = version.seen_until
+
+    def contradiction(self) -> Contradiction | None:
+        """See ``find_contradiction``."""
+        found = self._of_bounds()
+        if found is None and self.track.absences and not self.alone:
+            found = self._of_absences()
+        if found is None and self.track.refusals:
+            found = self._of_refusals()
+        return found
+
+    def _of_bounds(self) -> Contradiction | None:
+        """A version began before itself or before one that precedes it."""
+        best: Contradiction | None = None
+        latest = NEVER
+        for early, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
+            latest = max(latest, lower.time)
+            if latest <= upper.time:
+                continue
+            first = early
+            while self.lower[first].time <= upper.time and (best is None or early - first <= len(best.exchanges)):
+                first -= 1
+            if self.lower[first].time > upper.time:
+                late = self._late(first, upper.time)
+                found = Contradiction(self.chain, early, self._by(early, late.time), late, first)
+                best = found if best is None or len(found.exchanges) < len(best.exchanges) else best
+        return best
+
+    def _late(self, number: int, than: int) -> Moment:
+        """Why a version began later than that: its own write if that will do, for the order needs it anyway."""
+        write = self.chain.writes[number]
+        return Moment(write.start, write.seq) if write is not None and write.start > than else self.lower[number]
+
+    def _by(self, number: int, than: int) -> Moment:
+        """Why a version began earlier than that: its own write if that will do."""
+        write = self.chain.writes[number]
+        return Moment(write.end, write.seq) if write is not None and write.end < than else self.upper[number]
+
+    def _of_absences(self) -> Contradiction | None:
+        """Each *not found* comes before the creation, unless it can come after the deletion."""
+        deleted = max(self.lower) if self.chain.is_deleted else None
+        before = [absence for absence in self.track.absences if deleted is None or absence.end < deleted.time]
+        by = min(self.upper)
+        seen = [absence for absence in before if absence.start > by.time]
+        if seen or (before and self.was_there):
+            absence = min(seen or before)
+            own = self._late(-1, absence.end)
+            late = own if deleted and own.time > absence.end else deleted
+            early = by if seen else Moment(NEVER, by.seq or min(write.seq for write in self.chain.writes if write))
+            return Contradiction(self.chain, self.upper.index(by), early, late, absence=absence)
+        if before:
+            created = max(Moment(absence.start, absence.seq) for absence in before)
+            self.lower[0] = max(self.lower[0], created)
+        return None
+
+    def _of_refusals(self) -> Contradiction | None:
+        """Raise each moment as the refusals demand, from the last version to the first.
+
+        A refusal raises a moment to its own start, which lies before the moment of the next version. So no later
+        moment has to be raised again.
+        """
+        versions = self.chain.versions
+        moments = list(accumulate((lower.time for lower in self.lower), max))
+        against = []
+        following = NEVER if self.alone else ALWAYS
+        for number in range(len(versions) - 1, -1, -1):
+            for refusal in self.track.refusals.get(versions[number].id, ()):
+                if refusal.end < following and refusal.start > moments[number]:
+                    moments[number] = refusal.start
+            following = moments[number]
+            if following > (NEVER if self.was_there and number == 0 else self.upper[number].time):
+                against.append(number)
+        found = [self._trace(number, moments) for number in against[-_MOST_TRACED:]]
+        return min(found, key=lambda each: len(each.exchanges), default=None)
+
+    def _trace(self, early: int, moments: list[int]) -> Contradiction:
+        """The refusals that raise a moment too far, each because of the next one, and what raised the last."""
+        by = self.upper[early]
+        if by.time >= moments[early]:
+            version = self.chain.versions[early]
+            by = Moment(NEVER, version.seen_by.seq or (version.replaced_by.seq if version.replaced_by else 0))
+        refusals: list[Answer] = []
+        limit, late = by.time, None
+        for number, following in enumerate([*moments[early + 1 :], ALWAYS], early):
+            if self.lower[number].time > limit:
+                late = self._late(number, limit)
+                break
+            answers = self.track.refusals[self.chain.versions[number].id]
+            refusals.append(min(each for each in answers if each.end < following and each.start > limit))
+            limit = refusals[-1].end
+        by = self._by(early, refusals[0].start) if by.time > NEVER else by
+        return Contradiction(self.chain, early, by, late, refusals=tuple(refusals))
