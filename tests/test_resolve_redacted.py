@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from requests.adapters import BaseAdapter
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
 
 from workbench import Client, Connection, Endpoint, Journal, Landing, Verdict
 
@@ -21,7 +23,7 @@ LANDED, SO_FAR, DID_NOT, CANNOT = (
 )
 
 
-class Renamed(BaseAdapter):
+class Renamed(HTTPAdapter):
     """The embedded endpoint, with another id for one of its resources on the wire."""
 
     def __init__(self, endpoint: Endpoint, real: str, shown: str) -> None:
@@ -41,9 +43,12 @@ class Renamed(BaseAdapter):
             request.body = body.replace(self._shown.encode(), self._real.encode())
             request.headers["Content-Length"] = str(len(request.body))
         answer: requests.Response = self._onward.send(request)
-        answer._content = answer.content.replace(self._real.encode(), self._shown.encode())
-        answer.headers["Content-Length"] = str(len(answer.content))
-        return answer
+        content = answer.content.replace(self._real.encode(), self._shown.encode())
+        answer.headers["Content-Length"] = str(len(content))
+        renamed = HTTPResponse(
+            BytesIO(content), dict(answer.headers), answer.status_code, preload_content=False, decode_content=False
+        )
+        return self.build_response(request, renamed)
 
     def close(self) -> None:
         """Nothing to close."""

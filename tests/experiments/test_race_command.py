@@ -79,7 +79,7 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_was_sent(spine: Endpoint, tmp_pat
             watch.cancel()
     assert process.returncode == 130
     assert "The race was stopped early." in printed
-    assert "Sound" in printed
+    assert "Consistent" in printed
     updates = [each for each in Journal.load(kept) if each.interaction == "update"]
     assert [each.verdict for each in updates] == [Verdict.UNKNOWN] * 3
     assert seconds < PROMPT
