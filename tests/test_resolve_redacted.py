@@ -44,6 +44,7 @@ class Renamed(HTTPAdapter):
             request.headers["Content-Length"] = str(len(request.body))
         answer: requests.Response = self._onward.send(request)
         content = answer.content.replace(self._real.encode(), self._shown.encode())
+        answer.headers.pop("Content-Encoding", None)
         answer.headers["Content-Length"] = str(len(content))
         renamed = HTTPResponse(
             BytesIO(content), dict(answer.headers), answer.status_code, preload_content=False, decode_content=False
