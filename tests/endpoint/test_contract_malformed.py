@@ -259,16 +259,6 @@ def test_a_request_target_as_no_client_would_send_it(over_socket: Service, targe
         outcome_issues(answer.body)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80@x", "", "[", "a b"])
-def test_the_host_header_decides_nothing(over_socket: Service, host: str) -> None:
-    held = over_socket.create()
-    body = f'{{"resourceType":"List","id":"{held.logical_id}","status":"current","mode":"working"}}'.encode()
-    lines = (f"Host: {host}", f"If-Match: {held.etag}", f"Content-Type: {FHIR_JSON}", f"Content-Length: {len(body)}")
-    head = "\r\n".join([f"PUT /STU3/{held.path} HTTP/1.1", *lines, "Connection: close", "", ""])
-    answer = raw_exchange(over_socket.base_url, head.encode() + body)
-    assert (answer.status, answer.headers["Location"]) == (200, f"{over_socket.base_url}/{held.path}")
-
-
 def test_a_body_that_breaks_off_changes_nothing(over_socket: Service) -> None:
     held = over_socket.create()
     whole = f'{{"resourceType":"List","id":"{held.logical_id}","status":"current","mode":"working"}}'.encode()

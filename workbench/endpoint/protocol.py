@@ -23,7 +23,7 @@ HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request line and its header fields."""
 
 REQUEST_SECONDS: Final = 60.0
-"""From a request's first byte (or a new connection without one) to its last."""
+"""From a request's first byte (or a new connection without one) to its last; and to write an answer."""
 
 LINGER_SECONDS: Final = 2.0
 """How long a client that was refused may go on sending: closed earlier, it could lose the answer."""
@@ -76,6 +76,9 @@ class SpineProtocol(HttpToolsProtocol):
     seconds = REQUEST_SECONDS
     flow: _Flow
     _deadline: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None
+    """When an answer that is not read is given up."""
+
     _begun = False
     """Whether a request has begun to arrive and is not complete."""
 
@@ -107,6 +110,7 @@ class SpineProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time: there is nothing left to wait for."""
         self._rest()
+        self._be_patient()
         self._unread = b""
         super().connection_lost(exc)
 
@@ -115,6 +119,22 @@ class SpineProtocol(HttpToolsProtocol):
         if self._ending is None:
             self._unread += data
             self._parse()
+
+    def pause_writing(self) -> None:
+        """The client does not read: from now on its answer has as long as a request has."""
+        super().pause_writing()
+        if self._patience is None:
+            self._patience = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again; its time ends when the answer does."""
+        super().resume_writing()
+        if self.cycle is None or self.cycle.response_complete:
+            self._be_patient()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nobody asks any more; what was not read by now is thrown away."""
+        self.transport.abort()
 
     def _parse(self) -> None:
         while self._unread and not self.pipeline and not self.transport.is_closing():
@@ -175,6 +195,8 @@ class SpineProtocol(HttpToolsProtocol):
         """An answer is written: go on with the next request, or end."""
         was_last = not self.pipeline
         super().on_response_complete()
+        if not self.flow.write_paused:
+            self._be_patient()
         if self.transport.is_closing():
             return
         if self._ending is None:
@@ -200,6 +222,11 @@ class SpineProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _too_slow(self) -> None:
         self._deadline = None

@@ -41,7 +41,7 @@ class Server:
         self._faults = Faults(settings.faults, seed=settings.seed)
         self._application: Application = settings.application(base_url)
         config = uvicorn.Config(
-            Shell(self._application, self._faults),
+            Shell(self._application, self._faults, names=serving.names_at(base_url)),
             http=SpineProtocol,
             loop="asyncio",
             ws="none",

@@ -262,6 +262,17 @@ def bad_request(diagnostics: str, *, expression: tuple[str, ...] = ()) -> Refusa
     return Refusal.because(400, "invalid", "BAD_REQUEST", diagnostics, expression=expression)
 
 
+def misdirected(host: str) -> Refusal:
+    """421: the request was meant for another server (RFC 9110, 15.5.20)."""
+    return Refusal.because(
+        421,
+        "processing",
+        "BAD_REQUEST",
+        f"Host is {quoted(host)}, which is neither this machine nor the base URL of this endpoint; "
+        "the endpoint's --base-url makes a name known.",
+    )
+
+
 def unsupported(status: int, diagnostics: str) -> Refusal:
     """415 for what was sent, 406 for what was asked for."""
     return Refusal.because(status, "not-supported", "UNSUPPORTED_MEDIA_TYPE", diagnostics)
