@@ -50,9 +50,9 @@ BODIES = {
     "a name twice, deep": b'{"resourceType":"List","code":{"coding":[{"code":"a","code":"b"}]}}',
     "101 arrays": b"[" * 101 + b"]" * 101,
     "101 objects": b'{"a":' * 100 + b"{}" + b"}" * 100,
-    "100,000 arrays": b"[" * 100_000 + b"]" * 100_000,
-    "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-    "100,000 arrays left open": b"[" * 100_000,
+    "10,000 arrays": b"[" * 10_000 + b"]" * 10_000,
+    "10,000 objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "10,000 arrays left open": b"[" * 10_000,
     "gzip": gzip.compress(b'{"resourceType":"List"}'),
 }
 
@@ -244,7 +244,8 @@ TARGETS = {
     "*": {400, 404},
     "/STU3/List?%": {400},
     "/STU3/List?_id=%FF": {400},
-    "/STU3/List?" + "&" * 1000: {200},
+    "/STU3/List?" + "&" * 99: {200},
+    "/STU3/List?" + "&" * 100: {400},
     "/STU3/List?" + "a=b&" * 1000: {400},
     "/STU3/List?_id=" + "a" * 70_000: {414},
 }
