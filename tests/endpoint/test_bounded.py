@@ -214,10 +214,9 @@ HOSTILE = [
 def test_health_is_told_beside_hostile_bodies(server: ServerProcess) -> None:
     url = urlsplit(server.base_url)
     address = (url.hostname or "", url.port or 0)
-    done = threading.Event()
 
     def send(message: bytes) -> None:
-        while not done.is_set():
+        for _ in range(3):
             with closing(socket.create_connection(address, timeout=30)) as connection:
                 connection.sendall(message)
                 while connection.recv(65536):
@@ -228,14 +227,12 @@ def test_health_is_told_beside_hostile_bodies(server: ServerProcess) -> None:
         sender.start()
     taken = []
     with closing(http.client.HTTPConnection(*address, timeout=30)) as connection:
-        for _ in range(60):
+        while any(sender.is_alive() for sender in senders):
             began = time.perf_counter()
             connection.request("GET", "/healthz")
             assert connection.getresponse().read() == b'{"status":"pass"}'
             taken.append(time.perf_counter() - began)
-    done.set()
-    for sender in senders:
-        sender.join(30)
+    assert len(taken) > 20
     assert sorted(taken)[len(taken) * 9 // 10] < 0.1
 
 
