@@ -46,7 +46,8 @@ class ServerProcess:
             pass_fds=() if descriptor is None else (descriptor,),
         )
         self._end = weakref.finalize(self, _end, self._process, self._words)
-        self._end.atexit = False  # then the child sees its standard input close, and nobody waits for it
+        # A notebook's endpoint sees its standard input close, and nobody waits for it; a service waits for its workers.
+        self._end.atexit = inherits
         told: dict[str, Any] = {"settings": dataclasses.asdict(settings), "serving": dataclasses.asdict(serving)}
         self._tell(json.dumps(told | {"descriptor": descriptor, "base_url": base_url}).encode() + b"\n")
         self.base_url = self._where()
