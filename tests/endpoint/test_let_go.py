@@ -23,7 +23,7 @@ def connections() -> list[sqlite3.Connection]:
     found = []
     for connection in (thing for thing in gc.get_objects() if isinstance(thing, sqlite3.Connection)):
         try:
-            connection.total_changes
+            assert connection.total_changes >= 0
         except sqlite3.ProgrammingError:
             continue  # closed
         found.append(connection)

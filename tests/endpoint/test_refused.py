@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -225,7 +225,5 @@ def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.Mon
             connection.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
             connection.sendall(GET + b"\r\n" + CREATE)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        with pytest.raises(ConnectionResetError):
-            while chunk := connection.recv(65536):
-                assert b"HTTP/1.1 " not in chunk
-            raise ConnectionResetError
+        with suppress(ConnectionResetError):
+            assert connection.recv(65536) == b""

@@ -26,11 +26,13 @@ _BUSY_SECONDS: Final = 5.0
 
 _SERVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
-
 _FILE: Final = re.compile(r"(?!//)[^:@=?/\\]*(?:[/\\].*)?", re.DOTALL)
-"""A file's path. What has one of ``:@=?`` in its first step may be an address with a password, and ./ says that it is not."""
+"""A file's path. One of ``:@=?`` in its first step can belong to an address with a password; ./ says that it does not."""
 
-_UNREADABLE: Final = "The database's address cannot be read; give a file, with ./ before an unusual name, or postgresql://user@host/name."
+_UNREADABLE: Final = (
+    "The database's address cannot be read; give a file, with ./ before an unusual name, "
+    "or postgresql://user@host/name."
+)
 """Without the address: it may hold a password."""
 
 

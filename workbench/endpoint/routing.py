@@ -84,6 +84,7 @@ def taken_apart(request: Request, now: datetime) -> Call:
         parameters = [
             parameter
             for text in (query, form.decode("latin-1"))
+            if text
             for parameter in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
         ]
     except ValueError:

@@ -59,7 +59,8 @@ def serve(
     """Serve until SIGINT, SIGTERM or ``stop``; print the base URL first.
 
     ``inherited`` is a socket that listens already, with the base URL behind it; ``attend`` is given what is
-    about to run; ``until`` handles SIGTERM before. Raises ``BadInput`` for what does not go together, ``EndpointError`` for what cannot be used.
+    about to run; ``until`` handles SIGTERM before. Raises ``BadInput`` for what does not go together,
+    ``EndpointError`` for what cannot be used.
     """
     _check(settings, serving)
     listening = inherited[0] if inherited else listen(serving)
