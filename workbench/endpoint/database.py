@@ -27,7 +27,7 @@ _BUSY_SECONDS: Final = 5.0
 _SERVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 _FILE: Final = re.compile(r"(?!//)[^:@=?/\\]*(?:[/\\].*)?", re.DOTALL)
-"""A file's path. One of ``:@=?`` in its first step can belong to an address with a password; ./ says that it does not."""
+"""A file's path. One of ``:@=?`` in its first step may belong to an address with a password; ./ says that it is a file."""
 
 _UNREADABLE: Final = (
     "The database's address cannot be read; give a file, with ./ before an unusual name, "
