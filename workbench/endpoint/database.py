@@ -27,7 +27,7 @@ _BUSY_SECONDS: Final = 5.0
 _SERVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
 _FILE: Final = re.compile(r"(?!//)[^:@=?/\\]*(?:[/\\].*)?", re.DOTALL)
-"""A file's path. One of ``:@=?`` in its first step may belong to an address with a password; ./ says that it is a file."""
+"""A file's path. What has one of ``:@=?`` in its first step may be an address with a password; ./ begins a path."""
 
 _UNREADABLE: Final = (
     "The database's address cannot be read; give a file, with ./ before an unusual name, "

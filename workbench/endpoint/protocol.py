@@ -205,6 +205,14 @@ class SpineProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._end(self._ending)
 
+    def shutdown(self) -> None:
+        """End an idle connection at once: over TLS, ``close`` waits for the client's word for half a minute."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Refuse what cannot be read; ``msg`` is uvicorn's own and says less."""
         self._refuse(self._reason or _MALFORMED)
