@@ -140,7 +140,7 @@ class SpineProtocol(HttpToolsProtocol):
         while self._unread and not self.pipeline and not self.transport.is_closing():
             piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
             self._parse_piece(piece)
-        if self._ending is None:
+        if self._ending is None and self.flow.held != bool(self._unread):
             self.flow.hold(bool(self._unread))
 
     def _parse_piece(self, piece: bytes) -> None:
