@@ -363,6 +363,12 @@ def test_a_signal_ends_what_was_started(tmp_path: Path, how: signal.Signals) -> 
             socket.create_connection(("127.0.0.1", port_of(base_url)), timeout=WAIT)
 
 
+def test_a_signal_as_soon_as_it_says_where_it_is() -> None:
+    for _ in range(5):
+        with serving("--log-format", "none") as (process, _):
+            assert ended(process, signal.SIGTERM) == (0, "", "")
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are read from /proc")
 def test_a_signal_while_it_starts_ends_what_was_started(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "workbench", "serve", "--db", str(tmp_path / "spine.db"), "--workers", "3"]

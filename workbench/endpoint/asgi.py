@@ -62,7 +62,7 @@ class Shell:
         try:
             await self._serve(scope, receive, send)
         except asyncio.CancelledError:
-            # The service stops, and a thread may still store the update: no answer is true but an error would not be.
+            # The service stops, but a thread may still store the update. So an error would be wrong.
             scope["transport"].abort()
             raise
 
@@ -89,7 +89,7 @@ class Shell:
             log.note(request, response, peer=peer, seconds=time.perf_counter() - began, fault=struck)
 
     def _not_for_us(self, scope: Message, request: Request) -> Response | None:
-        """Refuse a request that does not name one host, or another one (RFC 9112, 3.2; RFC 9110, 15.5.20)."""
+        """Refuse a request that does not name exactly one host, or names another (RFC 9112, 3.2; RFC 9110, 15.5.20)."""
         hosts = [value for name, value in request.headers.items() if name.lower() == "host"]
         if len(hosts) != 1 and (hosts or scope["http_version"] == "1.1"):
             return refused(_ONE_HOST, datetime.now(UTC))

@@ -36,7 +36,9 @@ class UntilItServes:
 
     asked = False
     raises = True
-    """False where an exception would do harm; then the signal is only remembered."""
+    """False where an exception would do harm; then the signal is remembered, and stops what is running."""
+
+    running: Running | None = None
 
     def __init__(self) -> None:
         signal.signal(signal.SIGTERM, self)
@@ -46,6 +48,8 @@ class UntilItServes:
         self.asked = True
         if self.raises:
             raise SystemExit(0)
+        if self.running is not None:
+            self.running.stop()
 
 
 def serve(
@@ -69,7 +73,7 @@ def serve(
         # Interrupted while it starts workers, it could forget the one that is just being started.
         until.raises = serving.workers == 1
         running = _running(settings, serving, base_url, listening)
-        until.raises = True
+        until.running, until.raises = running, False
         if until.asked:
             raise SystemExit(0)
         if attend:
