@@ -107,16 +107,15 @@ faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
 
 def _serve(options: argparse.Namespace) -> int:
     from workbench.endpoint.child import stop_with_input
-    from workbench.endpoint.service import serve
+    from workbench.endpoint.service import UntilItServes, serve
     from workbench.endpoint.serving import Serving
     from workbench.endpoint.settings import Settings
 
+    until = UntilItServes()
     given = vars(options)
     settings = Settings(**_picked(Settings, given | {"faults": tuple(options.fault)}))
     serving = Serving(**_picked(Serving, given))
-    # SIGTERM before the server listens, or once it has stopped, is a clean end too.
-    signal.signal(signal.SIGTERM, _leave)
-    serve(settings, serving, attend=stop_with_input if options.stop_with_stdin else None)
+    serve(settings, serving, until=until, attend=stop_with_input if options.stop_with_stdin else None)
     return 0
 
 

@@ -50,9 +50,9 @@ BODIES = {
     "a name twice, deep": b'{"resourceType":"List","code":{"coding":[{"code":"a","code":"b"}]}}',
     "101 arrays": b"[" * 101 + b"]" * 101,
     "101 objects": b'{"a":' * 100 + b"{}" + b"}" * 100,
-    "100,000 arrays": b"[" * 100_000 + b"]" * 100_000,
-    "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-    "100,000 arrays left open": b"[" * 100_000,
+    "10,000 arrays": b"[" * 10_000 + b"]" * 10_000,
+    "10,000 objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "10,000 arrays left open": b"[" * 10_000,
     "gzip": gzip.compress(b'{"resourceType":"List"}'),
 }
 
@@ -244,7 +244,8 @@ TARGETS = {
     "*": {400, 404},
     "/STU3/List?%": {400},
     "/STU3/List?_id=%FF": {400},
-    "/STU3/List?" + "&" * 1000: {200},
+    "/STU3/List?" + "&" * 99: {200},
+    "/STU3/List?" + "&" * 100: {400},
     "/STU3/List?" + "a=b&" * 1000: {400},
     "/STU3/List?_id=" + "a" * 70_000: {414},
 }
@@ -257,16 +258,6 @@ def test_a_request_target_as_no_client_would_send_it(over_socket: Service, targe
     assert answer.status in statuses
     if answer.status >= 400:
         outcome_issues(answer.body)
-
-
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80@x", "", "[", "a b"])
-def test_the_host_header_decides_nothing(over_socket: Service, host: str) -> None:
-    held = over_socket.create()
-    body = f'{{"resourceType":"List","id":"{held.logical_id}","status":"current","mode":"working"}}'.encode()
-    lines = (f"Host: {host}", f"If-Match: {held.etag}", f"Content-Type: {FHIR_JSON}", f"Content-Length: {len(body)}")
-    head = "\r\n".join([f"PUT /STU3/{held.path} HTTP/1.1", *lines, "Connection: close", "", ""])
-    answer = raw_exchange(over_socket.base_url, head.encode() + body)
-    assert (answer.status, answer.headers["Location"]) == (200, f"{over_socket.base_url}/{held.path}")
 
 
 def test_a_body_that_breaks_off_changes_nothing(over_socket: Service) -> None:

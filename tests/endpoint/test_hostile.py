@@ -57,8 +57,8 @@ def unchanged(endpoint: Service, held: Held) -> bool:
 
 
 BODIES = {
-    "nested 100,000 deep": (b'{"resourceType":"List","id":"ID","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {400}),
-    "objects 100,000 deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, {400}),
+    "nested 100,000 deep": (b'{"resourceType":"List","id":"ID","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {413}),
+    "objects 100,000 deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, {413}),
     "a name twice": (b'{"resourceType":"List","id":"ID","id":"ID","status":"current","mode":"working"}', {400}),
     "a lone surrogate": (
         b'{"resourceType":"List","id":"ID","status":"current","mode":"working","title":"\\ud800"}',
@@ -76,7 +76,7 @@ BODIES = {
         b'{"resourceType":"List","id":"ID","status":"current","mode":"working",'
         + b",".join(b'"x%d":1' % number for number in range(100_000))
         + b"}",
-        {422},
+        {413},
     ),
 }
 

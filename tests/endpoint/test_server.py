@@ -340,3 +340,40 @@ def test_the_environment_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert spine.client().capabilities().status == 200
+
+
+def children_of(pid: int) -> set[int]:
+    """The children of all its threads."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return {int(found) for children in lists for found in children.read_text().split()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are read from /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+def test_a_signal_ends_what_was_started(tmp_path: Path, how: signal.Signals) -> None:
+    with serving("--db", str(tmp_path / "spine.db"), "--workers", "2", "--log-format", "none") as (process, base_url):
+        started = children_of(process.pid)
+        assert len(started) == 2
+        with connection_to(base_url) as connection:
+            connection.request("GET", STORY)
+            assert connection.getresponse().read()
+            assert ended(process, how) == (0, "", "")
+        assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port_of(base_url)), timeout=WAIT)
+
+
+def test_a_signal_as_soon_as_it_says_where_it_is() -> None:
+    for _ in range(5):
+        with serving("--log-format", "none") as (process, _):
+            assert ended(process, signal.SIGTERM) == (0, "", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are read from /proc")
+def test_a_signal_while_it_starts_ends_what_was_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "workbench", "serve", "--db", str(tmp_path / "spine.db"), "--workers", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (started := children_of(process.pid)):
+            assert process.poll() is None
+        assert ended(process, signal.SIGTERM) == (0, "", "")
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]

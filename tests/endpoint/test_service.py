@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from test_durability import workers_of
 
 from workbench import BadInput, Endpoint, EndpointError
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
+from workbench.endpoint.serving import STOP_SECONDS, Serving
 from workbench.endpoint.settings import Settings
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -223,6 +224,9 @@ def test_https(certificates: Certificates) -> None:
         assert made.headers["Location"].startswith(server.base_url)
         with plain_session() as trusting_nobody, pytest.raises(requests.exceptions.SSLError):
             trusting_nobody.get(server.base_url, timeout=10)
+        began = time.perf_counter()
+        server.stop()  # the session keeps its connection, and does not answer a close over TLS
+        assert time.perf_counter() - began < STOP_SECONDS / 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])

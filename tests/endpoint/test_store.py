@@ -14,6 +14,7 @@ from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import MEMORY, Page, Store, Stored
 from workbench.endpoint.versions import VersionIds
 from workbench.exceptions import BadInput, EndpointError
+from workbench.rules.message import Headers, Request
 from workbench.rules.search import Query
 
 AT = "2018-05-25T16:09:50.000+00:00"
@@ -106,19 +107,19 @@ SEARCHES = [
     (Query(count=2), 4, "dc"),
     (Query(count=0), 4, ""),
     (Query(count=100), 4, "dcba"),
-    (Query(ids=[frozenset("ab")]), 2, "ba"),
-    (Query(ids=[frozenset("ab"), frozenset("bc")]), 1, "b"),
-    (Query(ids=[frozenset("z")]), 0, ""),
-    (Query(spans=[(day(2), None)]), 3, "dcb"),
-    (Query(spans=[(None, day(2))]), 1, "a"),
-    (Query(spans=[(day(2), day(3))]), 1, "b"),
-    (Query(spans=[(day(2), None), (None, day(4))]), 2, "cb"),
+    (Query(ids=frozenset("ab")), 2, "ba"),
+    (Query(ids=frozenset("b")), 1, "b"),
+    (Query(ids=frozenset("z")), 0, ""),
+    (Query(span=(day(2), None)), 3, "dcb"),
+    (Query(span=(None, day(2))), 1, "a"),
+    (Query(span=(day(2), day(3))), 1, "b"),
+    (Query(span=(day(2), day(4))), 2, "cb"),
     (Query(oldest_first=True), 4, "abcd"),
     (Query(after=(day(3), "c")), 4, "ba"),
     (Query(after=(day(3), "b")), 4, "cba"),
     (Query(after=(day(3), "d"), count=1), 4, "b"),
     (Query(after=(day(2), "b"), oldest_first=True), 4, "cd"),
-    (Query(ids=[frozenset("abc")], spans=[(day(2), None)], count=1), 2, "c"),
+    (Query(ids=frozenset("abc"), span=(day(2), None), count=1), 2, "c"),
 ]
 
 
@@ -259,26 +260,59 @@ def test_a_server_s_other_tables_are_nobody_s_business(new_database: Callable[[]
 NOWHERE = {
     "postgresql://tester:hunter2@127.0.0.1:1/spine": "postgresql://tester:***@127.0.0.1:1/spine cannot be used",
     "postgresql+psycopg://127.0.0.1:1/spine": "cannot be used",
-    "mysql://root:hunter2@127.0.0.1/spine": "no database of kind 'mysql'",
+    "mysql://root:hunter2@127.0.0.1/spine": "cannot be read",
     "postgresql://[": "cannot be used",
     "postgresql://a:hunter2@h:port/x": "cannot be read",
+    "postgresql://tester@127.0.0.1:1/spine?password=hunter2": "postgresql://tester@127.0.0.1:1/spine cannot be used",
+    "postgresql://127.0.0.1:1/spine?user=tester&password=hunter2&sslmode=disable": "127.0.0.1:1/spine cannot be used",
+    "hunter2://127.0.0.1/spine": "cannot be read",
+    "u:hunter2@host": "cannot be read",
+    "u:hunter2@host/spine": "cannot be read",
+    "u:hunter2@host/spine.db": "cannot be read",
+    "//u:hunter2@host/spine": "cannot be read",
+    "postgresql:u:hunter2@host/spine": "cannot be read",
+    "postgresql:/u:hunter2@host/spine": "cannot be read",
+    "postgresql:hunter2": "cannot be read",
+    "host=127.0.0.1 user=u password=hunter2": "cannot be read",
+    "spine?password=hunter2": "cannot be read",
+    "hunter2@": "cannot be read",
 }
 
 
 @pytest.mark.parametrize(("address", "words"), NOWHERE.items(), ids=NOWHERE)
-def test_an_address_that_cannot_be_used(address: str, words: str) -> None:
+def test_an_address_that_cannot_be_used(
+    address: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # nothing may appear there
     with pytest.raises((EndpointError, BadInput)) as caught:
         Store(address)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["a b.db", "100%.db", "what?.db", "zoë.db", "#.db"])
-def test_a_file_of_any_name(tmp_path: Path, name: str) -> None:
-    with closing(Store(str(tmp_path / name))) as store:
-        store.insert("List", "x", first())
+@pytest.mark.parametrize("name", ["a b.db", "100%.db", "what?.db", "zoë.db", "#.db", "a@b:c=d.db"])
+def test_a_file_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in (str(tmp_path / name), f"./{name}"):
+        with closing(Store(address)) as store:
+            assert store.insert("List", address.replace("/", "-"), first())
     assert (tmp_path / name).exists()
+
+
+def test_a_failed_statement_does_not_show_its_parameters(shared_db: str, caplog: pytest.LogCaptureFixture) -> None:
+    """They are people's records; the log of a service is read by others."""
+    application = Settings(db=shared_db).application("http://127.0.0.1:1/STU3")
+    with plainly(shared_db) as connection:
+        connection.exec_driver_sql("DROP TABLE resource")
+    body = b'{"resourceType":"List","status":"current","mode":"working","title":"Mrs Smith of 999 000 0000"}'
+    answer = application.answer(Request("POST", "/STU3/List", Headers([("Content-Type", "application/json")]), body))
+    application.close()
+    assert answer.status == 500
+    assert "INSERT INTO resource" in caplog.text
+    assert "Smith" not in caplog.text
+    assert "hunter2" not in repr(Settings(db="postgresql://u:hunter2@h/d"))
 
 
 def test_the_stories_are_told_once(tmp_path: Path) -> None:

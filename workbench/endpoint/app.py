@@ -96,6 +96,8 @@ class Application:
         if call.interaction is None:
             path = call.request.url.partition("?")[0]
             return update.not_implemented(f"{call.request.method} {path[:200]} is not in the CapabilityStatement.")
+        if call.refusal:
+            return call.refusal
         if call.interaction == CAPABILITIES:
             return _not_acceptable(call) or self._capabilities(call)
         return _not_understood(call) or _SERVES[call.interaction](self, call)
@@ -236,7 +238,7 @@ def _not_acceptable(call: Call) -> Refusal | None:
     # What a body is written in is judged with the body (415); here only what may come back.
     content_type = None if call.request.method in ("PUT", "POST") else call.header("Content-Type")
     asked = unacceptable(dict(call.parameters).get("_format"), call.header("Accept"), content_type)
-    return update.unsupported(406, f"{asked} was asked for; this endpoint writes FHIR JSON.") if asked else None
+    return update.unsupported(406, f"{asked[:200]} was asked for; this endpoint writes FHIR JSON.") if asked else None
 
 
 def _not_modified(call: Call, stored: Stored) -> bool:

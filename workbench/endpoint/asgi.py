@@ -2,16 +2,19 @@
 
 The transport's own: a body over the limit is not kept, an answer is compressed for whoever asks (FMT-3),
 faults that were switched on strike, and each request is written down. The application is called on the
-event loop, because an answer about a resource of everyday size takes less than handing it to a thread; one
-about a large body goes to a thread, so that the others do not wait for it.
+event loop, because an answer about a resource of everyday size takes less than handing it to a thread. Large
+bodies go to one thread, one after the other, so that the event loop competes with one of them at most.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
+import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,8 +22,9 @@ from workbench.endpoint import log
 from workbench.endpoint.app import Application, refused
 from workbench.endpoint.faults import Fault, Faults
 from workbench.rules.message import Headers, Request, Response
+from workbench.rules.place import is_loopback
 from workbench.rules.preference import accepts_gzip
-from workbench.rules.update import BODY_LIMIT, Refusal, unavailable
+from workbench.rules.update import BODY_LIMIT, Refusal, misdirected, unavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,35 +36,51 @@ _SMALLEST_GZIP: Final = 256
 """Bytes below which compressing costs more than it saves."""
 
 _LARGE: Final = 64 * 1024
-"""Bytes of a request body from which on the event loop is not held up for it."""
+"""Bytes of a body from which on the event loop is not held up for it."""
 
 _LINGER_SECONDS: Final = 2.0
 """How long the rest of a body that was refused is let in and thrown away, so that its sender reads the answer."""
 
 _PIECES: Final = 10
+"""So many pieces make up a body that comes slowly."""
+
+_PIECE: Final = 64 * 1024
+"""Bytes that are handed to the connection at once. The next ones wait until these are nearly sent."""
 
 
 class Shell:
-    """The application as an ASGI callable."""
+    """The application as an ASGI callable. ``names`` are the hosts it goes by, besides loopback and its own address."""
 
-    def __init__(self, application: Application, faults: Faults) -> None:
+    def __init__(self, application: Application, faults: Faults, *, names: Iterable[str] = ()) -> None:
         self._application = application
         self._faults = faults
+        self._names = frozenset(name.lower() for name in names)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="large-body")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        try:
+            await self._serve(scope, receive, send)
+        except asyncio.CancelledError:
+            # The service stops, but a thread may still store the update. So an error would be wrong.
+            scope["transport"].abort()
+            raise
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         body = await _read_body(receive)
         if body is None:
             return  # the client went away; nothing was asked
         request = _request(scope, body)
-        fault = self._faults.strike_on(request)
+        response = self._not_for_us(scope, request)
+        fault = None if response else self._faults.strike_on(request)
         if fault and fault.kind in ("drop-request", "latency"):
             if fault.kind == "drop-request":
                 await _hang_up(scope, receive)
                 return
             await asyncio.sleep(fault.seconds)
-        response = await self._answer(scope, request, fault)
+        if response is None:
+            response = await self._answer(request, fault)
         peer = str(scope["client"][0]) if scope.get("client") else "?"
         try:
             await _send(response, fault, scope, receive, send, over=len(body) > BODY_LIMIT)
@@ -68,19 +88,44 @@ class Shell:
             struck = fault.kind if fault else ""
             log.note(request, response, peer=peer, seconds=time.perf_counter() - began, fault=struck)
 
-    async def _answer(self, scope: Message, request: Request, fault: Fault | None) -> Response:
+    def _not_for_us(self, scope: Message, request: Request) -> Response | None:
+        """Refuse a request that does not name exactly one host, or names another (RFC 9112, 3.2; RFC 9110, 15.5.20)."""
+        hosts = [value for name, value in request.headers.items() if name.lower() == "host"]
+        if len(hosts) != 1 and (hosts or scope["http_version"] == "1.1"):
+            return refused(_ONE_HOST, datetime.now(UTC))
+        if not hosts or request.url.partition("?")[0] == HEALTH_PATH:
+            return None
+        local = scope["server"][0] if scope.get("server") else ""
+        return None if _is_ours(hosts[0], local, self._names) else refused(misdirected(hosts[0]), datetime.now(UTC))
+
+    async def _answer(self, request: Request, fault: Fault | None) -> Response:
         if fault and fault.kind == "refuse":
             return out_of_service(fault)
-        if scope["http_version"] == "1.1" and sum(name.lower() == "host" for name, _ in request.headers.items()) != 1:
-            return refused(_ONE_HOST, datetime.now(UTC))
         if request.url.partition("?")[0] == HEALTH_PATH:
             return self._application.health()
-        if len(request.body) < _LARGE:
-            return self._answered(request)
-        return await asyncio.to_thread(self._answered, request)
+        answer, code = self._application.answer, compressed
+        loop = asyncio.get_running_loop()
+        large = len(request.body) >= _LARGE
+        response = await loop.run_in_executor(self._beside, answer, request) if large else answer(request)
+        if len(response.body) >= _LARGE:
+            return await loop.run_in_executor(self._beside, code, response, request.headers)
+        return code(response, request.headers)
 
-    def _answered(self, request: Request) -> Response:
-        return compressed(self._application.answer(request), request.headers)
+
+@functools.lru_cache(maxsize=256)
+def _is_ours(host: str, local: str, names: frozenset[str]) -> bool:
+    """Whether ``Host`` names this endpoint: a web page could otherwise reach it by a name of its own (DNS rebinding).
+
+    The port does not matter: a forwarded one differs.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = (found["address"] or found["name"]).lower()
+    return name in names or name == local or is_loopback(f"http://{host}")
+
+
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{0,5})?", re.ASCII)
 
 
 def compressed(response: Response, asked_by: Headers) -> Response:
@@ -121,21 +166,23 @@ async def _send(
         await send(_part(response.body[: len(response.body) // 2], more=True))
         await _hang_up(scope, receive)
         return
-    rest = response.body
+    size, pause = _PIECE, 0.0
     if fault and kind == "slow-body":
-        size = -(-len(rest) // _PIECES) or 1
-        for _ in range(_PIECES - 1):
-            await send(_part(rest[:size], more=True))
-            rest = rest[size:]
-            await asyncio.sleep(fault.seconds / _PIECES)
+        size, pause = -(-len(response.body) // _PIECES) or 1, fault.seconds / _PIECES
+    rest = memoryview(response.body)
+    while len(rest) > size:
+        await send(_part(rest[:size], more=True))
+        rest = rest[size:]
+        if pause:
+            await asyncio.sleep(pause)
     if over:
         await send(_part(rest, more=True))
-        rest = b""
+        rest = rest[:0]
         await _drain(receive)
     await send(_part(rest, more=False))
 
 
-def _part(body: bytes, *, more: bool) -> Message:
+def _part(body: bytes | memoryview, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 

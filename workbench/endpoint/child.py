@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from workbench.endpoint.service import Running, serve
+from workbench.endpoint.service import Running, UntilItServes, serve
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.exceptions import WorkbenchError
@@ -22,18 +22,21 @@ from workbench.exceptions import WorkbenchError
 
 def main() -> int:
     """Serve as the first line says; the exit code."""
+    until = UntilItServes()
     lines = _lines()
-    told = json.loads(next(lines))
+    first = next(lines, None)
+    if first is None:
+        return 0  # its parent has ended
+    told = json.loads(first)
     told["settings"]["faults"] = tuple(told["settings"]["faults"])
     inherited = None
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until it serves
     if told["descriptor"] is not None:
         inherited = socket.socket(fileno=told["descriptor"]), told["base_url"]
         # Ctrl-C goes to a terminal's whole group; a worker stops when its parent says so.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         settings, serving = Settings(**told["settings"]), Serving(**told["serving"])
-        serve(settings, serving, inherited=inherited, attend=lambda running: _listen_to(lines, running))
+        serve(settings, serving, until=until, inherited=inherited, attend=lambda running: _listen_to(lines, running))
     except WorkbenchError as error:
         _say(str(error))  # in place of the line that says where it is
         return 2

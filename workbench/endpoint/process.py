@@ -1,6 +1,7 @@
 """An endpoint in a child process, as its parent holds it: started, asked, stopped.
 
-The child stops when its standard input closes, and that happens however this process ends.
+The child stops when its standard input closes, and that happens however this process ends. It also stops when
+its ``ServerProcess`` is let go of.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import IO, Any, Final
 
@@ -43,6 +45,9 @@ class ServerProcess:
             stderr=self._words,
             pass_fds=() if descriptor is None else (descriptor,),
         )
+        self._end = weakref.finalize(self, _end, self._process, self._words)
+        # A notebook's endpoint sees its standard input close, and nobody waits for it; a service waits for its workers.
+        self._end.atexit = inherits
         told: dict[str, Any] = {"settings": dataclasses.asdict(settings), "serving": dataclasses.asdict(serving)}
         self._tell(json.dumps(told | {"descriptor": descriptor, "base_url": base_url}).encode() + b"\n")
         self.base_url = self._where()
@@ -71,16 +76,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Let it finish what it is answering, then end it. Does nothing if it has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self._process.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._words is not None:
-            self._words.close()
+        self._end()
 
     def kill(self) -> None:
         """End it on the spot, as a power cut would: nothing is finished first."""
@@ -119,3 +115,16 @@ class ServerProcess:
         self._words.seek(0)
         lines = self._words.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def _end(process: subprocess.Popen[bytes], words: IO[bytes] | None) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(timeout=_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if words is not None:
+        words.close()

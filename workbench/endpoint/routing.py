@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, unquote
 
 from workbench.endpoint.capability import TYPES
 from workbench.rules.message import Request
-from workbench.rules.update import media_type
+from workbench.rules.search import MOST_PARAMETERS, QUERY_LIMIT
+from workbench.rules.update import Refusal, bad_request, media_type, too_long
 
 BASE_PATH: Final = "/STU3"
 
@@ -37,7 +38,7 @@ class Call:
     """A request, taken apart: what it is about, and the one moment at which it is answered.
 
     ``interaction`` is ``None`` for what is not in the CapabilityStatement. ``steps`` are those below the
-    base, unescaped; ``None`` where the request is not below it.
+    base, unescaped; ``None`` where the request is not below it. ``refusal``: its parameters are too many, or too long.
     """
 
     request: Request
@@ -45,6 +46,7 @@ class Call:
     steps: tuple[str, ...] | None
     interaction: str | None
     parameters: Sequence[tuple[str, str]] = ()
+    refusal: Refusal | None = None
 
     def header(self, name: str) -> str | None:
         """A header field's value."""
@@ -73,9 +75,21 @@ def taken_apart(request: Request, now: datetime) -> Call:
         return Call(request, now, None, None)
     steps = tuple(map(unquote, path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]))
     interaction = _interaction("GET" if request.method == "HEAD" else request.method, steps)
-    parameters = parse_qsl(query, keep_blank_values=True)
-    if interaction == SEARCH and request.method == "POST" and is_form(request):
-        parameters += parse_qsl(request.body.decode("latin-1"), keep_blank_values=True)
+    form = request.body if interaction == SEARCH and request.method == "POST" and is_form(request) else b""
+    if len(form) > QUERY_LIMIT:
+        return Call(
+            request, now, steps, interaction, refusal=too_long(f"a search is at most {QUERY_LIMIT} bytes long.")
+        )
+    try:
+        parameters = [
+            parameter
+            for text in (query, form.decode("latin-1"))
+            if text
+            for parameter in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        ]
+    except ValueError:
+        words = f"a request has at most {MOST_PARAMETERS} parameters."
+        return Call(request, now, steps, interaction, refusal=bad_request(words))
     return Call(request, now, steps, interaction, parameters)
 
 

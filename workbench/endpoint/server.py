@@ -41,13 +41,14 @@ class Server:
         self._faults = Faults(settings.faults, seed=settings.seed)
         self._application: Application = settings.application(base_url)
         config = uvicorn.Config(
-            Shell(self._application, self._faults),
+            Shell(self._application, self._faults, names=serving.names_at(base_url)),
             http=SpineProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

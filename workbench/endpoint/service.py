@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Protocol
 
 from workbench.endpoint.serving import FIRST_LINE, Serving, listen
@@ -25,23 +27,55 @@ class Running(Protocol):
         """Make ``run`` end; from any thread."""
 
 
+class UntilItServes:
+    """A handler that ends the process at SIGTERM, as long as the server has not put its own in place.
+
+    The interpreter drops an exception that is raised while it runs a callback, such as those of an import. So the
+    signal is remembered too.
+    """
+
+    asked = False
+    raises = True
+    """False where an exception would do harm; then the signal is remembered, and stops what is running."""
+
+    running: Running | None = None
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, self)
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """End the process, now or when it would begin to serve."""
+        self.asked = True
+        if self.raises:
+            raise SystemExit(0)
+        if self.running is not None:
+            self.running.stop()
+
+
 def serve(
     settings: Settings,
     serving: Serving,
     *,
+    until: UntilItServes,
     inherited: tuple[socket.socket, str] | None = None,
     attend: Callable[[Running], None] | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or ``stop``; print the base URL first.
 
     ``inherited`` is a socket that listens already, with the base URL behind it; ``attend`` is given what is
-    about to run. Raises ``BadInput`` for what does not go together, ``EndpointError`` for what cannot be used.
+    about to run; ``until`` handles SIGTERM before. Raises ``BadInput`` for what does not go together,
+    ``EndpointError`` for what cannot be used.
     """
     _check(settings, serving)
     listening = inherited[0] if inherited else listen(serving)
     with listening:
         base_url = inherited[1] if inherited else serving.url_at(listening.getsockname()[1])
+        # Interrupted while it starts workers, it could forget the one that is just being started.
+        until.raises = serving.workers == 1
         running = _running(settings, serving, base_url, listening)
+        until.running, until.raises = running, False
+        if until.asked:
+            raise SystemExit(0)
         if attend:
             attend(running)
         print(f"{FIRST_LINE}{base_url}", flush=True)  # noqa: T201

@@ -24,6 +24,8 @@ STOP_SECONDS: Final = 5
 
 _BACKLOG: Final = 2048
 
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -62,9 +64,14 @@ class Serving:
         if self.base_url is not None:
             return self.base_url.rstrip("/")
         # Listening everywhere is not an address that anybody could go to.
-        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        host = socket.gethostname() if self.host in _EVERYWHERE else self.host
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return f"{'https' if self.tls_cert else 'http'}://{authority}{BASE_PATH}"
+
+    def names_at(self, base_url: str) -> tuple[str, ...]:
+        """The names that ``Host`` may have: the one in the base URL, and the one it listens on."""
+        listening = () if self.host in _EVERYWHERE else (self.host,)
+        return (urlsplit(base_url).hostname or "", *listening)
 
 
 def listen(serving: Serving) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +42,7 @@ class Settings:
     policy: str = "SPINE"
     clock: str | None = None
     seed: str | None = None
-    db: str = MEMORY
+    db: str = field(default=MEMORY, repr=False)
     synchronous: str = SYNCHRONOUS[0]
     strict: bool = False
     faults: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from workbench.endpoint.schema import RESOURCE
 from workbench.endpoint.settings import MEMORY
 from workbench.endpoint.versions import VersionIds
 from workbench.exceptions import EndpointError
-from workbench.rules.search import Query
+from workbench.rules.search import PAGE_BYTES, Query
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -114,20 +114,31 @@ class Store:
     def search(self, resource_type: str, query: Query) -> Page:
         """The page asked for, in the order of ``last_updated``: newest first unless the query says otherwise.
 
-        Of one moment, the ids decide; so the order is the same for every page, and every endpoint.
+        Of one moment, the ids decide; so the order is the same for every page, and every endpoint. A page ends
+        at ``PAGE_BYTES``, and the database does not read the bodies that follow.
         """
         matches = [_row.type == resource_type, _row.body.is_not(None)]
-        matches += [_row.id.in_(ids) for ids in query.ids]
-        matches += [_within(low, high) for low, high in query.spans]
-        columns = sa.select(_row.id, _row.version_id, _row.last_updated, _row.body).where(*matches)
+        if query.ids is not None:
+            matches.append(_row.id.in_(query.ids))
+        matches.append(_within(*query.span))
+        keys = sa.select(_row.id, _row.last_updated, sa.func.length(_row.body).label("size")).where(*matches)
         if query.after:
-            columns = columns.where(_follows(*query.after, query.oldest_first))
-        order = (_row.last_updated, _row.id.desc()) if query.oldest_first else (_row.last_updated.desc(), _row.id)
+            keys = keys.where(_follows(*query.after, query.oldest_first))
+        first = keys.order_by(*_order(_row, query.oldest_first)).limit(query.count + 1).subquery()
+        before = sa.func.sum(first.c.size).over(order_by=_order(first.c, query.oldest_first), rows=(None, -1))
+        sized = sa.select(first.c.id, before.label("before"), sa.func.count().over().label("of_keys")).subquery()
+        page = (
+            sa.select(_row.id, _row.version_id, _row.last_updated, _row.body, sized.c.of_keys)
+            .join(sized, sized.c.id == _row.id)
+            .where(_row.type == resource_type, sa.func.coalesce(sized.c.before, 0) < PAGE_BYTES)
+            .order_by(*_order(_row, query.oldest_first))
+            .limit(query.count)
+        )
         with self._connection() as connection:
             total = connection.execute(sa.select(sa.func.count()).select_from(RESOURCE).where(*matches)).scalar_one()
-            rows = connection.execute(columns.order_by(*order).limit(query.count + 1)).all()
-        found = [(row[0], Stored(*row[1:])) for row in rows[: query.count]]
-        return Page(total, found, more=len(rows) > query.count)
+            rows = connection.execute(page).all()
+        found = [(row.id, Stored(row.version_id, row.last_updated, row.body)) for row in rows]
+        return Page(total, found, more=bool(rows) and rows[0].of_keys > len(rows))
 
     def reset(self, resources: Iterable[tuple[str, str, Stored]]) -> None:
         """Forget everything and store these, ``(type, id, stored)``, in one step: nobody sees it half done."""
@@ -162,6 +173,12 @@ def _within(low: str | None, high: str | None) -> sa.ColumnElement[bool]:
     """``low <= last_updated < high``; instants are text of fixed width, so text order is time order."""
     after = _row.last_updated >= low if low is not None else sa.true()
     return sa.and_(after, _row.last_updated < high if high is not None else sa.true())
+
+
+def _order(columns: Any, oldest_first: bool) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    if oldest_first:
+        return columns.last_updated, columns.id.desc()
+    return columns.last_updated.desc(), columns.id
 
 
 def _follows(last_updated: str, logical_id: str, oldest_first: bool) -> sa.ColumnElement[bool]:

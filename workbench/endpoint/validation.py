@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import decimal
 import functools
+import itertools
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from fhir.resources.STU3 import get_fhir_model_class
@@ -49,27 +50,51 @@ class _Element(typing.NamedTuple):
 
 def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
     """The issues of a resource, each with the element it is about; none where it is valid."""
-    found = list(_strictly(_model(resource_type), resource, resource_type))
-    if not found:
-        found = list(_by_library(resource_type, resource))
-    return tuple(_issue(path, problem) for path, problem in found[:MOST_ISSUES])
+    model = _model(resource_type)
+    for check in (_strictly, _by_library):
+        found = list(itertools.islice(check(model, resource, resource_type), MOST_ISSUES))
+        if found:
+            break
+    return tuple(_issue(path, problem) for path, problem in found)
 
 
 def _issue(path: str, problem: str) -> Issue:
     return Issue("error", "invalid", "INVALID_RESOURCE", "", f"{path}: {problem}", (path,))
 
 
-def _by_library(resource_type: str, resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _by_library(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator[tuple[str, str]]:
+    yield from _built(model, value, path)
+
+
+def _built(
+    model: type[FHIRAbstractModel], value: dict[str, Any], path: str
+) -> Generator[tuple[str, str], None, FHIRAbstractModel]:
+    """Validate an element whose structure is sound, the elements in it first; return it as the library holds it.
+
+    Given the whole resource at once, the library would collect every issue there is before it shows the first.
+    """
+    members = dict(value)
+    for name, element in _elements(model).items():
+        if name not in value or not (element.model or element.any_resource):
+            continue
+        items = value[name] if element.repeats else [value[name]]
+        built = []
+        for index, item in enumerate(items):
+            place = f"{path}.{name}[{index}]" if element.repeats else f"{path}.{name}"
+            inner = _model(item["resourceType"]) if element.any_resource else element.model
+            built.append(None if item is None or inner is None else (yield from _built(inner, item, place)))
+        members[name] = built if element.repeats else built[0]
     try:
-        _model(resource_type).model_validate(resource)
+        return model.model_validate(members)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            yield _path(resource_type, problem["loc"]), _sentence(problem["msg"])
+            yield _path(path, problem["loc"]), _sentence(problem["msg"])
+        return model.model_construct()  # so that the element around it is looked at too
 
 
-def _path(resource_type: str, location: tuple[int | str, ...]) -> str:
+def _path(path: str, location: tuple[int | str, ...]) -> str:
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location if step != "root")
-    return resource_type + "".join(steps)
+    return path + "".join(steps)
 
 
 def _sentence(message: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -22,11 +22,20 @@ PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}
 MOST_IDS: Final = 1000
 """Ids in one search; a client that looks for more asks twice."""
 
+MOST_PARAMETERS: Final = 100
+"""Parameters of one request; a search needs ten at most."""
+
+QUERY_LIMIT: Final = 64 * 1024
+"""Bytes of a search that is sent as a form; the head of a request, which holds any other, is no longer."""
+
 PAGE: Final = 100
 """Entries on a page where ``_count`` does not say (W)."""
 
 LARGEST_PAGE: Final = 1000
 """Entries on a page at most; a larger ``_count`` gives pages of this size (FHIR lets a server give fewer)."""
+
+PAGE_BYTES: Final = 1024 * 1024
+"""Bytes of the resources on a page; the one that crosses this bound is the last."""
 
 Span = tuple[str | None, str | None]
 """From the first instant (included) to the second (excluded); ``None`` is open."""
@@ -41,13 +50,13 @@ _PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+ ]00:00)/([A-Za-z0
 
 @dataclass(slots=True)
 class Query:
-    """A search, understood: each set of ids and each span must hold; ``count`` is the size of a page.
+    """A search, understood. ``ids`` are those that every ``_id`` allows, ``None`` without any; ``span`` likewise.
 
-    ``after`` is the entry before the page, ``(last updated, id)``.
+    ``count`` is the size of a page. ``after`` is the entry before the page, ``(last updated, id)``.
     """
 
-    ids: list[frozenset[str]] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
+    ids: frozenset[str] | None = None
+    span: Span = (None, None)
     count: int = PAGE
     oldest_first: bool = False
     after: tuple[str, str] | None = None
@@ -62,10 +71,10 @@ def read_query(parameters: Iterable[tuple[str, str]]) -> Query | Refusal:
         if name not in _READERS:
             known = ", ".join(sorted(set(_READERS) - {_PAGE_PARAMETER}))
             return bad_request(f"the search parameter {quoted(name)} is not known; there are {known}.")
+        if name == "_id" and value.count(",") >= MOST_IDS:
+            return bad_request(f"a search takes {MOST_IDS} ids at most; ask in parts.")
         if not _READERS[name](query, value):
             return bad_request(f"the search parameter {name} cannot have the value {quoted(value)}.")
-    if sum(map(len, query.ids)) > MOST_IDS:
-        return bad_request(f"a search takes {MOST_IDS} ids at most; ask in parts.")
     return query
 
 
@@ -75,15 +84,21 @@ def place(last_updated: str, logical_id: str) -> tuple[str, str]:
 
 
 def _read_ids(query: Query, value: str) -> bool:
-    ids = frozenset(value.split(",", MOST_IDS))
-    query.ids.append(ids)
+    ids = frozenset(value.split(","))
+    query.ids = ids if query.ids is None else query.ids & ids
     return all(map(LOGICAL_ID.fullmatch, ids))
 
 
 def _read_last_updated(query: Query, value: str) -> bool:
     span = read_span(value)
-    query.spans += [span] if span else []
-    return span is not None
+    if span is None:
+        return False
+    lows, highs = zip(query.span, span, strict=True)
+    query.span = (
+        max((low for low in lows if low is not None), default=None),
+        min((high for high in highs if high is not None), default=None),
+    )
+    return True
 
 
 def _read_count(query: Query, value: str) -> bool:

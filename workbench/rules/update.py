@@ -12,6 +12,7 @@ step of the store. ``Refusal`` for them comes from ``Policy.refusal`` once the s
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +25,9 @@ from workbench.rules.resource import LOGICAL_ID, without_version
 
 BODY_LIMIT: Final = 5 * 1024 * 1024
 """Bytes of a request body; over it the answer is 413."""
+
+MOST_VALUES: Final = 50_000
+"""Values in a body (objects, lists, texts, numbers); over it the answer is 413 too. Looking at one costs some 10 µs."""
 
 MEDIA_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir", "application/json"})
 """What a body may be written in (FMT-1)."""
@@ -53,6 +57,9 @@ class Lock(enum.Enum):
 
 
 _LONGEST_QUOTE: Final = 80
+
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?', re.DOTALL)
+"""The strings of a JSON text. Each character is looked at once, also where the last string has no end."""
 
 Answer = tuple[int, str, str]
 """Status, issue type, Spine code: one row of the contract's error table."""
@@ -188,13 +195,20 @@ def check_id(logical_id: str) -> Refusal | None:
 
 
 def check_body_headers(content_type: str | None, body: bytes) -> Refusal | None:
-    """415 for a body that is not FHIR JSON (FMT-1), 413 for one over ``BODY_LIMIT``."""
+    """415 for a body that is not FHIR JSON (FMT-1), 413 for one over ``BODY_LIMIT`` or ``MOST_VALUES``."""
     if media_type(content_type) not in MEDIA_TYPES:
         sent = f"Content-Type {quoted(content_type)}" if content_type else "no Content-Type"
         return unsupported(415, f"the request has {sent}; send application/fhir+json.")
     if len(body) > BODY_LIMIT:
-        return Refusal.because(413, "too-long", "BAD_REQUEST", f"the body is over the limit of {BODY_LIMIT} bytes.")
+        return too_long(f"the body is over the limit of {BODY_LIMIT} bytes.")
+    if _values(body) > MOST_VALUES and _values(_STRINGS.sub(b"", body)) > MOST_VALUES:
+        return too_long(f"the body is over the limit of {MOST_VALUES} values.")
     return None
+
+
+def _values(body: bytes) -> int:
+    """How many values there can be at most in this JSON, counted without reading it."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
 
 
 def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
@@ -257,9 +271,25 @@ def unavailable(diagnostics: str) -> Refusal:
     return Refusal.because(503, "transient", "INTERNAL_SERVER_ERROR", diagnostics)
 
 
+def too_long(diagnostics: str) -> Refusal:
+    """413: more than this endpoint takes in one request."""
+    return Refusal.because(413, "too-long", "BAD_REQUEST", diagnostics)
+
+
 def bad_request(diagnostics: str, *, expression: tuple[str, ...] = ()) -> Refusal:
     """400: ids or types that disagree, an unusable parameter or id."""
     return Refusal.because(400, "invalid", "BAD_REQUEST", diagnostics, expression=expression)
+
+
+def misdirected(host: str) -> Refusal:
+    """421: the request was meant for another server (RFC 9110, 15.5.20)."""
+    return Refusal.because(
+        421,
+        "processing",
+        "BAD_REQUEST",
+        f"Host is {quoted(host)}, which is neither this machine nor the base URL of this endpoint; "
+        "the endpoint's --base-url makes a name known.",
+    )
 
 
 def unsupported(status: int, diagnostics: str) -> Refusal:
