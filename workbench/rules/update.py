@@ -12,6 +12,7 @@ step of the store. ``Refusal`` for them comes from ``Policy.refusal`` once the s
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ class Lock(enum.Enum):
 
 _LONGEST_QUOTE: Final = 80
 
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?', re.DOTALL)
-"""The strings of a JSON text. Each character is looked at once, also where the last string has no end."""
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
+"""The strings of a JSON text, and what stands before its values. Each character is looked at once."""
 
 Answer = tuple[int, str, str]
 """Status, issue type, Spine code: one row of the contract's error table."""
@@ -201,14 +202,19 @@ def check_body_headers(content_type: str | None, body: bytes) -> Refusal | None:
         return unsupported(415, f"the request has {sent}; send application/fhir+json.")
     if len(body) > BODY_LIMIT:
         return too_long(f"the body is over the limit of {BODY_LIMIT} bytes.")
-    if _values(body) > MOST_VALUES and _values(_STRINGS.sub(b"", body)) > MOST_VALUES:
+    if _holds_too_much(body):
         return too_long(f"the body is over the limit of {MOST_VALUES} values.")
     return None
 
 
-def _values(body: bytes) -> int:
-    """How many values there can be at most in this JSON, counted without reading it."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
+def _holds_too_much(body: bytes) -> bool:
+    """Whether this JSON has more than ``MOST_VALUES``, without reading more of it than shows that."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") < MOST_VALUES:
+        return False
+    # A value needs a comma or a bracket before it, and has a name and a text at most.
+    most = 3 * MOST_VALUES
+    tokens = [body[token.start()] for token in itertools.islice(_TOKENS.finditer(body), most)]
+    return len(tokens) == most or len(tokens) - tokens.count(ord('"')) >= MOST_VALUES
 
 
 def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
