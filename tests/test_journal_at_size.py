@@ -19,7 +19,7 @@ import pytest
 from test_journal import COLUMNS, KINDS, made, one_of_every_kind, outcome
 
 from workbench import BadInput, Endpoint, Exchange, Journal, Verdict, Workbench, history
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.rules.message import Digest
 
 A = 'W/"a"'

@@ -15,7 +15,7 @@ import pytest
 from test_journal import made
 
 from workbench import BadInput, Exchange, Journal, history
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.records import as_json
 from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response

@@ -18,7 +18,7 @@ from workbench.conformance.findings import Finding, Report, Result
 from workbench.conformance.junit import junit
 from workbench.conformance.page import page
 from workbench.conformance.terminal import console_for, show
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.output import say
 from workbench.rules.contract import Level
 from workbench.rules.message import Headers, Request, Response

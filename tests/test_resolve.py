@@ -16,7 +16,7 @@ from workbench import BadInput, Client, Connection, Endpoint, Journal, Landing, 
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 
 BODY = b'{"resourceType": "List", "id": "1", "status": "current", "mode": "working"}'
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from workbench.conformance.findings import Report as Report
     from workbench.conformance.findings import Result as Result
     from workbench.connection import Connection as Connection
-    from workbench.exceptions import BadInput as BadInput
-    from workbench.exceptions import EndpointError as EndpointError
-    from workbench.exceptions import MalformedETag as MalformedETag
-    from workbench.exceptions import MalformedJSON as MalformedJSON
-    from workbench.exceptions import NotRecorded as NotRecorded
-    from workbench.exceptions import OpenConflict as OpenConflict
-    from workbench.exceptions import UnwantedVerdict as UnwantedVerdict
-    from workbench.exceptions import WorkbenchError as WorkbenchError
-    from workbench.exceptions import WriteNotAllowed as WriteNotAllowed
+    from workbench.errors import BadInput as BadInput
+    from workbench.errors import EndpointError as EndpointError
+    from workbench.errors import MalformedETag as MalformedETag
+    from workbench.errors import MalformedJSON as MalformedJSON
+    from workbench.errors import NotRecorded as NotRecorded
+    from workbench.errors import OpenConflict as OpenConflict
+    from workbench.errors import UnwantedVerdict as UnwantedVerdict
+    from workbench.errors import WorkbenchError as WorkbenchError
+    from workbench.errors import WriteNotAllowed as WriteNotAllowed
     from workbench.experiments.race import race as race
     from workbench.experiments.race import sweep as sweep
     from workbench.experiments.results import Race as Race
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "BadInput": "exceptions",
+    "BadInput": "errors",
     "CheckTable": "ui.check_table",
     "Client": "client",
     "ConflictBench": "ui.conflict",
@@ -87,7 +87,7 @@ _MODULES = {
     "ETag": "rules.etag",
     "Edited": "rules.merge",
     "Endpoint": "spine",
-    "EndpointError": "exceptions",
+    "EndpointError": "errors",
     "Exchange": "rules.exchange",
     "FreshId": "identity",
     "Finding": "conformance.findings",
@@ -96,10 +96,10 @@ _MODULES = {
     "LAST_READ": "client",
     "LESSON_START": "clock",
     "Landing": "rules.resolution",
-    "MalformedETag": "exceptions",
+    "MalformedETag": "errors",
     "Merge": "rules.merge",
-    "NotRecorded": "exceptions",
-    "OpenConflict": "exceptions",
+    "NotRecorded": "errors",
+    "OpenConflict": "errors",
     "PERSONAL": "rules.redaction",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
@@ -130,13 +130,13 @@ _MODULES = {
     "record": "recording",
     "race": "experiments.race",
     "sweep": "experiments.race",
-    "MalformedJSON": "exceptions",
+    "MalformedJSON": "errors",
     "PROMISES": "rules.contract",
-    "UnwantedVerdict": "exceptions",
+    "UnwantedVerdict": "errors",
     "Verdict": "rules.verdict",
     "Workbench": "ui.workbench",
-    "WorkbenchError": "exceptions",
-    "WriteNotAllowed": "exceptions",
+    "WorkbenchError": "errors",
+    "WriteNotAllowed": "errors",
 }
 
 __all__ = sorted(_MODULES)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 
 FHIR_JSON: Final = "application/fhir+json"

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 from workbench.files import check_writable, read_bounded, write_private
 from workbench.redaction import without_credentials, without_named_credentials
 from workbench.rules import json

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from workbench.client import Client

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from workbench.check_command import add_check
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.output import say
 from workbench.race_command import add_race
 from workbench.supervise import end_by_signal, wait_for

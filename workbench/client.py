@@ -31,7 +31,7 @@ from workbench import sending
 from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url
-from workbench.exceptions import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.failure import ConnectingAdapter
 from workbench.journal import Journal
 from workbench.redaction import without_named_credentials

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 Clock = Callable[[], datetime]
 

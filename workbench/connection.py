@@ -22,7 +22,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from workbench.bounds import DEADLINE, MAX_BODY, FewCookies
-from workbench.exceptions import BadInput, WriteNotAllowed
+from workbench.errors import BadInput, WriteNotAllowed
 from workbench.failure import ConnectingAdapter
 from workbench.identity import FreshId
 from workbench.pace import Pace

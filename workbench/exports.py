@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from workbench import svg
-from workbench.exceptions import BadInput, MalformedETag
+from workbench.errors import BadInput, MalformedETag
 from workbench.files import open_private
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TextIO
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 MOST_BYTES: Final = 256 * 2**20
 """How much is read of one file that is read whole, and of one line of a file that is read by lines."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from workbench.clock import Clock, wall_clock
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.reference import SecretText, concealing
 from workbench.rules.message import Headers
 from workbench.rules.resource import RESOURCE_TYPE

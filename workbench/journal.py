@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from workbench.exceptions import BadInput, MalformedETag
+from workbench.errors import BadInput, MalformedETag
 from workbench.files import MOST_BYTES, check_writable, open_private, write_private
 from workbench.records import Told, from_line, told
 from workbench.rules import json

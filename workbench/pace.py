@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 
 class Pace:

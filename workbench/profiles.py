@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from workbench.bounds import DEADLINE, MAX_BODY
 from workbench.client import Client
 from workbench.connection import Connection, check_base_url
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.identity import FreshId, SpineIdentity
 from workbench.journal import Journal
 from workbench.redaction import is_secret

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.exceptions import WriteNotAllowed
+from workbench.errors import WriteNotAllowed
 from workbench.experiments.strategy import STRATEGIES
 from workbench.files import check_writable, write_private
 from workbench.output import say

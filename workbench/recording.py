@@ -37,7 +37,7 @@ from workbench.cassette import (
 from workbench.client import Client
 from workbench.clock import LESSON_START, LessonClock
 from workbench.connection import Connection
-from workbench.exceptions import BadInput, NotRecorded
+from workbench.errors import BadInput, NotRecorded
 from workbench.failure import Retold
 from workbench.journal import Journal
 from workbench.redaction import without_credentials

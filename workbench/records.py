@@ -14,7 +14,7 @@ from decimal import Decimal
 from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.files import MOST_BYTES
 from workbench.rules import json
 from workbench.rules.exchange import Exchange

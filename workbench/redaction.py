@@ -23,7 +23,7 @@ from itertools import groupby
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-from workbench.exceptions import MalformedJSON
+from workbench.errors import MalformedJSON
 from workbench.rules import json
 
 REDACTED: Final = "***"

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final, SupportsIndex, TypeVar
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 FORMS: Final = "env:NAME, keyring:service/name or prompt"
 """How a reference is written."""

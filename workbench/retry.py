@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from workbench.exceptions import BadInput, MalformedETag
+from workbench.errors import BadInput, MalformedETag
 from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Resolution

@@ -15,7 +15,7 @@ from requests.cookies import extract_cookies_to_jar
 
 from workbench.bounds import OverLimit, read_body
 from workbench.connection import Connection
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.redaction import answered_body, answered_field
 from workbench.rules.message import Response

@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from workbench.exceptions import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.files import create_private
 from workbench.records import Told, as_line, from_line
 from workbench.rules import json

@@ -17,7 +17,7 @@ from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings, as_instant
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 from workbench.journal import Journal
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, cast
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 Secret = Callable[[], str]
 """Gives a secret when it is asked; a ``Reference``, or a function of the user's."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.records import EPOCH, Told, is_recordable, microseconds
 from workbench.rules.exchange import Exchange
 from workbench.rules.verdict import Verdict

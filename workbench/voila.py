@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from workbench import supervise
-from workbench.exceptions import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 
 _HOST: Final = "127.0.0.1"
 _TEMPLATE: Final = "spine-workbench"

@@ -11,7 +11,7 @@ from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding,
 from workbench.conformance.catalogue import PROBES
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import CannotCheck
+from workbench.errors import CannotCheck
 from workbench.rules.contract import PROMISES
 from workbench.rules.message import Headers, Request, Response
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from workbench.clock import LESSON_START, LessonClock, wall_clock
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 AT = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from workbench.endpoint.schema import SCHEMA_VERSION
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import MEMORY, Page, Store, Stored
 from workbench.endpoint.versions import VersionIds
-from workbench.exceptions import BadInput, EndpointError
+from workbench.errors import BadInput, EndpointError
 from workbench.rules.message import Headers, Request
 from workbench.rules.search import Query
 

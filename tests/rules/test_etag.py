@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.exceptions import BadInput, MalformedETag
+from workbench.errors import BadInput, MalformedETag
 from workbench.rules.etag import ETag, Precondition, read_if_match
 
 VERSION = Precondition.VERSION

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
-from workbench.exceptions import UnwantedVerdict, WorkbenchError
+from workbench.errors import UnwantedVerdict, WorkbenchError
 from workbench.rules.message import Headers
 from workbench.rules.verdict import Verdict
 

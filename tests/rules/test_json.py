@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 from workbench.rules.json import MAX_DEPTH, ExactDecimal, dumps, parse, same
 
 READ = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.exceptions import BadInput, OpenConflict
+from workbench.errors import BadInput, OpenConflict
 from workbench.rules.compare import ABSENT
 from workbench.rules.json import dumps, parse, same
 from workbench.rules.merge import Edited, Kind, Side, merge

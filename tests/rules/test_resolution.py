@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from exchangekit import exchange, outcome
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Landing, check_open, holds, resolve, unreadable

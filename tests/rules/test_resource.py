@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.resource import identity, instant, stamped, version_of, without_version
 
 AT = datetime(2018, 5, 25, 16, 9, 50, tzinfo=UTC)

@@ -24,7 +24,7 @@ from workbench.conformance.oracle import compared, fits, profile_named
 from workbench.conformance.probe import Deviation, Probe, Stopped, Untestable
 from workbench.conformance.site import Site
 from workbench.conformance.trial import Trial
-from workbench.exceptions import BadInput, WriteNotAllowed
+from workbench.errors import BadInput, WriteNotAllowed
 from workbench.rules.dialects import AS_PROMISED
 from workbench.rules.exchange import Exchange
 from workbench.threads import DaemonThreads, as_ended

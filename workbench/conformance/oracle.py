@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.conformance.findings import Finding, Fit, Result
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.dialects import AS_PROMISED, BY_NAME, PROFILES, Profile
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from workbench.conformance.findings import Finding, Fit, Report, Result
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 from workbench.files import read_bounded
 from workbench.records import as_json, from_json
 from workbench.rules import json

@@ -15,7 +15,7 @@ from typing import Any, Final
 from workbench.client import Client
 from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
-from workbench.exceptions import BadInput, CannotCheck
+from workbench.errors import BadInput, CannotCheck
 from workbench.journal import Journal
 from workbench.rules import json
 from workbench.rules.exchange import Exchange

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from workbench.endpoint.service import Running, UntilItServes, serve
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from workbench.endpoint.app import Application
 from workbench.endpoint.faults import Faults
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 
 def obey(application: Application, faults: Faults, command: str, arguments: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
-from workbench.exceptions import BadInput, EndpointError
+from workbench.errors import BadInput, EndpointError
 
 _BUSY_SECONDS: Final = 5.0
 """How long a statement waits for another process's write before the database says that it is locked."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from workbench.endpoint.routing import taken_apart
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.message import Request
 
 KINDS: Final = {

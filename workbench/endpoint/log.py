@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.message import Headers, Request, Response
 
 FORMATS: Final = ("none", "text", "json")

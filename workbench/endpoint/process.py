@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 from workbench.endpoint.serving import FIRST_LINE, STOP_SECONDS, Serving
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2 * STOP_SECONDS

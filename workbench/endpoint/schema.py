@@ -14,7 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 
 SCHEMA_VERSION: Final = 2
 

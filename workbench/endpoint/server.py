@@ -24,7 +24,7 @@ from workbench.endpoint.faults import Faults
 from workbench.endpoint.protocol import SpineProtocol
 from workbench.endpoint.serving import STOP_SECONDS, Serving
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 
 _KEEP_ALIVE_SECONDS: Final = 600
 """Long, for a person who thinks between two requests: a connection closed just as the next one is sent leaves

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from workbench.endpoint.serving import FIRST_LINE, Serving, listen
 from workbench.endpoint.settings import MEMORY, Settings
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 
 class Running(Protocol):

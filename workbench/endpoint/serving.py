@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from workbench.endpoint import log
 from workbench.endpoint.routing import BASE_PATH
-from workbench.exceptions import BadInput, EndpointError
+from workbench.errors import BadInput, EndpointError
 
 FIRST_LINE: Final = "Spine endpoint at "
 """What ``serve`` prints first, followed by the base URL."""

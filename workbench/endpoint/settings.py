@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.clock import Clock, LessonClock, wall_clock
 from workbench.endpoint.faults import Fault
 from workbench.endpoint.routing import CAPABILITIES, Call
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.update import POLICIES, Refusal
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from workbench.endpoint.database import keep_readers_going, no_use, open_databas
 from workbench.endpoint.schema import RESOURCE
 from workbench.endpoint.settings import MEMORY
 from workbench.endpoint.versions import VersionIds
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 from workbench.rules.search import PAGE_BYTES, Query
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from workbench.endpoint import log
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
-from workbench.exceptions import EndpointError
+from workbench.errors import EndpointError
 
 _log: Final = logging.getLogger("workbench.endpoint.workers")
 

@@ -18,7 +18,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.experiments import relay
 from workbench.experiments.racer import Leg, Plan, Target, finish, tag_of
 from workbench.experiments.relay import Counts, Field, Look, ctrl_c_sets

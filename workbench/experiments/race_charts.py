@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.exports import Picture
 from workbench.rules.verdict import Verdict
 from workbench.svg import LOOKS

@@ -31,7 +31,7 @@ from threading import Event, Lock, current_thread, main_thread
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
 from workbench.journal import Journal
 from workbench.rules.exchange import Exchange

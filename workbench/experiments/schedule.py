@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.exchange import Exchange
 from workbench.rules.history import Loss, Proof, history
 from workbench.rules.resource import without_version

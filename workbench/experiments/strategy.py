@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules.merge import merge
 from workbench.rules.resource import without_version
 

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 _WRITTEN = re.compile(
     r"(?:\*\.|(?P<type>[A-Z][A-Za-z]*)\.)?(?P<steps>[a-z]\w*(?:\.[a-z]\w*)*)"

@@ -17,7 +17,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from workbench.exceptions import MalformedETag
+from workbench.errors import MalformedETag
 
 VERSION_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 """A FHIR id, which is what a version id must be (VER-1)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from workbench.exceptions import MalformedETag, MalformedJSON, UnwantedVerdict
+from workbench.errors import MalformedETag, MalformedJSON, UnwantedVerdict
 from workbench.rules import json, outcome, wire
 from workbench.rules.etag import ETag
 from workbench.rules.explain import explain

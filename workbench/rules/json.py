@@ -18,7 +18,7 @@ from typing import Any, Final, Self, cast
 
 import simplejson
 
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 
 MAX_DEPTH: Final = 100
 """Objects and arrays inside one another. A deep resource has some twenty."""

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
-from workbench.exceptions import MalformedJSON
+from workbench.errors import MalformedJSON
 from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response
 from workbench.rules.phrases import Phrases

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
-from workbench.exceptions import BadInput, OpenConflict
+from workbench.errors import BadInput, OpenConflict
 from workbench.rules.compare import ABSENT, pairs
 from workbench.rules.json import same
 from workbench.rules.resource import identity, without_version

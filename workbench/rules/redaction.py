@@ -22,7 +22,7 @@ from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 from workbench.rules import json
 from workbench.rules.element_path import ElementPath
 from workbench.rules.exchange import Exchange

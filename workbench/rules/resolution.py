@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from workbench.exceptions import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON
 from workbench.rules import json
 from workbench.rules.compare import ABSENT
 from workbench.rules.exchange import Exchange

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 
 LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 """A FHIR id: what may stand for a resource in a URL."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 from workbench.rules.etag import Precondition, read_if_match
 from workbench.rules.outcome import Issue

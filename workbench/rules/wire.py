@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from workbench.exceptions import MalformedJSON
+from workbench.errors import MalformedJSON
 from workbench.rules import json
 from workbench.rules.message import Headers
 from workbench.rules.printable import printable

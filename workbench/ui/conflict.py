@@ -17,7 +17,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from workbench.clock import LESSON_START
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.experiments.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
 from workbench.journal import Journal
 from workbench.rules.verdict import Verdict

@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import Any, Final
 
 from workbench.client import Client, Prefer
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 from workbench.rules.compare import Change, changes
 from workbench.rules.exchange import Exchange

@@ -15,7 +15,7 @@ from typing import Final
 import anywidget
 import ipywidgets as widgets
 
-from workbench.exceptions import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError
 from workbench.journal import Journal
 from workbench.ui import markup
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from workbench.client import Client
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.profiles import connect, profile_names, profiles_path
 from workbench.trial import Trial, try_connection
 from workbench.ui import markup

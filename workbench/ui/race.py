@@ -18,7 +18,7 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.exceptions import WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.experiments.race import race
 from workbench.experiments.relay import Counts
 from workbench.experiments.results import Race

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 from workbench.rules.merge import Choice, Decision, Edited, Kind, Merge, Side
 from workbench.ui import markup

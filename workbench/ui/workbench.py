@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from workbench.client import Client
-from workbench.exceptions import MalformedJSON, WorkbenchError
+from workbench.errors import MalformedJSON, WorkbenchError
 from workbench.journal import Transition
 from workbench.rules import json
 from workbench.rules.exchange import Exchange

@@ -13,7 +13,7 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.exceptions import WriteNotAllowed
+from workbench.errors import WriteNotAllowed
 from workbench.ui import markup
 
 MINUTES: Final = 10

@@ -15,7 +15,7 @@ from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-from workbench.exceptions import BadInput
+from workbench.errors import BadInput
 from workbench.rules import json
 from workbench.rules.compare import ABSENT
 from workbench.rules.exchange import Exchange

@@ -17,7 +17,7 @@ from functools import lru_cache, partial
 from math import ceil
 from typing import Final, NamedTuple
 
-from workbench.exceptions import MalformedETag
+from workbench.errors import MalformedETag
 from workbench.rules.etag import VERSION_ID, ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS
