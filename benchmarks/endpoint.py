@@ -137,7 +137,7 @@ def _where_it_goes() -> None:
     """The application alone, without HTTP: what it spends an update on."""
     from workbench.endpoint.in_process import BASE_URL
     from workbench.endpoint.validation import validate
-    from workbench.rules import json
+    from workbench.fhir import json
     from workbench.rules.message import Headers, Request
 
     application = Settings().application(BASE_URL)

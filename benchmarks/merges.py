@@ -6,8 +6,8 @@ import copy
 import time
 from typing import Any
 
-from workbench.rules.json import dumps
-from workbench.rules.merge import merge
+from workbench.fhir.json import dumps
+from workbench.fhir.merge import merge
 
 SIZES = (1_000, 2_000, 4_000, 8_000)
 

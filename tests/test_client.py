@@ -24,7 +24,7 @@ import requests
 from stranger import After, Script, answers, forgets_tls, hangs_up, never_answers, says, stranger
 
 from workbench import LAST_READ, BadInput, Client, Connection, Endpoint, ETag, Exchange, Journal, MalformedJSON, Verdict
-from workbench.rules import json
+from workbench.fhir import json
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 LIST: dict[str, Any] = {"resourceType": "List", "status": "current", "mode": "working"}

@@ -20,4 +20,4 @@ def test_the_examples_of_a_module(name: str) -> None:
 
 def test_there_are_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert sum(bool(test.examples) for test in finder.find(import_module("workbench.rules.etag"))) >= 4
+    assert sum(bool(test.examples) for test in finder.find(import_module("workbench.fhir.etag"))) >= 4

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from workbench import BadInput, Endpoint, ETag, Exchange, Journal, Verdict
-from workbench.rules import json
+from workbench.fhir import json
 from workbench.rules.message import Headers, Request, Response
 
 COLUMNS = [

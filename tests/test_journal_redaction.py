@@ -16,8 +16,8 @@ from test_journal import made
 
 from workbench import BadInput, Exchange, Journal, history
 from workbench.errors import WorkbenchError
+from workbench.fhir import json
 from workbench.records import as_json
-from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response
 from workbench.rules.redaction import PERSONAL
 

@@ -23,8 +23,8 @@ from test_journal import READ_A, journal_of, made
 from workbench import BadInput, Endpoint, Journal, Report
 from workbench.cassette import Cassette
 from workbench.errors import WorkbenchError
+from workbench.fhir import json
 from workbench.records import as_json, from_json
-from workbench.rules import json
 from workbench.rules.message import Headers, Request, Response
 from workbench.transitions import Row
 

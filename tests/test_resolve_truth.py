@@ -17,7 +17,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Resolution, history
-from workbench.rules import json
+from workbench.fhir import json
 from workbench.rules.verdict import left_open
 
 SOAK = 10_000

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from workbench.experiments.schedule import play_all as play_all
     from workbench.experiments.strategy import STRATEGIES as STRATEGIES
     from workbench.experiments.strategy import Strategy as Strategy
+    from workbench.fhir.etag import ETag as ETag
+    from workbench.fhir.merge import Edited as Edited
+    from workbench.fhir.merge import Merge as Merge
+    from workbench.fhir.merge import Side as Side
+    from workbench.fhir.merge import merge as merge
     from workbench.identity import FreshId as FreshId
     from workbench.identity import SpineIdentity as SpineIdentity
     from workbench.journal import Journal as Journal
@@ -55,13 +60,8 @@ if TYPE_CHECKING:
     from workbench.reference import Reference as Reference
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
-    from workbench.rules.etag import ETag as ETag
     from workbench.rules.exchange import Exchange as Exchange
     from workbench.rules.history.check import history as history
-    from workbench.rules.merge import Edited as Edited
-    from workbench.rules.merge import Merge as Merge
-    from workbench.rules.merge import Side as Side
-    from workbench.rules.merge import merge as merge
     from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.resolution import Landing as Landing
     from workbench.rules.resolution import Resolution as Resolution
@@ -84,8 +84,8 @@ _MODULES = {
     "Client": "client",
     "ConflictBench": "ui.conflict",
     "Connection": "connection",
-    "ETag": "rules.etag",
-    "Edited": "rules.merge",
+    "ETag": "fhir.etag",
+    "Edited": "fhir.merge",
     "Endpoint": "spine",
     "EndpointError": "errors",
     "Exchange": "rules.exchange",
@@ -97,7 +97,7 @@ _MODULES = {
     "LESSON_START": "clock",
     "Landing": "rules.resolution",
     "MalformedETag": "errors",
-    "Merge": "rules.merge",
+    "Merge": "fhir.merge",
     "NotRecorded": "errors",
     "OpenConflict": "errors",
     "PERSONAL": "rules.redaction",
@@ -119,12 +119,12 @@ _MODULES = {
     "STRATEGIES": "experiments.strategy",
     "Resolution": "rules.resolution",
     "Retry": "retry",
-    "Side": "rules.merge",
+    "Side": "fhir.merge",
     "Strategy": "experiments.strategy",
     "check": "conformance.check",
     "history": "rules.history.check",
     "interleavings": "experiments.schedule",
-    "merge": "rules.merge",
+    "merge": "fhir.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
     "record": "recording",

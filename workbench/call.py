@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
-from workbench.rules import json
+from workbench.fhir import json
 
 FHIR_JSON: Final = "application/fhir+json"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput, MalformedJSON
+from workbench.fhir import json
+from workbench.fhir.diff import ABSENT, changes
 from workbench.files import check_writable, read_bounded, write_private
 from workbench.redaction import without_credentials, without_named_credentials
-from workbench.rules import json
-from workbench.rules.compare import ABSENT, changes
 from workbench.rules.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 
 if TYPE_CHECKING:

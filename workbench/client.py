@@ -33,17 +33,18 @@ from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url
 from workbench.errors import BadInput, WorkbenchError
 from workbench.failure import ConnectingAdapter
+from workbench.fhir import json
+from workbench.fhir.etag import ETag
+from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.journal import Journal
 from workbench.redaction import without_named_credentials
 from workbench.reference import conceal
 from workbench.retry import Retry, check_guarded, persist
-from workbench.rules import json, resolution
-from workbench.rules.etag import ETag
+from workbench.rules import resolution
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Request, Response, can_be_sent, check_field, check_method
 from workbench.rules.place import is_live
 from workbench.rules.resolution import Resolution
-from workbench.rules.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.rules.verdict import Verdict
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from workbench import svg
 from workbench.errors import BadInput, MalformedETag
+from workbench.fhir.etag import ETag
 from workbench.files import open_private
-from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Headers, Request, Response, size_of
 from workbench.rules.verdict import GUARDED, Verdict

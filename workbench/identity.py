@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
+from workbench.fhir.resource import RESOURCE_TYPE
 from workbench.reference import SecretText, concealing
 from workbench.rules.message import Headers
-from workbench.rules.resource import RESOURCE_TYPE
 
 WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 

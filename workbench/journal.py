@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput, MalformedETag
+from workbench.fhir import json
+from workbench.fhir.etag import ETag
 from workbench.files import MOST_BYTES, check_writable, open_private, write_private
 from workbench.records import Told, from_line, told
-from workbench.rules import json
-from workbench.rules.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import SAFE_METHODS, Request, Response, size_of
 from workbench.rules.place import is_live

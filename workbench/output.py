@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import IO
 
-from workbench.rules.printable import printable
+from workbench.fhir.printable import printable
 
 
 def say(text: object, file: IO[str] | None = None) -> None:

@@ -39,9 +39,9 @@ from workbench.clock import LESSON_START, LessonClock
 from workbench.connection import Connection
 from workbench.errors import BadInput, NotRecorded
 from workbench.failure import Retold
+from workbench.fhir import json
 from workbench.journal import Journal
 from workbench.redaction import without_credentials
-from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.logical import BASE_URL, LogicalNames, Target
 from workbench.rules.message import Headers, Request, Response

@@ -15,8 +15,8 @@ from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
+from workbench.fhir import json
 from workbench.files import MOST_BYTES
-from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import (
     Digest,

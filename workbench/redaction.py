@@ -24,7 +24,7 @@ from typing import Final
 from urllib.parse import unquote, unquote_plus
 
 from workbench.errors import MalformedJSON
-from workbench.rules import json
+from workbench.fhir import json
 
 REDACTED: Final = "***"
 

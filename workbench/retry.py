@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.errors import BadInput, MalformedETag
-from workbench.rules.etag import ETag
+from workbench.fhir.etag import ETag
 from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Resolution
 from workbench.rules.retrying import Retried, is_unanswered, wait_asked

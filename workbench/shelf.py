@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from workbench.errors import BadInput, WorkbenchError
+from workbench.fhir import json
 from workbench.files import create_private
 from workbench.records import Told, as_line, from_line
-from workbench.rules import json
 from workbench.rules.exchange import Exchange
 from workbench.transitions import Row, check_rows
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from workbench.client import Client
 from workbench.failure import Failure, Step
+from workbench.fhir.printable import printable
 from workbench.rules.exchange import Exchange
-from workbench.rules.printable import printable
 
 TOKEN: Final = "token"  # noqa: S105  # the name of a step
 PATH: Final = "path"

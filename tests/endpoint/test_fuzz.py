@@ -22,7 +22,7 @@ from test_hostile import memory
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
-from workbench.rules import json
+from workbench.fhir import json
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 FLAG = "Flag"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from workbench.endpoint.validation import MOST_ISSUES, validate
-from workbench.rules.json import parse
+from workbench.fhir.json import parse
 
 SUBJECT = {"reference": "Patient/1"}
 

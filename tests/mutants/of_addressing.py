@@ -23,7 +23,7 @@ from faulty import (
 )
 
 from workbench.endpoint.store import Stored
-from workbench.rules import json as exact
+from workbench.fhir import json as exact
 from workbench.rules.message import Headers, Request, Response
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.rules.compare import ABSENT, changes, identity, pairs
-from workbench.rules.json import parse, same
+from workbench.fhir.diff import ABSENT, changes, identity, pairs
+from workbench.fhir.json import parse, same
 
 CASES: list[tuple[str, str, list[str]]] = [
     ('{"a":1}', '{"a":1}', []),

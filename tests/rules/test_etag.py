@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.errors import BadInput, MalformedETag
-from workbench.rules.etag import ETag, Precondition, read_if_match
+from workbench.fhir.etag import ETag, Precondition, read_if_match
 
 VERSION = Precondition.VERSION
 MISSING = Precondition.MISSING

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.rules.json import MAX_DEPTH, ExactDecimal, dumps, parse, same
+from workbench.fhir.json import MAX_DEPTH, ExactDecimal, dumps, parse, same
 
 READ = {
     "null": None,

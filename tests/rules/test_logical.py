@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from workbench.rules import json
+from workbench.fhir import json
 from workbench.rules.logical import BASE_URL, LogicalNames
 from workbench.rules.message import Headers, Request, Response
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput, OpenConflict
-from workbench.rules.compare import ABSENT
-from workbench.rules.json import dumps, parse, same
-from workbench.rules.merge import Edited, Kind, Side, merge
+from workbench.fhir.diff import ABSENT
+from workbench.fhir.json import dumps, parse, same
+from workbench.fhir.merge import Edited, Kind, Side, merge
 
 HEAD = {"resourceType": "List", "id": "1"}
 

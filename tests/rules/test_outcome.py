@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fhir.resources.STU3.operationoutcome import OperationOutcome as Model
 
-from workbench.rules.outcome import DISPLAYS, Issue, OperationOutcome, build, read
+from workbench.fhir.outcome import DISPLAYS, Issue, OperationOutcome, build, read
 
 SYSTEM = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"
 PROFILE = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"

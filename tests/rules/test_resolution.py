@@ -9,7 +9,7 @@ import pytest
 from exchangekit import exchange, outcome
 
 from workbench.errors import BadInput
-from workbench.rules import json
+from workbench.fhir import json
 from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Landing, check_open, holds, resolve, unreadable
 

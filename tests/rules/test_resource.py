@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import BadInput
-from workbench.rules.resource import identity, instant, stamped, version_of, without_version
+from workbench.fhir.resource import identity, instant, stamped, version_of, without_version
 
 AT = datetime(2018, 5, 25, 16, 9, 50, tzinfo=UTC)
 WRITTEN = {"versionId": "v", "lastUpdated": "2018-05-25T16:09:50.000+00:00"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from workbench.fhir.outcome import Issue
+from workbench.fhir.resource import without_version
 from workbench.rules import update
-from workbench.rules.outcome import Issue
-from workbench.rules.resource import without_version
 from workbench.rules.update import OPTIONAL, POLICIES, R4, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
 
 BODY = b'{"resourceType":"List","id":"1","status":"current"}'

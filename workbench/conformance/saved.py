@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from workbench.conformance.findings import Finding, Fit, Report, Result
 from workbench.errors import BadInput, MalformedJSON
+from workbench.fhir import json
+from workbench.fhir.printable import printable_json
 from workbench.files import read_bounded
 from workbench.records import as_json, from_json
-from workbench.rules import json
 from workbench.rules.contract import BY_ID, Level
-from workbench.rules.printable import printable_json
 
 FORMAT: Final = 1
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.conformance.findings import Change, Finding, Report, Result
-from workbench.rules.printable import printable
+from workbench.fhir.printable import printable
 
 _STYLES: Final = {
     Result.KEPT: "green",

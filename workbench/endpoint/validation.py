@@ -20,7 +20,7 @@ from fhir.resources.STU3 import get_fhir_model_class
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from pydantic import ValidationError
 
-from workbench.rules.outcome import Issue
+from workbench.fhir.outcome import Issue
 
 MOST_ISSUES = 10
 """An answer names at most so many; the rest follow once these are mended."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
 from workbench.errors import BadInput
+from workbench.fhir.resource import without_version
 from workbench.rules.exchange import Exchange
 from workbench.rules.history import Loss, Proof, history
-from workbench.rules.resource import without_version
 from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from workbench.errors import BadInput
-from workbench.rules.merge import merge
-from workbench.rules.resource import without_version
+from workbench.fhir.merge import merge
+from workbench.fhir.resource import without_version
 
 Resource = dict[str, Any]
 Edit = Callable[[Resource], Resource]

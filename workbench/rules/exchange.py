@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import MalformedETag, MalformedJSON, UnwantedVerdict
-from workbench.rules import json, outcome, wire
-from workbench.rules.etag import ETag
+from workbench.fhir import json, outcome
+from workbench.fhir.etag import ETag
+from workbench.fhir.outcome import OperationOutcome
+from workbench.fhir.printable import printable
+from workbench.rules import wire
 from workbench.rules.explain import explain
 from workbench.rules.message import Request, Response, without_body
-from workbench.rules.outcome import OperationOutcome
-from workbench.rules.printable import printable
 from workbench.rules.verdict import DONE, Verdict, judge
 
 if TYPE_CHECKING:

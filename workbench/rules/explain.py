@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.fhir.printable import printable
 from workbench.rules.message import SAFE_METHODS
-from workbench.rules.printable import printable
 from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
 from workbench.errors import MalformedJSON
-from workbench.rules import json
+from workbench.fhir import json
+from workbench.fhir.resource import instant
 from workbench.rules.message import Headers, Request, Response
 from workbench.rules.phrases import Phrases
-from workbench.rules.resource import instant
 
 BASE_URL: Final = "http://recorded.invalid/fhir"
 """Where a recorded session seems to be; no such host can exist (RFC 2606)."""

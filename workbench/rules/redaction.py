@@ -23,8 +23,8 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.rules import json
-from workbench.rules.element_path import ElementPath
+from workbench.fhir import json
+from workbench.fhir.element_path import ElementPath
 from workbench.rules.exchange import Exchange
 from workbench.rules.message import Headers, Request, Response
 from workbench.rules.phrases import Phrases

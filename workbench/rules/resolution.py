@@ -25,13 +25,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.rules import json
-from workbench.rules.compare import ABSENT
+from workbench.fhir import json
+from workbench.fhir.diff import ABSENT
+from workbench.fhir.printable import printable
+from workbench.fhir.resource import without_version
 from workbench.rules.exchange import Exchange
 from workbench.rules.history.events import Deed, Event, Said, named_version, read_event
 from workbench.rules.message import SAFE_METHODS
-from workbench.rules.printable import printable
-from workbench.rules.resource import without_version
 from workbench.rules.verdict import Verdict, left_open
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from workbench.rules.resource import LOGICAL_ID, instant
+from workbench.fhir.resource import LOGICAL_ID, instant
 from workbench.rules.update import Refusal, bad_request, quoted
 
 PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from workbench.errors import BadInput
-from workbench.rules import json
-from workbench.rules.etag import Precondition, read_if_match
-from workbench.rules.outcome import Issue
-from workbench.rules.resource import LOGICAL_ID, without_version
+from workbench.fhir import json
+from workbench.fhir.etag import Precondition, read_if_match
+from workbench.fhir.outcome import Issue
+from workbench.fhir.resource import LOGICAL_ID, without_version
 
 BODY_LIMIT: Final = 5 * 1024 * 1024
 """Bytes of a request body; over it the answer is 413."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from workbench.rules.etag import Precondition, read_if_match
+from workbench.fhir.etag import Precondition, read_if_match
 from workbench.rules.message import SAFE_METHODS
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from workbench.errors import MalformedJSON
-from workbench.rules import json
+from workbench.fhir import json
+from workbench.fhir.printable import printable
 from workbench.rules.message import Headers
-from workbench.rules.printable import printable
 
 if TYPE_CHECKING:
     from workbench.rules.exchange import Exchange

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from workbench.client import Client, Prefer
 from workbench.errors import BadInput
-from workbench.rules import json
-from workbench.rules.compare import Change, changes
+from workbench.fhir import json
+from workbench.fhir.diff import Change, changes
+from workbench.fhir.merge import Merge, merge
+from workbench.fhir.resource import identity, without_version
 from workbench.rules.exchange import Exchange
-from workbench.rules.merge import Merge, merge
 from workbench.rules.message import Request
 from workbench.rules.resolution import Resolution, holds
-from workbench.rules.resource import identity, without_version
 from workbench.rules.verdict import Verdict, left_open
 
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from workbench.errors import BadInput
-from workbench.rules import json
-from workbench.rules.merge import Choice, Decision, Edited, Kind, Merge, Side
+from workbench.fhir import json
+from workbench.fhir.merge import Choice, Decision, Edited, Kind, Merge, Side
 from workbench.ui import markup
 from workbench.ui.private import Widgets
 

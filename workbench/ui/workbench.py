@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 from workbench.client import Client
 from workbench.errors import MalformedJSON, WorkbenchError
+from workbench.fhir import json
+from workbench.fhir.merge import Merge
 from workbench.journal import Transition
-from workbench.rules import json
 from workbench.rules.exchange import Exchange
-from workbench.rules.merge import Merge
 from workbench.rules.resolution import Resolution
 from workbench.rules.wire import request_text
 from workbench.ui import markup

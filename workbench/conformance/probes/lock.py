@@ -7,7 +7,7 @@ from typing import Final
 from workbench.conformance.answers import tag_value
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import MADE_UP_VERSION, Trial
-from workbench.rules.resource import without_version
+from workbench.fhir.resource import without_version
 
 _STALE: Final = "409; body, ETag and Last-Modified stay as they are"
 _REFUSED: Final = "412; body, ETag and Last-Modified stay as they are"

@@ -9,7 +9,7 @@ from workbench.client import Client
 from workbench.conformance.answers import tag_value, told
 from workbench.conformance.probe import Deviation, probe
 from workbench.conformance.trial import Held, Trial
-from workbench.rules import json
+from workbench.fhir import json
 from workbench.rules.exchange import Exchange
 
 CLIENTS: Final = 8

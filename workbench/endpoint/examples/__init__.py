@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from workbench.endpoint.store import Stored
-from workbench.rules import json
+from workbench.fhir import json
 
 
 def stories() -> Iterator[dict[str, Any]]:

@@ -16,8 +16,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from workbench.errors import BadInput
-from workbench.rules import json
-from workbench.rules.compare import ABSENT
+from workbench.fhir import json
+from workbench.fhir.diff import ABSENT
+from workbench.fhir.merge import Decision, Kind, merge
+from workbench.fhir.printable import printable
+from workbench.fhir.resource import identity, without_version
 from workbench.rules.exchange import Exchange
 from workbench.rules.history.chain import (
     MOST_OPTIONAL,
@@ -44,9 +47,6 @@ from workbench.rules.history.events import (
     read_event,
     read_tracks,
 )
-from workbench.rules.merge import Decision, Kind, merge
-from workbench.rules.printable import printable
-from workbench.rules.resource import identity, without_version
 
 _MOST_ORDERS: Final = 5040
 """Orders that are tried: all of seven pieces."""

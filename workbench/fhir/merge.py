@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from workbench.errors import BadInput, OpenConflict
-from workbench.rules.compare import ABSENT, pairs
-from workbench.rules.json import same
-from workbench.rules.resource import identity, without_version
+from workbench.fhir.diff import ABSENT, pairs
+from workbench.fhir.json import same
+from workbench.fhir.resource import identity, without_version
 
 _T = TypeVar("_T")
 

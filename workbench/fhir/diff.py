@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from workbench.rules.json import dumps, same
+from workbench.fhir.json import dumps, same
 
 
 class _Absent:
