@@ -137,8 +137,8 @@ def _where_it_goes() -> None:
     """The application alone, without HTTP: what it spends an update on."""
     from workbench.endpoint.in_process import BASE_URL
     from workbench.endpoint.validation import validate
+    from workbench.exchange.message import Headers, Request
     from workbench.fhir import json
-    from workbench.rules.message import Headers, Request
 
     application = Settings().application(BASE_URL)
     path = "/STU3/List/744eec7d-8951-4722-ad74-dc34e86d4e1a"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import workbench as wb
-from workbench.rules.message import Headers, Request, Response
+from workbench.exchange.message import Headers, Request, Response
 
 SIZES = (10_000, 100_000, 1_000_000)
 CLIENTS, RESOURCES = 16, 32

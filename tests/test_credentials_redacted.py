@@ -16,6 +16,7 @@ import pytest
 
 from workbench import Client, Connection, Endpoint
 from workbench.cassette import as_request
+from workbench.exchange.message import Request
 from workbench.redaction import (
     answered_body,
     answered_field,
@@ -25,7 +26,6 @@ from workbench.redaction import (
     without_credentials,
     without_named_credentials,
 )
-from workbench.rules.message import Request
 
 SECRET = "pLanted/t0ken+12&34"
 NAMES = frozenset({"x-only-here"})

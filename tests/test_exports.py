@@ -25,8 +25,8 @@ from haralyzer import HarParser
 from IPython.core.formatters import DisplayFormatter
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal, Verdict
+from workbench.exchange.message import Headers, Request, Response
 from workbench.exports import MERMAID_LIMIT, Diagram, Timeline
-from workbench.rules.message import Headers, Request, Response
 from workbench.svg import LOOKS, text_width
 from workbench.ui.markup import TONES
 

@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 
 from workbench import BadInput, Endpoint, ETag, Exchange, Journal, Verdict
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.rules.message import Headers, Request, Response
 
 COLUMNS = [
     *("seq", "time", "client", "interaction", "resource", "if_match", "status"),

@@ -20,7 +20,7 @@ from test_journal import COLUMNS, KINDS, made, one_of_every_kind, outcome
 
 from workbench import BadInput, Endpoint, Exchange, Journal, Verdict, Workbench, history
 from workbench.errors import WorkbenchError
-from workbench.rules.message import Digest
+from workbench.exchange.message import Digest
 
 A = 'W/"a"'
 STALE = made("update", 409, if_match=A, body=outcome("RESOURCE_VERSION_MISMATCH", "the current version is another"))

@@ -16,9 +16,9 @@ from test_journal import made
 
 from workbench import BadInput, Exchange, Journal, history
 from workbench.errors import WorkbenchError
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.records import as_json
-from workbench.rules.message import Headers, Request, Response
 from workbench.rules.redaction import PERSONAL
 
 ANN, BEA = "9990000018", "9990000026"

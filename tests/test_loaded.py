@@ -23,9 +23,9 @@ from test_journal import READ_A, journal_of, made
 from workbench import BadInput, Endpoint, Journal, Report
 from workbench.cassette import Cassette
 from workbench.errors import WorkbenchError
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.records import as_json, from_json
-from workbench.rules.message import Headers, Request, Response
 from workbench.transitions import Row
 
 Damage = Callable[[dict[str, Any]], object]

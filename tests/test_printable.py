@@ -19,11 +19,11 @@ from workbench.conformance.junit import junit
 from workbench.conformance.page import page
 from workbench.conformance.terminal import console_for, show
 from workbench.errors import WorkbenchError
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir.outcome import read
 from workbench.fhir.printable import printable
 from workbench.output import say
 from workbench.rules.contract import Level
-from workbench.rules.message import Headers, Request, Response
 from workbench.rules.resolution import Landing, Resolution
 
 HOSTILE = {

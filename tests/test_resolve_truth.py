@@ -17,8 +17,8 @@ import requests
 from requests.adapters import BaseAdapter
 
 from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Resolution, history
+from workbench.exchange.verdict import left_open
 from workbench.fhir import json
-from workbench.rules.verdict import left_open
 
 SOAK = 10_000
 PER_STORY = 8

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from workbench.errors import UnwantedVerdict as UnwantedVerdict
     from workbench.errors import WorkbenchError as WorkbenchError
     from workbench.errors import WriteNotAllowed as WriteNotAllowed
+    from workbench.exchange.exchange import Exchange as Exchange
+    from workbench.exchange.verdict import Verdict as Verdict
     from workbench.experiments.race import race as race
     from workbench.experiments.race import sweep as sweep
     from workbench.experiments.results import Race as Race
@@ -60,12 +62,10 @@ if TYPE_CHECKING:
     from workbench.reference import Reference as Reference
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
-    from workbench.rules.exchange import Exchange as Exchange
     from workbench.rules.history.check import history as history
     from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.resolution import Landing as Landing
     from workbench.rules.resolution import Resolution as Resolution
-    from workbench.rules.verdict import Verdict as Verdict
     from workbench.spine import Endpoint as Endpoint
     from workbench.trial import Trial as Trial
     from workbench.trial import try_connection as try_connection
@@ -88,7 +88,7 @@ _MODULES = {
     "Edited": "fhir.merge",
     "Endpoint": "spine",
     "EndpointError": "errors",
-    "Exchange": "rules.exchange",
+    "Exchange": "exchange.exchange",
     "FreshId": "identity",
     "Finding": "conformance.findings",
     "Journal": "journal",
@@ -133,7 +133,7 @@ _MODULES = {
     "MalformedJSON": "errors",
     "PROMISES": "rules.contract",
     "UnwantedVerdict": "errors",
-    "Verdict": "rules.verdict",
+    "Verdict": "exchange.verdict",
     "Workbench": "ui.workbench",
     "WorkbenchError": "errors",
     "WriteNotAllowed": "errors",

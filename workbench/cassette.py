@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput, MalformedJSON
+from workbench.exchange.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT, changes
 from workbench.files import check_writable, read_bounded, write_private
 from workbench.redaction import without_credentials, without_named_credentials
-from workbench.rules.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -32,6 +32,10 @@ from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, prefer
 from workbench.clock import Clock, wall_clock
 from workbench.connection import Connection, check_base_url
 from workbench.errors import BadInput, WorkbenchError
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Request, Response, can_be_sent, check_field, check_method
+from workbench.exchange.place import is_live
+from workbench.exchange.verdict import Verdict
 from workbench.failure import ConnectingAdapter
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
@@ -41,11 +45,7 @@ from workbench.redaction import without_named_credentials
 from workbench.reference import conceal
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import resolution
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import Request, Response, can_be_sent, check_field, check_method
-from workbench.rules.place import is_live
 from workbench.rules.resolution import Resolution
-from workbench.rules.verdict import Verdict
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]
 

@@ -23,14 +23,14 @@ from requests.adapters import BaseAdapter
 
 from workbench.bounds import DEADLINE, MAX_BODY, FewCookies
 from workbench.errors import BadInput, WriteNotAllowed
+from workbench.exchange.message import SAFE_METHODS, Headers
+from workbench.exchange.message import check_field as check_field
+from workbench.exchange.place import is_loopback
 from workbench.failure import ConnectingAdapter
 from workbench.identity import FreshId
 from workbench.pace import Pace
 from workbench.redaction import REDACTED, is_secret, secrets_in, without_credentials
 from workbench.reference import Reference, SecretText, conceal, concealing
-from workbench.rules.message import SAFE_METHODS, Headers
-from workbench.rules.message import check_field as check_field
-from workbench.rules.place import is_loopback
 from workbench.tls import Secret, client_context
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workbench.rules.exchange import Exchange
+    from workbench.exchange.exchange import Exchange
 
 
 class WorkbenchError(Exception):

@@ -20,12 +20,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from workbench import svg
 from workbench.errors import BadInput, MalformedETag
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Headers, Request, Response, size_of
+from workbench.exchange.text import reason
+from workbench.exchange.verdict import GUARDED, Verdict
 from workbench.fhir.etag import ETag
 from workbench.files import open_private
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import Headers, Request, Response, size_of
-from workbench.rules.verdict import GUARDED, Verdict
-from workbench.rules.wire import reason
 
 MERMAID_LIMIT: Final = 50_000
 """Characters that Mermaid draws unless told otherwise; a longer diagram is shown as SVG only."""

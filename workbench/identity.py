@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
+from workbench.exchange.message import Headers
 from workbench.fhir.resource import RESOURCE_TYPE
 from workbench.reference import SecretText, concealing
-from workbench.rules.message import Headers
 
 WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
@@ -77,7 +77,7 @@ class SpineIdentity:
     new_id: Callable[[], str] = new_trace_id
 
     def __post_init__(self) -> None:
-        from workbench.rules.spine_headers import Asked, check_headers
+        from workbench.exchange.spine import Asked, check_headers
 
         for name in ("scope", "interaction_id"):  # no secrets
             object.__setattr__(self, name, str(getattr(self, name)))
@@ -116,7 +116,7 @@ class SpineIdentity:
         }
 
     def _claims(self, interaction: str, resource_type: str, now: datetime) -> dict[str, Any]:
-        from workbench.rules.spine_headers import ASID_SYSTEM, TOKEN_SECONDS
+        from workbench.exchange.spine import ASID_SYSTEM, TOKEN_SECONDS
 
         issued, system = int(now.timestamp()), SecretText(f"{ASID_SYSTEM}{self.from_asid}")
         claims = {

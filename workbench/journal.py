@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput, MalformedETag
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import SAFE_METHODS, Request, Response, size_of
+from workbench.exchange.place import is_live
+from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.files import MOST_BYTES, check_writable, open_private, write_private
 from workbench.records import Told, from_line, told
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS, Request, Response, size_of
-from workbench.rules.place import is_live
 from workbench.rules.redaction import PERSONAL, Redaction
-from workbench.rules.verdict import Verdict
 from workbench.shelf import InFile, InMemory, Rule, Shelf, is_database
 from workbench.transitions import Move, Row, Transition, frame, row
 

@@ -98,7 +98,7 @@ def code(done: Race) -> int:
 def _endpoint(options: argparse.Namespace) -> AbstractContextManager[Endpoint | Client]:
     from workbench.client import Client
     from workbench.connection import Connection, check_base_url
-    from workbench.rules.place import is_loopback
+    from workbench.exchange.place import is_loopback
     from workbench.spine import Endpoint
 
     if options.base_url is None:

@@ -38,16 +38,16 @@ from workbench.client import Client
 from workbench.clock import LESSON_START, LessonClock
 from workbench.connection import Connection
 from workbench.errors import BadInput, NotRecorded
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.place import is_live
+from workbench.exchange.text import reason
 from workbench.failure import Retold
 from workbench.fhir import json
 from workbench.journal import Journal
 from workbench.redaction import without_credentials
-from workbench.rules.exchange import Exchange
 from workbench.rules.logical import BASE_URL, LogicalNames, Target
-from workbench.rules.message import Headers, Request, Response
-from workbench.rules.place import is_live
 from workbench.rules.redaction import PERSONAL, Redaction
-from workbench.rules.wire import reason
 from workbench.spine import Endpoint
 
 MODES: Final = ("replay", "record", "live")

@@ -15,10 +15,8 @@ from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
-from workbench.fhir import json
-from workbench.files import MOST_BYTES
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import (
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import (
     Digest,
     Headers,
     Request,
@@ -28,7 +26,9 @@ from workbench.rules.message import (
     check_method,
     check_url,
 )
-from workbench.rules.verdict import Verdict
+from workbench.exchange.verdict import Verdict
+from workbench.fhir import json
+from workbench.files import MOST_BYTES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

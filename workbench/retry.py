@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.errors import BadInput, MalformedETag
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import left_open
 from workbench.fhir.etag import ETag
-from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Resolution
 from workbench.rules.retrying import Retried, is_unanswered, wait_asked
-from workbench.rules.verdict import left_open
 
 _OUT_OF_SERVICE: Final = 503
 

@@ -16,9 +16,9 @@ from requests.cookies import extract_cookies_to_jar
 from workbench.bounds import OverLimit, read_body
 from workbench.connection import Connection
 from workbench.errors import WorkbenchError
+from workbench.exchange.message import Response
 from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.redaction import answered_body, answered_field
-from workbench.rules.message import Response
 
 _PIECE: Final = 2**16
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from workbench.errors import BadInput, WorkbenchError
+from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
 from workbench.files import create_private
 from workbench.records import Told, as_line, from_line
-from workbench.rules.exchange import Exchange
 from workbench.transitions import Row, check_rows
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
-from workbench.rules.verdict import Verdict
+from workbench.exchange.verdict import Verdict
 
 _INK, _DIM, _EDGE, _PAPER, _STRIPE = "#1f2328", "#57606a", "#ccd2d9", "#ffffff", "#f3f5f8"
 _DARK, _PALE, _VERSION = "#24324a", "#e3edf9", "#dbe9fb"

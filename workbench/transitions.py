@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.records import EPOCH, Told, is_recordable, microseconds
-from workbench.rules.exchange import Exchange
-from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from workbench.client import Client
+from workbench.exchange.exchange import Exchange
 from workbench.failure import Failure, Step
 from workbench.fhir.printable import printable
-from workbench.rules.exchange import Exchange
 
 TOKEN: Final = "token"  # noqa: S105  # the name of a step
 PATH: Final = "path"

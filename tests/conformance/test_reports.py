@@ -16,8 +16,8 @@ from workbench import BadInput, Endpoint, Exchange, Finding, Report, Result, che
 from workbench.conformance.catalogue import PROBES
 from workbench.conformance.findings import COLUMNS
 from workbench.conformance.terminal import console_for, show
+from workbench.exchange.message import Headers, Request, Response
 from workbench.rules.contract import BY_ID, PROMISES, SOURCES, Level
-from workbench.rules.message import Headers, Request, Response
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\x00\u202e"
 BASE = "http://fhir.example/STU3"

@@ -18,7 +18,7 @@ from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store, Stored
-from workbench.rules.message import Headers, Request
+from workbench.exchange.message import Headers, Request
 from workbench.rules.search import PAGE_BYTES, Query
 from workbench.rules.update import MOST_VALUES
 

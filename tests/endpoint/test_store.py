@@ -14,7 +14,7 @@ from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import MEMORY, Page, Store, Stored
 from workbench.endpoint.versions import VersionIds
 from workbench.errors import BadInput, EndpointError
-from workbench.rules.message import Headers, Request
+from workbench.exchange.message import Headers, Request
 from workbench.rules.search import Query
 
 AT = "2018-05-25T16:09:50.000+00:00"

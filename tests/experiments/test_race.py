@@ -34,11 +34,11 @@ from workbench import (
     race,
     sweep,
 )
+from workbench.exchange.message import Request
 from workbench.experiments.racer import Leg, Plan, Turn, marks_in, run_leg, take_turn
 from workbench.experiments.relay import Counts, _Weaver
 from workbench.experiments.schedule import new_list
 from workbench.experiments.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
-from workbench.rules.message import Request
 
 
 @pytest.mark.parametrize("strategy", ["give-up", "reload", "merge"])

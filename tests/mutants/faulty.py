@@ -14,8 +14,8 @@ from workbench.connection import Connection
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json as exact
-from workbench.rules.message import Headers, Request, Response
 
 Answer = Callable[[Request], Response]
 BASE = "/STU3/"

@@ -23,8 +23,8 @@ from faulty import (
 )
 
 from workbench.endpoint.store import Stored
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json as exact
-from workbench.rules.message import Headers, Request, Response
 
 
 def understood(name: str, meant: str, says: str, change: Any) -> None:

@@ -7,7 +7,7 @@ import jwt
 from faulty import MUTANTS, Answer, Mutant, Real, accepted, told
 
 from workbench.endpoint.settings import ASID
-from workbench.rules.message import Request, Response
+from workbench.exchange.message import Request, Response
 
 SENDER = "200000000115"
 KIND = "List"

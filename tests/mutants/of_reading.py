@@ -27,7 +27,7 @@ from faulty import (
     with_body,
 )
 
-from workbench.rules.message import Headers, Request, Response
+from workbench.exchange.message import Headers, Request, Response
 
 # --- conditional reads ---
 

@@ -21,7 +21,7 @@ from faulty import (
     told,
 )
 
-from workbench.rules.message import Request, Response
+from workbench.exchange.message import Request, Response
 
 # --- Prefer ---
 

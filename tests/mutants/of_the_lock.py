@@ -18,7 +18,7 @@ from faulty import (
 )
 
 from workbench.conformance.probes.race import CLIENTS, RACER
-from workbench.rules.message import Request, Response
+from workbench.exchange.message import Request, Response
 
 
 def version_in(tag: str | None) -> str:

@@ -22,7 +22,7 @@ from faulty import (
 )
 
 from workbench.endpoint.in_process import BASE_URL
-from workbench.rules.message import Request, Response
+from workbench.exchange.message import Request, Response
 
 
 def moved(date: str | None, seconds: int) -> str:

@@ -8,8 +8,8 @@ import pytest
 from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
 from workbench.errors import UnwantedVerdict, WorkbenchError
-from workbench.rules.message import Headers
-from workbench.rules.verdict import Verdict
+from workbench.exchange.message import Headers
+from workbench.exchange.verdict import Verdict
 
 
 @pytest.mark.parametrize(

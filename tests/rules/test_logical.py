@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.rules.logical import BASE_URL, LogicalNames
-from workbench.rules.message import Headers, Request, Response
 
 BASE = "https://hapi.example:8443/fhir"
 START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)

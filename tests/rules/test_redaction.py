@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import BadInput, Exchange
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.element_path import ElementPath
-from workbench.rules.message import Headers, Request, Response
 from workbench.rules.redaction import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
 
 NUMBER = "9990000018"

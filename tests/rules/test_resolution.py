@@ -9,8 +9,8 @@ import pytest
 from exchangekit import exchange, outcome
 
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
-from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Landing, check_open, holds, resolve, unreadable
 
 LANDED, SO_FAR, DID_NOT, CANNOT = (

@@ -7,8 +7,8 @@ from exchangekit import exchange
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import Headers, Response
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Headers, Response
 from workbench.rules.retrying import Retried, is_unanswered, wait_asked
 
 DATE = "Fri, 25 May 2018 16:10:00 GMT"

@@ -7,8 +7,8 @@ from typing import Any
 import jwt
 import pytest
 
-from workbench.rules.message import Headers
-from workbench.rules.spine_headers import Asked, check_headers
+from workbench.exchange.message import Headers
+from workbench.exchange.spine import Asked, check_headers
 
 NOW = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
 ISSUED = int(NOW.timestamp())

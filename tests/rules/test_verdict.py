@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from exchangekit import NEXT, VERSION, exchange, outcome
 
-from workbench.rules.verdict import DONE, Verdict
+from workbench.exchange.verdict import DONE, Verdict
 
 CREATED, UPDATED, DELETED, READ = Verdict.CREATED, Verdict.UPDATED, Verdict.DELETED, Verdict.READ
 STALE, UNGUARDED, NOT_FOUND, REFUSED = Verdict.STALE, Verdict.UNGUARDED, Verdict.NOT_FOUND, Verdict.REFUSED

@@ -9,8 +9,8 @@ import pytest
 from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
 from workbench import Endpoint
-from workbench.rules.exchange import Exchange
-from workbench.rules.wire import as_curl, as_http, reason
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.text import as_curl, as_http, reason
 
 BODY = '{"resourceType":"List","id":"1","title":"Alice\'s \\"own\\" $HOME `id` \\\\ Zoë \U0001f9d1 !"}'.encode()
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from workbench import CheckTable, Endpoint, Exchange, Finding, Report, Result, check
+from workbench.exchange.message import Headers, Request, Response
 from workbench.rules.contract import Level
-from workbench.rules.message import Headers, Request, Response
 
 
 @pytest.fixture(scope="module")

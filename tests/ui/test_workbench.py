@@ -21,7 +21,7 @@ import ipywidgets as widgets
 import pytest
 
 from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Verdict, Workbench
-from workbench.rules.wire import request_text
+from workbench.exchange.text import request_text
 from workbench.ui.desk import Guard
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"

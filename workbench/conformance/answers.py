@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import can_be_sent
 
 State = tuple[int | None, bytes, str | None, str | None]
 """All that a read shows of a resource: status, body, ETag, Last-Modified."""

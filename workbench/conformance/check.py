@@ -25,8 +25,8 @@ from workbench.conformance.probe import Deviation, Probe, Stopped, Untestable
 from workbench.conformance.site import Site
 from workbench.conformance.trial import Trial
 from workbench.errors import BadInput, WriteNotAllowed
+from workbench.exchange.exchange import Exchange
 from workbench.rules.dialects import AS_PROMISED
-from workbench.rules.exchange import Exchange
 from workbench.threads import DaemonThreads, as_ended
 
 Progress = Callable[[int, int, Finding], object]

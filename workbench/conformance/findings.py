@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from workbench.exchange.exchange import Exchange
 from workbench.fhir.printable import printable
 from workbench.rules.contract import BY_ID, Level, Promise
 from workbench.rules.dialects import AS_PROMISED
-from workbench.rules.exchange import Exchange
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined, Template
 
 from workbench.conformance.findings import Finding, Report, Result
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.text import reason, request_text, response_text
 from workbench.rules.contract import SOURCES, Promise
-from workbench.rules.exchange import Exchange
-from workbench.rules.wire import reason, request_text, response_text
 
 SECTIONS: Final = {
     "UPD": "Update",

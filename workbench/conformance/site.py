@@ -16,11 +16,11 @@ from workbench.client import Client
 from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
 from workbench.errors import BadInput, CannotCheck
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import SAFE_METHODS, can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
 from workbench.journal import Journal
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS, can_be_sent
 
 _MARK: Final = "made by a check"
 _SUBJECT = {"reference": "https://demographics.spineservices.nhs.uk/STU3/Patient/9990000018"}

@@ -22,11 +22,11 @@ from workbench.endpoint.routing import BASE_PATH, CAPABILITIES, SEARCH, Call, is
 from workbench.endpoint.store import Page, Store, Stored
 from workbench.endpoint.validation import validate
 from workbench.endpoint.versions import SHAPE
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json, outcome
 from workbench.fhir.outcome import Issue
 from workbench.fhir.resource import instant, stamped
 from workbench.rules import search, update
-from workbench.rules.message import Headers, Request, Response
 from workbench.rules.preference import WRITTEN, Return, preferred_return, unacceptable
 from workbench.rules.update import Policy, Refusal
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 from workbench.endpoint import log
 from workbench.endpoint.app import Application, refused
 from workbench.endpoint.faults import Fault, Faults
-from workbench.rules.message import Headers, Request, Response
-from workbench.rules.place import is_loopback
+from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.place import is_loopback
 from workbench.rules.preference import accepts_gzip
 from workbench.rules.update import BODY_LIMIT, Refusal, misdirected, unavailable
 

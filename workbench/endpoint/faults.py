@@ -15,7 +15,7 @@ from typing import Final
 
 from workbench.endpoint.routing import taken_apart
 from workbench.errors import BadInput
-from workbench.rules.message import Request
+from workbench.exchange.message import Request
 
 KINDS: Final = {
     "latency": "the answer comes late, by SECONDS",

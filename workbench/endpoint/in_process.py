@@ -20,8 +20,8 @@ from workbench.endpoint.asgi import compressed, out_of_service
 from workbench.endpoint.commands import obey
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.routing import BASE_PATH
-from workbench.rules.message import Headers, Request, Response
-from workbench.rules.wire import reason
+from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.text import reason
 
 BASE_URL: Final = f"http://in-process.invalid{BASE_PATH}"
 """No such host can exist (RFC 2606), so a session without the adapter never reaches a stranger by this URL."""

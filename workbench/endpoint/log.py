@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 from workbench.errors import BadInput
-from workbench.rules.message import Headers, Request, Response
+from workbench.exchange.message import Headers, Request, Response
 
 FORMATS: Final = ("none", "text", "json")
 """``none`` still says what went wrong in the endpoint itself."""

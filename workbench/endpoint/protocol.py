@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from workbench.endpoint import log
 from workbench.endpoint.app import refused
+from workbench.exchange.text import reason
 from workbench.rules.update import BODY_LIMIT, Refusal
-from workbench.rules.wire import reason
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request line and its header fields."""

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from workbench.endpoint.capability import TYPES
-from workbench.rules.message import Request
+from workbench.exchange.message import Request
 from workbench.rules.search import MOST_PARAMETERS, QUERY_LIMIT
 from workbench.rules.update import Refusal, bad_request, media_type, too_long
 

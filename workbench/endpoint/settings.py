@@ -86,7 +86,7 @@ class Settings:
 
 def _spine_headers() -> Gate:
     # Here, because reading tokens brings a cryptography library along, which only strict mode is to wait for.
-    from workbench.rules.spine_headers import Asked, check_headers
+    from workbench.exchange.spine import Asked, check_headers
 
     def gate(call: Call) -> Refusal | None:
         about = "" if call.interaction in (None, CAPABILITIES) else call.resource_type

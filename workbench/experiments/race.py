@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.experiments import relay
 from workbench.experiments.racer import Leg, Plan, Target, finish, tag_of
 from workbench.experiments.relay import Counts, Field, Look, ctrl_c_sets
@@ -26,8 +28,6 @@ from workbench.experiments.results import Race, Sweep
 from workbench.experiments.schedule import new_list
 from workbench.experiments.strategy import Strategy, strategy_named
 from workbench.journal import Journal
-from workbench.rules.exchange import Exchange
-from workbench.rules.verdict import Verdict
 from workbench.threads import DaemonThreads, as_ended
 
 if TYPE_CHECKING:

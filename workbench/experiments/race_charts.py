@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from workbench.errors import BadInput
+from workbench.exchange.verdict import Verdict
 from workbench.exports import Picture
-from workbench.rules.verdict import Verdict
 from workbench.svg import LOOKS
 
 if TYPE_CHECKING:

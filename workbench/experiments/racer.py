@@ -20,10 +20,10 @@ from typing import Any, Final, NamedTuple
 
 from workbench.client import LAST_READ, Client
 from workbench.connection import Connection
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.experiments.strategy import Resource, Strategy
 from workbench.journal import Journal
-from workbench.rules.exchange import Exchange
-from workbench.rules.verdict import Verdict
 from workbench.threads import DaemonThreads, as_ended
 
 Target = tuple[str, str]

@@ -32,10 +32,10 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
 from workbench.journal import Journal
-from workbench.rules.exchange import Exchange
-from workbench.rules.verdict import Verdict
 from workbench.threads import DaemonThreads
 
 LEG: Final = 10

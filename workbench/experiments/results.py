@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Plan, Turn, marks_in
 from workbench.experiments.relay import Counts
 from workbench.journal import Journal
-from workbench.rules.exchange import Exchange
 from workbench.rules.history import Proof, history
-from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client import Client
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
-from workbench.rules.exchange import Exchange
 from workbench.rules.history import Loss, Proof, history
-from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

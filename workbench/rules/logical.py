@@ -19,9 +19,9 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
 from workbench.errors import MalformedJSON
+from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.resource import instant
-from workbench.rules.message import Headers, Request, Response
 from workbench.rules.phrases import Phrases
 
 BASE_URL: Final = "http://recorded.invalid/fhir"

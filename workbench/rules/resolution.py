@@ -25,14 +25,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from workbench.errors import BadInput, MalformedJSON
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import SAFE_METHODS
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.printable import printable
 from workbench.fhir.resource import without_version
-from workbench.rules.exchange import Exchange
 from workbench.rules.history.events import Deed, Event, Said, named_version, read_event
-from workbench.rules.message import SAFE_METHODS
-from workbench.rules.verdict import Verdict, left_open
 
 
 class Landing(enum.Enum):

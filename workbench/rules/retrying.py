@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from workbench.rules.exchange import Exchange
+    from workbench.exchange.exchange import Exchange
     from workbench.rules.resolution import Resolution
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import ipywidgets as widgets
 
 from workbench.conformance.findings import Finding, Report
-from workbench.rules.place import is_loopback
+from workbench.exchange.place import is_loopback
 from workbench.ui import markup
 from workbench.ui.private import Widgets
 from workbench.ui.table import Column, LiveTable

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from workbench.client import Client, Prefer
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Request
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import Change, changes
 from workbench.fhir.merge import Merge, merge
 from workbench.fhir.resource import identity, without_version
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import Request
 from workbench.rules.resolution import Resolution, holds
-from workbench.rules.verdict import Verdict, left_open
 
 
 class Guard(enum.Enum):

@@ -13,16 +13,16 @@ from importlib import resources
 from typing import Any, Final
 
 from workbench.conformance.findings import Finding, Report, Result
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.explain import explain
+from workbench.exchange.text import reason, request_text, response_text
+from workbench.exchange.verdict import Verdict
 from workbench.exports import Picture
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.rules.contract import SOURCES
-from workbench.rules.exchange import Exchange
-from workbench.rules.explain import explain
 from workbench.rules.resolution import Landing, Resolution
-from workbench.rules.verdict import Verdict
-from workbench.rules.wire import reason, request_text, response_text
 
 TONES: Final = {
     Verdict.READ: "neutral",

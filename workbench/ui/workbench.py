@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from workbench.client import Client
 from workbench.errors import MalformedJSON, WorkbenchError
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.text import request_text
 from workbench.fhir import json
 from workbench.fhir.merge import Merge
 from workbench.journal import Transition
-from workbench.rules.exchange import Exchange
 from workbench.rules.resolution import Resolution
-from workbench.rules.wire import request_text
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard
 from workbench.ui.editor import Diagnostic, utf16_offset

@@ -10,8 +10,8 @@ from workbench.conformance.answers import body_of, header, tag_value, told
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.site import TEMPLATES
 from workbench.conformance.trial import MADE_UP_VERSION, Trial
+from workbench.exchange.exchange import Exchange
 from workbench.fhir.outcome import Issue
-from workbench.rules.exchange import Exchange
 
 PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"
 CODE_SYSTEM: Final = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"

@@ -9,8 +9,8 @@ from workbench.client import Client
 from workbench.conformance.answers import tag_value, told
 from workbench.conformance.probe import Deviation, probe
 from workbench.conformance.trial import Held, Trial
+from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
-from workbench.rules.exchange import Exchange
 
 CLIENTS: Final = 8
 ROUNDS: Final = 3

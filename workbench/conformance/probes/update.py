@@ -9,9 +9,9 @@ from typing import Any, Final
 from workbench.conformance.answers import header, meta_in, same_but_for_meta, tag_value, version_in
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import Held, Trial
+from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
-from workbench.rules.exchange import Exchange
 
 _PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/a-profile-of-a-check"
 _EXTENSION: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/an-extension-of-a-check"

@@ -16,12 +16,12 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from workbench.errors import BadInput
+from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.merge import Decision, Kind, merge
 from workbench.fhir.printable import printable
 from workbench.fhir.resource import identity, without_version
-from workbench.rules.exchange import Exchange
 from workbench.rules.history.chain import (
     MOST_OPTIONAL,
     MOST_PIECES,

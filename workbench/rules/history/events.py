@@ -18,11 +18,11 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from workbench.errors import MalformedETag
+from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import SAFE_METHODS
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.etag import VERSION_ID, ETag
 from workbench.fhir.resource import version_of
-from workbench.rules.exchange import Exchange
-from workbench.rules.message import SAFE_METHODS
-from workbench.rules.verdict import Verdict, left_open
 
 NEVER: Final = -(1 << 62)
 """A time before every other."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.exchange.message import SAFE_METHODS
+from workbench.exchange.verdict import Verdict
 from workbench.fhir.printable import printable
-from workbench.rules.message import SAFE_METHODS
-from workbench.rules.verdict import Verdict
 
 if TYPE_CHECKING:
-    from workbench.rules.exchange import Exchange
+    from workbench.exchange.exchange import Exchange
 
 _SENTENCES = {
     Verdict.READ: "{client} read {target}{version_now}. Send this version in If-Match to update it.",

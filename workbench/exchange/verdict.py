@@ -9,11 +9,11 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
+from workbench.exchange.message import SAFE_METHODS
 from workbench.fhir.etag import Precondition, read_if_match
-from workbench.rules.message import SAFE_METHODS
 
 if TYPE_CHECKING:
-    from workbench.rules.exchange import Exchange
+    from workbench.exchange.exchange import Exchange
 
 GUARDED: Final = frozenset({"update", "patch", "delete"})
 """The interactions that a server guards with ``If-Match`` (UPD-7, DL-2; the living NHS API patches)."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from workbench.errors import MalformedJSON
+from workbench.exchange.message import Headers
 from workbench.fhir import json
 from workbench.fhir.printable import printable
-from workbench.rules.message import Headers
 
 if TYPE_CHECKING:
-    from workbench.rules.exchange import Exchange
-    from workbench.rules.message import Request, Response
+    from workbench.exchange.exchange import Exchange
+    from workbench.exchange.message import Request, Response
 
 _CODED = frozenset({"content-encoding", "content-length", "vary"})
 _CURL_ADDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})

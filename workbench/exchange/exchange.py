@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import MalformedETag, MalformedJSON, UnwantedVerdict
+from workbench.exchange import text as wire
+from workbench.exchange.explain import explain
+from workbench.exchange.message import Request, Response, without_body
+from workbench.exchange.verdict import DONE, Verdict, judge
 from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
 from workbench.fhir.outcome import OperationOutcome
 from workbench.fhir.printable import printable
-from workbench.rules import wire
-from workbench.rules.explain import explain
-from workbench.rules.message import Request, Response, without_body
-from workbench.rules.verdict import DONE, Verdict, judge
 
 if TYPE_CHECKING:
     from workbench.rules.retrying import Retried

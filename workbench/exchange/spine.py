@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import jwt
 
+from workbench.exchange.message import Headers
 from workbench.fhir.outcome import Issue
-from workbench.rules.message import Headers
 from workbench.rules.update import Refusal, quoted
 
 TOKEN_SECONDS: Final = 300
