@@ -17,7 +17,7 @@ import pytest
 from workbench import Client, Connection, Endpoint
 from workbench.cassette import as_request
 from workbench.exchange.message import Request
-from workbench.redaction import (
+from workbench.journal.secrets import (
     answered_body,
     answered_field,
     guard_logs,

@@ -26,8 +26,8 @@ from IPython.core.formatters import DisplayFormatter
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal, Verdict
 from workbench.exchange.message import Headers, Request, Response
-from workbench.exports import MERMAID_LIMIT, Diagram, Timeline
-from workbench.svg import LOOKS, text_width
+from workbench.journal.diagram import LOOKS, text_width
+from workbench.journal.export import MERMAID_LIMIT, Diagram, Timeline
 from workbench.ui.markup import TONES
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"

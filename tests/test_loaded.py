@@ -25,8 +25,8 @@ from workbench.cassette import Cassette
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.records import as_json, from_json
-from workbench.transitions import Row
+from workbench.journal.records import as_json, from_json
+from workbench.journal.transitions import Row
 
 Damage = Callable[[dict[str, Any]], object]
 
@@ -185,7 +185,7 @@ def test_a_journal_of_another_version_and_none_at_all(tmp_path: Path) -> None:
 
 def test_a_line_is_as_long_as_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal_of(READ_A, replace(READ_A, failure="x" * 2000)).save(tmp_path / "j.jsonl")
-    monkeypatch.setattr("workbench.journal.MOST_BYTES", 2000)
+    monkeypatch.setattr("workbench.journal.journal.MOST_BYTES", 2000)
     with pytest.raises(BadInput, match=r"^Line 3 of .* is longer than"):
         Journal.load(tmp_path / "j.jsonl")
 
@@ -193,7 +193,7 @@ def test_a_line_is_as_long_as_can_be_held(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_exchange_too_long_for_a_line_is_kept_without_its_bodies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.records.MOST_BYTES", 2000)
+    monkeypatch.setattr("workbench.journal.records.MOST_BYTES", 2000)
     journal = journal_of(made("read", 200, body="é".encode() * 1000), READ_A)
     journal.save(tmp_path / "j.jsonl")
     assert [each.is_whole for each in Journal.load(tmp_path / "j.jsonl")] == [False, True]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from workbench import LESSON_START, BadInput, Client, Endpoint, EndpointError, Verdict
-from workbench.journal import Transition
+from workbench.journal.journal import Transition
 
 Start = Callable[..., Endpoint]
 STARTS: list[Start] = [Endpoint.start, Endpoint.in_process]

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from workbench.fhir.merge import merge as merge
     from workbench.identity import FreshId as FreshId
     from workbench.identity import SpineIdentity as SpineIdentity
-    from workbench.journal import Journal as Journal
+    from workbench.journal.journal import Journal as Journal
+    from workbench.journal.personal import PERSONAL as PERSONAL
     from workbench.profiles import Profile as Profile
     from workbench.profiles import connect as connect
     from workbench.profiles import profile_names as profile_names
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.rules.history.check import history as history
-    from workbench.rules.redaction import PERSONAL as PERSONAL
     from workbench.rules.resolution import Landing as Landing
     from workbench.rules.resolution import Resolution as Resolution
     from workbench.spine import Endpoint as Endpoint
@@ -91,7 +91,7 @@ _MODULES = {
     "Exchange": "exchange.exchange",
     "FreshId": "identity",
     "Finding": "conformance.findings",
-    "Journal": "journal",
+    "Journal": "journal.journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client",
     "LESSON_START": "clock",
@@ -100,7 +100,7 @@ _MODULES = {
     "Merge": "fhir.merge",
     "NotRecorded": "errors",
     "OpenConflict": "errors",
-    "PERSONAL": "rules.redaction",
+    "PERSONAL": "journal.personal",
     "Race": "experiments.results",
     "RaceBench": "ui.race",
     "EndpointPicker": "ui.picker",

@@ -40,8 +40,8 @@ from workbench.failure import ConnectingAdapter
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
-from workbench.journal import Journal
-from workbench.redaction import without_named_credentials
+from workbench.journal.journal import Journal
+from workbench.journal.secrets import without_named_credentials
 from workbench.reference import conceal
 from workbench.retry import Retry, check_guarded, persist
 from workbench.rules import resolution

@@ -28,8 +28,8 @@ from workbench.exchange.message import check_field as check_field
 from workbench.exchange.place import is_loopback
 from workbench.failure import ConnectingAdapter
 from workbench.identity import FreshId
+from workbench.journal.secrets import REDACTED, is_secret, secrets_in, without_credentials
 from workbench.pace import Pace
-from workbench.redaction import REDACTED, is_secret, secrets_in, without_credentials
 from workbench.reference import Reference, SecretText, conceal, concealing
 from workbench.tls import Secret, client_context
 

@@ -23,7 +23,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 
 from workbench.bounds import Attempt, MeteredResponse, OverLimit
-from workbench.redaction import guard_logs
+from workbench.journal.secrets import guard_logs
 
 
 class Step(enum.Enum):

@@ -17,8 +17,8 @@ from workbench.client import Client
 from workbench.connection import Connection, check_base_url
 from workbench.errors import BadInput
 from workbench.identity import FreshId, SpineIdentity
-from workbench.journal import Journal
-from workbench.redaction import is_secret
+from workbench.journal.journal import Journal
+from workbench.journal.secrets import is_secret
 from workbench.reference import FORMS, Reference, conceal
 from workbench.tls import Secret
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WriteNotAllowed
 from workbench.experiments.strategy import STRATEGIES
-from workbench.files import check_writable, write_private
+from workbench.journal.files import check_writable, write_private
 from workbench.output import say
 
 if TYPE_CHECKING:

@@ -44,10 +44,10 @@ from workbench.exchange.place import is_live
 from workbench.exchange.text import reason
 from workbench.failure import Retold
 from workbench.fhir import json
-from workbench.journal import Journal
-from workbench.redaction import without_credentials
+from workbench.journal.journal import Journal
+from workbench.journal.personal import PERSONAL, Redaction
+from workbench.journal.secrets import without_credentials
 from workbench.rules.logical import BASE_URL, LogicalNames, Target
-from workbench.rules.redaction import PERSONAL, Redaction
 from workbench.spine import Endpoint
 
 MODES: Final = ("replay", "record", "live")

@@ -18,7 +18,7 @@ from workbench.connection import Connection
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Response
 from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
-from workbench.redaction import answered_body, answered_field
+from workbench.journal.secrets import answered_body, answered_field
 
 _PIECE: Final = 2**16
 

@@ -18,7 +18,7 @@ from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings, as_instant
 from workbench.errors import EndpointError
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 
 
 class _Serving(Protocol):

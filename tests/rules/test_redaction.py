@@ -16,7 +16,7 @@ from workbench import BadInput, Exchange
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.element_path import ElementPath
-from workbench.rules.redaction import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
+from workbench.journal.personal import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
 
 NUMBER = "9990000018"
 PATIENT: dict[str, Any] = {

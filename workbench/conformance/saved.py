@@ -10,8 +10,8 @@ from workbench.conformance.findings import Finding, Fit, Report, Result
 from workbench.errors import BadInput, MalformedJSON
 from workbench.fhir import json
 from workbench.fhir.printable import printable_json
-from workbench.files import read_bounded
-from workbench.records import as_json, from_json
+from workbench.journal.files import read_bounded
+from workbench.journal.records import as_json, from_json
 from workbench.rules.contract import BY_ID, Level
 
 FORMAT: Final = 1

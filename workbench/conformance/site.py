@@ -20,7 +20,7 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import SAFE_METHODS, can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 
 _MARK: Final = "made by a check"
 _SUBJECT = {"reference": "https://demographics.spineservices.nhs.uk/STU3/Patient/9990000018"}

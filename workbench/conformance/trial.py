@@ -18,7 +18,7 @@ from workbench.conformance.site import Site
 from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 
 FHIR_JSON: Final = "application/fhir+json"
 MADE_UP_VERSION: Final = 'W/"00000000-0000"'

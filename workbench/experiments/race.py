@@ -27,7 +27,7 @@ from workbench.experiments.relay import Counts, Field, Look, ctrl_c_sets
 from workbench.experiments.results import Race, Sweep
 from workbench.experiments.schedule import new_list
 from workbench.experiments.strategy import Strategy, strategy_named
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 from workbench.threads import DaemonThreads, as_ended
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from workbench.errors import BadInput
 from workbench.exchange.verdict import Verdict
-from workbench.exports import Picture
-from workbench.svg import LOOKS
+from workbench.journal.diagram import LOOKS
+from workbench.journal.export import Picture
 
 if TYPE_CHECKING:
     import pandas as pd

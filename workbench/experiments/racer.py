@@ -23,7 +23,7 @@ from workbench.connection import Connection
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.strategy import Resource, Strategy
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 from workbench.threads import DaemonThreads, as_ended
 
 Target = tuple[str, str]

@@ -35,7 +35,7 @@ from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 from workbench.threads import DaemonThreads
 
 LEG: Final = 10

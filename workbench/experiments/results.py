@@ -15,7 +15,7 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Plan, Turn, marks_in
 from workbench.experiments.relay import Counts
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 from workbench.rules.history import Proof, history
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Race:
         """
         import pandas as pd
 
-        from workbench.journal import Transition
+        from workbench.journal.journal import Transition
 
         rows = pd.DataFrame(self.journal.rows(self.first), columns=list(Transition._fields))
         rows = rows[rows["client"].isin(self.clients)].reset_index(drop=True)

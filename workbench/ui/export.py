@@ -16,7 +16,7 @@ import anywidget
 import ipywidgets as widgets
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.journal import Journal
+from workbench.journal.journal import Journal
 from workbench.ui import markup
 
 FOLDER: Final = "exports"

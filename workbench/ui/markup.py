@@ -17,10 +17,10 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.explain import explain
 from workbench.exchange.text import reason, request_text, response_text
 from workbench.exchange.verdict import Verdict
-from workbench.exports import Picture
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
+from workbench.journal.export import Picture
 from workbench.rules.contract import SOURCES
 from workbench.rules.resolution import Landing, Resolution
 

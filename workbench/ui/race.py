@@ -23,7 +23,7 @@ from workbench.experiments.race import race
 from workbench.experiments.relay import Counts
 from workbench.experiments.results import Race
 from workbench.experiments.strategy import STRATEGIES
-from workbench.exports import Picture
+from workbench.journal.export import Picture
 from workbench.rules.update import POLICIES
 from workbench.spine import Endpoint
 from workbench.ui import markup

@@ -23,7 +23,7 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.text import request_text
 from workbench.fhir import json
 from workbench.fhir.merge import Merge
-from workbench.journal import Transition
+from workbench.journal.journal import Transition
 from workbench.rules.resolution import Resolution
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard

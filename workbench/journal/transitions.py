@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.records import EPOCH, Told, is_recordable, microseconds
+from workbench.journal.records import EPOCH, Told, is_recordable, microseconds
 
 if TYPE_CHECKING:
     import pandas as pd

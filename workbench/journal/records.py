@@ -28,7 +28,7 @@ from workbench.exchange.message import (
 )
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
-from workbench.files import MOST_BYTES
+from workbench.journal.files import MOST_BYTES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

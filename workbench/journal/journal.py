@@ -22,18 +22,18 @@ from workbench.exchange.place import is_live
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
-from workbench.files import MOST_BYTES, check_writable, open_private, write_private
-from workbench.records import Told, from_line, told
-from workbench.rules.redaction import PERSONAL, Redaction
-from workbench.shelf import InFile, InMemory, Rule, Shelf, is_database
-from workbench.transitions import Move, Row, Transition, frame, row
+from workbench.journal.files import MOST_BYTES, check_writable, open_private, write_private
+from workbench.journal.personal import PERSONAL, Redaction
+from workbench.journal.records import Told, from_line, told
+from workbench.journal.store import InFile, InMemory, Rule, Shelf, is_database
+from workbench.journal.transitions import Move, Row, Transition, frame, row
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.exports import Diagram, Timeline
+    from workbench.journal.export import Diagram, Timeline
 
 __all__ = ["KEEP_BODIES", "Journal", "Transition"]
 
@@ -268,20 +268,20 @@ class Journal:
         With ``start`` it begins at the exchange of that number and shows at most ``last``; with ``resource``
         (``Type/id``) it shows only what was about that one. What it leaves out, it says.
         """
-        from workbench import exports
+        from workbench.journal import export as exports
 
         return exports.diagram(tuple(self), start=start, last=last, resource=resource)
 
     def timeline(self, *, resource: str | None = None, last: int = 200) -> Timeline:
         """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
-        from workbench import exports
+        from workbench.journal import export as exports
 
         moves = [(each.etag_before, each.etag_after) for each in self.rows()]
         return exports.timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
 
     def to_har(self) -> dict[str, Any]:
         """Every exchange as an HTTP Archive (HAR 1.2), as browsers and proxies read it."""
-        from workbench import exports
+        from workbench.journal import export as exports
 
         return exports.har(self)
 
@@ -291,7 +291,7 @@ class Journal:
         A text that a spreadsheet would run as a formula gets an apostrophe in front; ``save()`` changes nothing.
         Raises ``BadInput`` where there is a file already, unless ``overwrite``.
         """
-        from workbench import exports
+        from workbench.journal import export as exports
 
         exports.write_csv(path, Transition._fields, self.rows(), overwrite=overwrite)
 

@@ -27,7 +27,7 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.element_path import ElementPath
-from workbench.rules.phrases import Phrases
+from workbench.journal.phrases import Phrases
 
 NHS_NUMBERS: Final = "NHS numbers"
 """In a list of paths: every NHS number, in whatever text it stands."""

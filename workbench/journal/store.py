@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple, Protocol
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
-from workbench.files import create_private
-from workbench.records import Told, as_line, from_line
-from workbench.transitions import Row, check_rows
+from workbench.journal.files import create_private
+from workbench.journal.records import Told, as_line, from_line
+from workbench.journal.transitions import Row, check_rows
 
 
 class Rule(NamedTuple):

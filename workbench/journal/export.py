@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from workbench import svg
 from workbench.errors import BadInput, MalformedETag
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Headers, Request, Response, size_of
 from workbench.exchange.text import reason
 from workbench.exchange.verdict import GUARDED, Verdict
 from workbench.fhir.etag import ETag
-from workbench.files import open_private
+from workbench.journal import diagram as svg
+from workbench.journal.files import open_private
 
 MERMAID_LIMIT: Final = 50_000
 """Characters that Mermaid draws unless told otherwise; a longer diagram is shown as SVG only."""
