@@ -16,7 +16,7 @@ from workbench.clock import wall_clock
 from workbench.endpoint.app import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.store import MEMORY, Store, Stored
-from workbench.rules.history import Flaw
+from workbench.history import Flaw
 from workbench.rules.update import SPINE
 
 A_LIST = {"resourceType": "List", "status": "current", "mode": "working", "title": "Adjustments"}

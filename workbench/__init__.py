@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from workbench.fhir.merge import Merge as Merge
     from workbench.fhir.merge import Side as Side
     from workbench.fhir.merge import merge as merge
+    from workbench.history.check import history as history
     from workbench.identity import FreshId as FreshId
     from workbench.identity import SpineIdentity as SpineIdentity
     from workbench.journal.journal import Journal as Journal
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from workbench.reference import Reference as Reference
     from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
-    from workbench.rules.history.check import history as history
     from workbench.rules.resolution import Landing as Landing
     from workbench.rules.resolution import Resolution as Resolution
     from workbench.spine import Endpoint as Endpoint
@@ -122,7 +122,7 @@ _MODULES = {
     "Side": "fhir.merge",
     "Strategy": "experiments.strategy",
     "check": "conformance.check",
-    "history": "rules.history.check",
+    "history": "history.check",
     "interleavings": "experiments.schedule",
     "merge": "fhir.merge",
     "play": "experiments.schedule",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from registerjudge import history_of, is_possible
 
 from workbench import BadInput, history
-from workbench.rules.history import Flaw, Proof
+from workbench.history import Flaw, Proof
 
 GOOD, BAD = recorded("good"), recorded("bad")
 

@@ -15,8 +15,8 @@ from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Plan, Turn, marks_in
 from workbench.experiments.relay import Counts
+from workbench.history import Proof, history
 from workbench.journal.journal import Journal
-from workbench.rules.history import Proof, history
 
 if TYPE_CHECKING:
     import pandas as pd

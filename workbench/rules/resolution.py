@@ -32,7 +32,7 @@ from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.printable import printable
 from workbench.fhir.resource import without_version
-from workbench.rules.history.events import Deed, Event, Said, named_version, read_event
+from workbench.history.events import Deed, Event, Said, named_version, read_event
 
 
 class Landing(enum.Enum):

@@ -21,7 +21,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from workbench.rules.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write
+from workbench.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write
 
 MOST_PIECES: Final = 7
 """Pieces that are tried in every order."""

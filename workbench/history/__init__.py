@@ -5,6 +5,6 @@ accepted ``If-Match`` names the version before, so a history is decided in two p
 contract's UPD-1, UPD-3, UPD-6, UPD-7, UPD-11, UPD-13, RD-1, RD-2, DL-1 and DL-2.
 """
 
-from workbench.rules.history.check import Finding, Flaw, History, Loss, Proof, history
+from workbench.history.check import Finding, Flaw, History, Loss, Proof, history
 
 __all__ = ["Finding", "Flaw", "History", "Loss", "Proof", "history"]

@@ -22,7 +22,7 @@ from workbench.fhir.diff import ABSENT
 from workbench.fhir.merge import Decision, Kind, merge
 from workbench.fhir.printable import printable
 from workbench.fhir.resource import identity, without_version
-from workbench.rules.history.chain import (
+from workbench.history.chain import (
     MOST_OPTIONAL,
     MOST_PIECES,
     Arrangement,
@@ -36,17 +36,7 @@ from workbench.rules.history.chain import (
     joined,
     pieces_of,
 )
-from workbench.rules.history.events import (
-    ALWAYS,
-    NEVER,
-    Deed,
-    Said,
-    Track,
-    Version,
-    Write,
-    read_event,
-    read_tracks,
-)
+from workbench.history.events import ALWAYS, NEVER, Deed, Said, Track, Version, Write, read_event, read_tracks
 
 _MOST_ORDERS: Final = 5040
 """Orders that are tried: all of seven pieces."""
