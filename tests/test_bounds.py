@@ -25,7 +25,7 @@ from requests.adapters import BaseAdapter
 from stranger import After, Script, Stranger, answers, chunked, never_answers, says, sends_for_ever, stranger
 
 from workbench import BadInput, Client, Connection, Exchange, Verdict
-from workbench.bounds import Attempt, FewCookies, OverLimit
+from workbench.client.bounds import Attempt, FewCookies, OverLimit
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
 BODY = b'{"resourceType": "List", "id": "1"}'

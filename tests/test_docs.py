@@ -11,11 +11,11 @@ import pytest
 
 import workbench
 from workbench import PROMISES, cli
+from workbench.client.failure import Step
+from workbench.client.profiles import KEYS
+from workbench.client.trial import ENDPOINT, PATH, TOKEN
 from workbench.endpoint.faults import KINDS
-from workbench.failure import Step
-from workbench.profiles import KEYS
 from workbench.rules.update import POLICIES
-from workbench.trial import ENDPOINT, PATH, TOKEN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

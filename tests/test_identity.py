@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import BadInput, Client, Connection, Endpoint, SpineIdentity, Verdict
+from workbench.client.pace import Pace
 from workbench.exchange.message import Headers
 from workbench.exchange.spine import Asked, check_headers
-from workbench.pace import Pace
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 900_000, tzinfo=UTC)
 WHO = {

@@ -25,7 +25,7 @@ import tlskit
 from nbclient import NotebookClient
 
 from workbench import BadInput, Client, Connection, Exchange, Journal, UnwantedVerdict, Verdict, Workbench, connect
-from workbench.connection import check_base_url
+from workbench.client.connection import check_base_url
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
 

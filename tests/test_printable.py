@@ -14,6 +14,7 @@ import pytest
 
 from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
 from workbench.cli import main
+from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.findings import Finding, Report, Result
 from workbench.conformance.junit import junit
 from workbench.conformance.page import page
@@ -24,7 +25,6 @@ from workbench.fhir.outcome import read
 from workbench.fhir.printable import printable
 from workbench.output import say
 from workbench.rules.contract import Level
-from workbench.rules.resolution import Landing, Resolution
 
 HOSTILE = {
     "colour": ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
@@ -180,6 +180,6 @@ def test_an_error_that_quotes_a_server(monkeypatch: pytest.MonkeyPatch, capsys: 
     def fails(*_: object, **__: object) -> None:
         raise WorkbenchError(EVIL)
 
-    monkeypatch.setattr("workbench.trial.try_connection", fails)
+    monkeypatch.setattr("workbench.client.trial.try_connection", fails)
     assert main(["connect", "http://127.0.0.1:1/STU3"]) == 2
     assert capsys.readouterr().err == f"spine-workbench: {SAID}\n"

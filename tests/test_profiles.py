@@ -13,7 +13,7 @@ import pytest
 from keyring.errors import NoKeyringError
 
 from workbench import BadInput, Connection, Endpoint, Reference, connect, profile_names, profiles_path, read_profile
-from workbench import reference as reference_module
+from workbench.client import secret as reference_module
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 PLANTED = "planted-secret-2f7c"

@@ -25,8 +25,8 @@ from rich.traceback import Traceback
 from stranger import answers, stranger
 
 from workbench import BadInput, Client, Connection, Reference, SpineIdentity, Verdict, WriteNotAllowed, connect
-from workbench import reference as reference_module
-from workbench.reference import SecretText, conceal
+from workbench.client import secret as reference_module
+from workbench.client.secret import SecretText, conceal
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
 PLANTED = "planted-secret-2f7c"

@@ -17,14 +17,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.client import LAST_READ as LAST_READ
-    from workbench.client import Client as Client
+    from workbench.client.client import LAST_READ as LAST_READ
+    from workbench.client.client import Client as Client
+    from workbench.client.connection import Connection as Connection
+    from workbench.client.identity import FreshId as FreshId
+    from workbench.client.identity import SpineIdentity as SpineIdentity
+    from workbench.client.profiles import Profile as Profile
+    from workbench.client.profiles import connect as connect
+    from workbench.client.profiles import profile_names as profile_names
+    from workbench.client.profiles import profiles_path as profiles_path
+    from workbench.client.profiles import read_profile as read_profile
+    from workbench.client.retry import Retry as Retry
+    from workbench.client.secret import Reference as Reference
+    from workbench.client.trial import Trial as Trial
+    from workbench.client.trial import try_connection as try_connection
+    from workbench.client.unanswered import Landing as Landing
+    from workbench.client.unanswered import Resolution as Resolution
     from workbench.clock import LESSON_START as LESSON_START
     from workbench.conformance.check import check as check
     from workbench.conformance.findings import Finding as Finding
     from workbench.conformance.findings import Report as Report
     from workbench.conformance.findings import Result as Result
-    from workbench.connection import Connection as Connection
     from workbench.errors import BadInput as BadInput
     from workbench.errors import EndpointError as EndpointError
     from workbench.errors import MalformedETag as MalformedETag
@@ -50,25 +63,12 @@ if TYPE_CHECKING:
     from workbench.fhir.merge import Side as Side
     from workbench.fhir.merge import merge as merge
     from workbench.history.check import history as history
-    from workbench.identity import FreshId as FreshId
-    from workbench.identity import SpineIdentity as SpineIdentity
     from workbench.journal.journal import Journal as Journal
     from workbench.journal.personal import PERSONAL as PERSONAL
-    from workbench.profiles import Profile as Profile
-    from workbench.profiles import connect as connect
-    from workbench.profiles import profile_names as profile_names
-    from workbench.profiles import profiles_path as profiles_path
-    from workbench.profiles import read_profile as read_profile
     from workbench.recording import Recording as Recording
     from workbench.recording import record as record
-    from workbench.reference import Reference as Reference
-    from workbench.retry import Retry as Retry
     from workbench.rules.contract import PROMISES as PROMISES
-    from workbench.rules.resolution import Landing as Landing
-    from workbench.rules.resolution import Resolution as Resolution
     from workbench.spine import Endpoint as Endpoint
-    from workbench.trial import Trial as Trial
-    from workbench.trial import try_connection as try_connection
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
@@ -81,21 +81,21 @@ __version__ = "0.1.0"
 _MODULES = {
     "BadInput": "errors",
     "CheckTable": "ui.check_table",
-    "Client": "client",
+    "Client": "client.client",
     "ConflictBench": "ui.conflict",
-    "Connection": "connection",
+    "Connection": "client.connection",
     "ETag": "fhir.etag",
     "Edited": "fhir.merge",
     "Endpoint": "spine",
     "EndpointError": "errors",
     "Exchange": "exchange.exchange",
-    "FreshId": "identity",
+    "FreshId": "client.identity",
     "Finding": "conformance.findings",
     "Journal": "journal.journal",
     "JsonEditor": "ui.editor",
-    "LAST_READ": "client",
+    "LAST_READ": "client.client",
     "LESSON_START": "clock",
-    "Landing": "rules.resolution",
+    "Landing": "client.unanswered",
     "MalformedETag": "errors",
     "Merge": "fhir.merge",
     "NotRecorded": "errors",
@@ -104,21 +104,21 @@ _MODULES = {
     "Race": "experiments.results",
     "RaceBench": "ui.race",
     "EndpointPicker": "ui.picker",
-    "Profile": "profiles",
-    "Reference": "reference",
-    "SpineIdentity": "identity",
-    "Trial": "trial",
-    "connect": "profiles",
-    "profile_names": "profiles",
-    "profiles_path": "profiles",
-    "read_profile": "profiles",
-    "try_connection": "trial",
+    "Profile": "client.profiles",
+    "Reference": "client.secret",
+    "SpineIdentity": "client.identity",
+    "Trial": "client.trial",
+    "connect": "client.profiles",
+    "profile_names": "client.profiles",
+    "profiles_path": "client.profiles",
+    "read_profile": "client.profiles",
+    "try_connection": "client.trial",
     "Recording": "recording",
     "Report": "conformance.findings",
     "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
-    "Resolution": "rules.resolution",
-    "Retry": "retry",
+    "Resolution": "client.unanswered",
+    "Retry": "client.retry",
     "Side": "fhir.merge",
     "Strategy": "experiments.strategy",
     "check": "conformance.check",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from workbench.client import Client
+    from workbench.client.client import Client
     from workbench.conformance.findings import Finding, Report
 
 _EXAMPLES: Final = """\
@@ -109,9 +109,9 @@ def _run(options: argparse.Namespace) -> Report:
 
 
 def _client(options: argparse.Namespace) -> Client:
-    from workbench.client import Client
-    from workbench.connection import Connection
-    from workbench.profiles import connect
+    from workbench.client.client import Client
+    from workbench.client.connection import Connection
+    from workbench.client.profiles import connect
 
     if options.connection is not None:
         if options.base_url or options.allow_writes or options.header or options.ca or options.cert or options.key:

@@ -18,7 +18,7 @@ from workbench.journal.files import check_writable, write_private
 from workbench.output import say
 
 if TYPE_CHECKING:
-    from workbench.client import Client
+    from workbench.client.client import Client
     from workbench.experiments.results import Race
     from workbench.spine import Endpoint
 
@@ -96,8 +96,8 @@ def code(done: Race) -> int:
 
 
 def _endpoint(options: argparse.Namespace) -> AbstractContextManager[Endpoint | Client]:
-    from workbench.client import Client
-    from workbench.connection import Connection, check_base_url
+    from workbench.client.client import Client
+    from workbench.client.connection import Connection, check_base_url
     from workbench.exchange.place import is_loopback
     from workbench.spine import Endpoint
 

@@ -34,15 +34,15 @@ from workbench.cassette import (
     differences,
     to_response,
 )
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.connection import Connection
+from workbench.client.failure import Retold
 from workbench.clock import LESSON_START, LessonClock
-from workbench.connection import Connection
 from workbench.errors import BadInput, NotRecorded
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Headers, Request, Response
 from workbench.exchange.place import is_live
 from workbench.exchange.text import reason
-from workbench.failure import Retold
 from workbench.fhir import json
 from workbench.journal.journal import Journal
 from workbench.journal.personal import PERSONAL, Redaction

@@ -10,9 +10,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.connection import Connection
 from workbench.clock import LessonClock, wall_clock
-from workbench.connection import Connection
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.serving import Serving

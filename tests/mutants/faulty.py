@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.client import Client
-from workbench.connection import Connection
+from workbench.client.client import Client
+from workbench.client.connection import Connection
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from exchangekit import exchange, outcome
 
+from workbench.client.unanswered import Landing, check_open, holds, resolve, unreadable
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.fhir import json
-from workbench.rules.resolution import Landing, check_open, holds, resolve, unreadable
 
 LANDED, SO_FAR, DID_NOT, CANNOT = (
     Landing.LANDED,

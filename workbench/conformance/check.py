@@ -17,7 +17,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.threads import DaemonThreads, as_ended
 from workbench.conformance.catalogue import PROBES
 from workbench.conformance.findings import Finding, Report, Result
 from workbench.conformance.oracle import compared, fits, profile_named
@@ -27,7 +28,6 @@ from workbench.conformance.trial import Trial
 from workbench.errors import BadInput, WriteNotAllowed
 from workbench.exchange.exchange import Exchange
 from workbench.rules.dialects import AS_PROMISED
-from workbench.threads import DaemonThreads, as_ended
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe: how many are done, of how many, and what the last one found."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from workbench.client import Client
+from workbench.client.client import Client
 from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
 from workbench.errors import BadInput, CannotCheck

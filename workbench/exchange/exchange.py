@@ -21,7 +21,7 @@ from workbench.fhir.outcome import OperationOutcome
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:
-    from workbench.rules.retrying import Retried
+    from workbench.client.retrying import Retried
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.threads import DaemonThreads, as_ended
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
@@ -28,7 +29,6 @@ from workbench.experiments.results import Race, Sweep
 from workbench.experiments.schedule import new_list
 from workbench.experiments.strategy import Strategy, strategy_named
 from workbench.journal.journal import Journal
-from workbench.threads import DaemonThreads, as_ended
 
 if TYPE_CHECKING:
     from workbench.spine import Endpoint

@@ -18,13 +18,13 @@ from functools import partial
 from threading import Event
 from typing import Any, Final, NamedTuple
 
-from workbench.client import LAST_READ, Client
-from workbench.connection import Connection
+from workbench.client.client import LAST_READ, Client
+from workbench.client.connection import Connection
+from workbench.client.threads import DaemonThreads, as_ended
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.strategy import Resource, Strategy
 from workbench.journal.journal import Journal
-from workbench.threads import DaemonThreads, as_ended
 
 Target = tuple[str, str]
 

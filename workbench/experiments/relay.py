@@ -31,12 +31,12 @@ from threading import Event, Lock, current_thread, main_thread
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from workbench.client.threads import DaemonThreads
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
 from workbench.journal.journal import Journal
-from workbench.threads import DaemonThreads
 
 LEG: Final = 10
 """Updates of one client that are run elsewhere before anything comes back."""

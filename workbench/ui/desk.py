@@ -9,7 +9,8 @@ import enum
 from collections import defaultdict
 from typing import Any, Final
 
-from workbench.client import Client, Prefer
+from workbench.client.client import Client, Prefer
+from workbench.client.unanswered import Resolution, holds
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Request
@@ -18,7 +19,6 @@ from workbench.fhir import json
 from workbench.fhir.diff import Change, changes
 from workbench.fhir.merge import Merge, merge
 from workbench.fhir.resource import identity, without_version
-from workbench.rules.resolution import Resolution, holds
 
 
 class Guard(enum.Enum):

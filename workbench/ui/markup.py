@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
+from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.findings import Finding, Report, Result
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.explain import explain
@@ -22,7 +23,6 @@ from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.export import Picture
 from workbench.rules.contract import SOURCES
-from workbench.rules.resolution import Landing, Resolution
 
 TONES: Final = {
     Verdict.READ: "neutral",

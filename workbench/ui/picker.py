@@ -15,10 +15,10 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.profiles import connect, profile_names, profiles_path
+from workbench.client.trial import Trial, try_connection
 from workbench.errors import WorkbenchError
-from workbench.profiles import connect, profile_names, profiles_path
-from workbench.trial import Trial, try_connection
 from workbench.ui import markup
 from workbench.ui.private import PrivateHTML
 from workbench.ui.workbench import Workbench

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.unanswered import Resolution
 from workbench.errors import MalformedJSON, WorkbenchError
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.text import request_text
 from workbench.fhir import json
 from workbench.fhir.merge import Merge
 from workbench.journal.journal import Transition
-from workbench.rules.resolution import Resolution
 from workbench.ui import markup
 from workbench.ui.desk import Desk, Guard
 from workbench.ui.editor import Diagnostic, utf16_offset

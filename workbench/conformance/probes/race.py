@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from workbench.client import Client
+from workbench.client.client import Client
 from workbench.conformance.answers import tag_value, told
 from workbench.conformance.probe import Deviation, probe
 from workbench.conformance.trial import Held, Trial

@@ -27,25 +27,25 @@ from urllib.parse import quote, unquote, urlencode
 import requests
 from requests.exceptions import RequestException
 
-from workbench import sending
-from workbench.call import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
+from workbench.client import transport as sending
+from workbench.client import unanswered as resolution
+from workbench.client.connection import Connection, check_base_url
+from workbench.client.failure import ConnectingAdapter
+from workbench.client.request import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
+from workbench.client.retry import Retry, check_guarded, persist
+from workbench.client.secret import conceal
+from workbench.client.unanswered import Resolution
 from workbench.clock import Clock, wall_clock
-from workbench.connection import Connection, check_base_url
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Request, Response, can_be_sent, check_field, check_method
 from workbench.exchange.place import is_live
 from workbench.exchange.verdict import Verdict
-from workbench.failure import ConnectingAdapter
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.journal.journal import Journal
 from workbench.journal.secrets import without_named_credentials
-from workbench.reference import conceal
-from workbench.retry import Retry, check_guarded, persist
-from workbench.rules import resolution
-from workbench.rules.resolution import Resolution
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]
 

@@ -13,11 +13,11 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.cookies import extract_cookies_to_jar
 
-from workbench.bounds import OverLimit, read_body
-from workbench.connection import Connection
+from workbench.client.bounds import OverLimit, read_body
+from workbench.client.connection import Connection
+from workbench.client.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Response
-from workbench.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.journal.secrets import answered_body, answered_field
 
 _PIECE: Final = 2**16

@@ -22,7 +22,7 @@ from requests.exceptions import RequestException
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 
-from workbench.bounds import Attempt, MeteredResponse, OverLimit
+from workbench.client.bounds import Attempt, MeteredResponse, OverLimit
 from workbench.journal.secrets import guard_logs
 
 

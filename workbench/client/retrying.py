@@ -1,7 +1,7 @@
 """Sending an update again: what may be sent again, when the endpoint wants it, and what is told of it.
 
 Owns: the judgement of one attempt, and the record of all of them. Must not know who waits and sends: that is
-``workbench.retry``. Sources: RFC 9110, sections 9.2.2 and 10.2.3; the contract's UPD-13, which makes it safe.
+``workbench.client.retry``. Sources: RFC 9110, sections 9.2.2 and 10.2.3; the contract's UPD-13, which makes it safe.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from workbench.client.unanswered import Resolution
     from workbench.exchange.exchange import Exchange
-    from workbench.rules.resolution import Resolution
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from workbench.client.retrying import Retried, is_unanswered, wait_asked
+from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput, MalformedETag
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import left_open
 from workbench.fhir.etag import ETag
-from workbench.rules.resolution import Resolution
-from workbench.rules.retrying import Retried, is_unanswered, wait_asked
 
 _OUT_OF_SERVICE: Final = 503
 

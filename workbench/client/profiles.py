@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from workbench.bounds import DEADLINE, MAX_BODY
-from workbench.client import Client
-from workbench.connection import Connection, check_base_url
+from workbench.client.bounds import DEADLINE, MAX_BODY
+from workbench.client.client import Client
+from workbench.client.connection import Connection, check_base_url
+from workbench.client.identity import FreshId, SpineIdentity
+from workbench.client.secret import FORMS, Reference, conceal
+from workbench.client.tls import Secret
 from workbench.errors import BadInput
-from workbench.identity import FreshId, SpineIdentity
 from workbench.journal.journal import Journal
 from workbench.journal.secrets import is_secret
-from workbench.reference import FORMS, Reference, conceal
-from workbench.tls import Secret
 
 FILE: Final = "profiles.toml"
 

@@ -21,20 +21,20 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from workbench.bounds import DEADLINE, MAX_BODY, FewCookies
+from workbench.client.bounds import DEADLINE, MAX_BODY, FewCookies
+from workbench.client.failure import ConnectingAdapter
+from workbench.client.identity import FreshId
+from workbench.client.pace import Pace
+from workbench.client.secret import Reference, SecretText, conceal, concealing
+from workbench.client.tls import Secret, client_context
 from workbench.errors import BadInput, WriteNotAllowed
 from workbench.exchange.message import SAFE_METHODS, Headers
 from workbench.exchange.message import check_field as check_field
 from workbench.exchange.place import is_loopback
-from workbench.failure import ConnectingAdapter
-from workbench.identity import FreshId
 from workbench.journal.secrets import REDACTED, is_secret, secrets_in, without_credentials
-from workbench.pace import Pace
-from workbench.reference import Reference, SecretText, conceal, concealing
-from workbench.tls import Secret, client_context
 
 if TYPE_CHECKING:
-    from workbench.identity import SpineIdentity
+    from workbench.client.identity import SpineIdentity
 
 USER_AGENT: Final = "spine-workbench"
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from workbench.client.secret import SecretText, concealing
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers
 from workbench.fhir.resource import RESOURCE_TYPE
-from workbench.reference import SecretText, concealing
 
 WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 

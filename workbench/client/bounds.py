@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from requests.cookies import RequestsCookieJar
 
-from workbench.reference import conceal
+from workbench.client.secret import conceal
 
 DEADLINE: Final = 120.0
 """Seconds after which an exchange ends, unless a connection says otherwise."""

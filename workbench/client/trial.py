@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from workbench.client import Client
+from workbench.client.client import Client
+from workbench.client.failure import Failure, Step
 from workbench.exchange.exchange import Exchange
-from workbench.failure import Failure, Step
 from workbench.fhir.printable import printable
 
 TOKEN: Final = "token"  # noqa: S105  # the name of a step
