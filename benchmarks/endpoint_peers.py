@@ -19,14 +19,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from workbench.clock import wall_clock
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.asgi import Shell
 from workbench.endpoint.faults import Faults
+from workbench.endpoint.policy import SPINE
 from workbench.endpoint.protocol import SpineProtocol
 from workbench.endpoint.serving import FIRST_LINE, Serving, listen
 from workbench.endpoint.store import Stored
 from workbench.endpoint.versions import VersionIds
-from workbench.rules.update import SPINE
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

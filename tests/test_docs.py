@@ -15,7 +15,7 @@ from workbench.client.failure import Step
 from workbench.client.profiles import KEYS
 from workbench.client.trial import ENDPOINT, PATH, TOKEN
 from workbench.endpoint.faults import KINDS
-from workbench.rules.update import POLICIES
+from workbench.endpoint.policy import POLICIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

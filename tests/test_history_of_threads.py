@@ -13,11 +13,11 @@ import pytest
 
 from workbench import Client, Connection, Endpoint, Journal, Verdict, history
 from workbench.clock import wall_clock
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
+from workbench.endpoint.policy import SPINE
 from workbench.endpoint.store import MEMORY, Store, Stored
 from workbench.history import Flaw
-from workbench.rules.update import SPINE
 
 A_LIST = {"resourceType": "List", "status": "current", "mode": "working", "title": "Adjustments"}
 WAIT = 60.0

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.conformance.findings import Finding as Finding
     from workbench.conformance.findings import Report as Report
     from workbench.conformance.findings import Result as Result
+    from workbench.endpoint.endpoint import Endpoint as Endpoint
     from workbench.errors import BadInput as BadInput
     from workbench.errors import EndpointError as EndpointError
     from workbench.errors import MalformedETag as MalformedETag
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from workbench.recording import Recording as Recording
     from workbench.recording import record as record
     from workbench.rules.contract import PROMISES as PROMISES
-    from workbench.spine import Endpoint as Endpoint
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
@@ -86,7 +86,7 @@ _MODULES = {
     "Connection": "client.connection",
     "ETag": "fhir.etag",
     "Edited": "fhir.merge",
-    "Endpoint": "spine",
+    "Endpoint": "endpoint.endpoint",
     "EndpointError": "errors",
     "Exchange": "exchange.exchange",
     "FreshId": "client.identity",

@@ -19,8 +19,8 @@ from workbench.output import say
 
 if TYPE_CHECKING:
     from workbench.client.client import Client
+    from workbench.endpoint.endpoint import Endpoint
     from workbench.experiments.results import Race
-    from workbench.spine import Endpoint
 
 STOPPED = 130
 UNSOUND = 1
@@ -98,8 +98,8 @@ def code(done: Race) -> int:
 def _endpoint(options: argparse.Namespace) -> AbstractContextManager[Endpoint | Client]:
     from workbench.client.client import Client
     from workbench.client.connection import Connection, check_base_url
+    from workbench.endpoint.endpoint import Endpoint
     from workbench.exchange.place import is_loopback
-    from workbench.spine import Endpoint
 
     if options.base_url is None:
         return Endpoint.start(policy=options.policy)

@@ -38,6 +38,7 @@ from workbench.client.client import Client
 from workbench.client.connection import Connection
 from workbench.client.failure import Retold
 from workbench.clock import LESSON_START, LessonClock
+from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import BadInput, NotRecorded
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import Headers, Request, Response
@@ -48,7 +49,6 @@ from workbench.journal.journal import Journal
 from workbench.journal.personal import PERSONAL, Redaction
 from workbench.journal.secrets import without_credentials
 from workbench.rules.logical import BASE_URL, LogicalNames, Target
-from workbench.spine import Endpoint
 
 MODES: Final = ("replay", "record", "live")
 VARIABLE: Final = "WORKBENCH_CASSETTE"

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 from spinekit import FHIR_JSON, LIMIT, a_list, outcome_issues, raw_request
 
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
+from workbench.endpoint.policy import MOST_VALUES
 from workbench.endpoint.process import ServerProcess
+from workbench.endpoint.search import PAGE_BYTES, Query
 from workbench.endpoint.serving import Serving
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store, Stored
 from workbench.exchange.message import Headers, Request
-from workbench.rules.search import PAGE_BYTES, Query
-from workbench.rules.update import MOST_VALUES
 
 CPU_SECONDS = 1.0
 FORM = "application/x-www-form-urlencoded"

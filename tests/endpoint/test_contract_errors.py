@@ -13,10 +13,10 @@ import sqlalchemy
 from spinekit import LIMIT, NO_VERSION, NOBODY, Held, Service, a_list, assert_refused, plain_session
 
 from workbench.clock import wall_clock
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
+from workbench.endpoint.policy import SPINE
 from workbench.endpoint.store import Store
-from workbench.rules.update import SPINE
 
 Ask = Callable[[Service, Held], requests.Response]
 

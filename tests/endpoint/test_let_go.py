@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench import Endpoint
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.ui.conflict import ConflictBench

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from workbench.endpoint.schema import SCHEMA_VERSION
+from workbench.endpoint.search import Query
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import MEMORY, Page, Store, Stored
 from workbench.endpoint.versions import VersionIds
 from workbench.errors import BadInput, EndpointError
 from workbench.exchange.message import Headers, Request
-from workbench.rules.search import Query
 
 AT = "2018-05-25T16:09:50.000+00:00"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from workbench.endpoint import policy as update
+from workbench.endpoint.policy import OPTIONAL, POLICIES, R4, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
 from workbench.fhir.outcome import Issue
 from workbench.fhir.resource import without_version
-from workbench.rules import update
-from workbench.rules.update import OPTIONAL, POLICIES, R4, SPINE, UNPROTECTED, Lock, Policy, Refusal, Submission
 
 BODY = b'{"resourceType":"List","id":"1","status":"current"}'
 FHIR_JSON = "application/fhir+json"

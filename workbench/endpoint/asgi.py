@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from workbench.endpoint import log
-from workbench.endpoint.app import Application, refused
+from workbench.endpoint.application import Application, refused
 from workbench.endpoint.faults import Fault, Faults
+from workbench.endpoint.policy import BODY_LIMIT, Refusal, misdirected, unavailable
+from workbench.endpoint.preference import accepts_gzip
 from workbench.exchange.message import Headers, Request, Response
 from workbench.exchange.place import is_loopback
-from workbench.rules.preference import accepts_gzip
-from workbench.rules.update import BODY_LIMIT, Refusal, misdirected, unavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from workbench.rules.search import PARAMETERS
-from workbench.rules.update import Policy
+from workbench.endpoint.policy import Policy
+from workbench.endpoint.search import PARAMETERS
 
 FHIR_VERSION: Final = "3.0.2"
 

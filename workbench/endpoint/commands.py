@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.faults import Faults
 from workbench.errors import BadInput
 

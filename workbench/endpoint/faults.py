@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from workbench.endpoint.routing import taken_apart
+from workbench.endpoint.request import taken_apart
 from workbench.errors import BadInput
 from workbench.exchange.message import Request
 

@@ -15,11 +15,11 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.asgi import compressed, out_of_service
 from workbench.endpoint.commands import obey
 from workbench.endpoint.faults import Fault, Faults
-from workbench.endpoint.routing import BASE_PATH
+from workbench.endpoint.request import BASE_PATH
 from workbench.exchange.message import Headers, Request, Response
 from workbench.exchange.text import reason
 

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from workbench.endpoint import log
-from workbench.endpoint.app import refused
+from workbench.endpoint.application import refused
+from workbench.endpoint.policy import BODY_LIMIT, Refusal
 from workbench.exchange.text import reason
-from workbench.rules.update import BODY_LIMIT, Refusal
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request line and its header fields."""

@@ -17,7 +17,7 @@ import uvicorn
 
 from workbench.endpoint import log
 from workbench.endpoint.alerts import AlertingSSLObject
-from workbench.endpoint.app import Application
+from workbench.endpoint.application import Application
 from workbench.endpoint.asgi import Shell
 from workbench.endpoint.commands import obey
 from workbench.endpoint.faults import Faults

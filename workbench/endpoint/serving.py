@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from workbench.endpoint import log
-from workbench.endpoint.routing import BASE_PATH
+from workbench.endpoint.request import BASE_PATH
 from workbench.errors import BadInput, EndpointError
 
 FIRST_LINE: Final = "Spine endpoint at "

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.clock import Clock, LessonClock, wall_clock
 from workbench.endpoint.faults import Fault
-from workbench.endpoint.routing import CAPABILITIES, Call
+from workbench.endpoint.policy import POLICIES, Refusal
+from workbench.endpoint.request import CAPABILITIES, Call
 from workbench.errors import BadInput
-from workbench.rules.update import POLICIES, Refusal
 
 if TYPE_CHECKING:
-    from workbench.endpoint.app import Application, Gate
+    from workbench.endpoint.application import Application, Gate
 
 MEMORY: Final = ":memory:"
 
@@ -67,7 +67,7 @@ class Settings:
         """
         # Not above: a notebook, and whoever only starts an endpoint, need not load what it takes to be one.
         from workbench.endpoint import examples
-        from workbench.endpoint.app import Application, open_gate
+        from workbench.endpoint.application import Application, open_gate
         from workbench.endpoint.store import Store
 
         store = Store(self.db, seed=self.seed, synchronous=self.synchronous)

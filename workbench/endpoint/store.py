@@ -19,10 +19,10 @@ import sqlalchemy as sa
 from workbench.endpoint import schema
 from workbench.endpoint.database import keep_readers_going, no_use, open_database
 from workbench.endpoint.schema import RESOURCE
+from workbench.endpoint.search import PAGE_BYTES, Query
 from workbench.endpoint.settings import MEMORY
 from workbench.endpoint.versions import VersionIds
 from workbench.errors import EndpointError
-from workbench.rules.search import PAGE_BYTES, Query
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import jwt
 
+from workbench.endpoint.policy import Refusal, quoted
 from workbench.exchange.message import Headers
 from workbench.fhir.outcome import Issue
-from workbench.rules.update import Refusal, quoted
 
 TOKEN_SECONDS: Final = 300
 """How long a token may be good for, from ``iat`` to ``exp``."""

@@ -31,7 +31,7 @@ from workbench.experiments.strategy import Strategy, strategy_named
 from workbench.journal.journal import Journal
 
 if TYPE_CHECKING:
-    from workbench.spine import Endpoint
+    from workbench.endpoint.endpoint import Endpoint
 
 REFEREE: Final = "referee"
 """The client that makes the resources of a race, and reads what is left of it."""

@@ -22,7 +22,7 @@ from workbench.history import Loss, Proof, history
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.spine import Endpoint
+    from workbench.endpoint.endpoint import Endpoint
 
 STEPS: Final = ("reads", "edits", "puts")
 

@@ -18,14 +18,14 @@ from typing import Final
 
 import ipywidgets as widgets
 
+from workbench.endpoint.endpoint import Endpoint
+from workbench.endpoint.policy import POLICIES
 from workbench.errors import WorkbenchError
 from workbench.experiments.race import race
 from workbench.experiments.relay import Counts
 from workbench.experiments.results import Race
 from workbench.experiments.strategy import STRATEGIES
 from workbench.journal.export import Picture
-from workbench.rules.update import POLICIES
-from workbench.spine import Endpoint
 from workbench.ui import markup
 
 PACE: Final = 0.2

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from workbench.endpoint.policy import Refusal, bad_request, quoted
 from workbench.fhir.resource import LOGICAL_ID, instant
-from workbench.rules.update import Refusal, bad_request, quoted
 
 PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}
 """The search parameters with their FHIR types; the others shape the answer."""

@@ -6,7 +6,7 @@ import enum
 import re
 from typing import Final
 
-from workbench.rules.update import MEDIA_TYPES, media_type
+from workbench.endpoint.policy import MEDIA_TYPES, media_type
 
 WRITTEN: Final = "application/fhir+json;charset=utf-8"
 """The one media type that is written."""

@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from workbench.endpoint.capability import TYPES
+from workbench.endpoint.policy import Refusal, bad_request, media_type, too_long
+from workbench.endpoint.search import MOST_PARAMETERS, QUERY_LIMIT
 from workbench.exchange.message import Request
-from workbench.rules.search import MOST_PARAMETERS, QUERY_LIMIT
-from workbench.rules.update import Refusal, bad_request, media_type, too_long
 
 BASE_PATH: Final = "/STU3"
 

@@ -16,9 +16,12 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from workbench.clock import Clock
-from workbench.endpoint import examples
+from workbench.endpoint import examples, search
+from workbench.endpoint import policy as update
 from workbench.endpoint.capability import statement
-from workbench.endpoint.routing import BASE_PATH, CAPABILITIES, SEARCH, Call, is_form, taken_apart
+from workbench.endpoint.policy import Policy, Refusal
+from workbench.endpoint.preference import WRITTEN, Return, preferred_return, unacceptable
+from workbench.endpoint.request import BASE_PATH, CAPABILITIES, SEARCH, Call, is_form, taken_apart
 from workbench.endpoint.store import Page, Store, Stored
 from workbench.endpoint.validation import validate
 from workbench.endpoint.versions import SHAPE
@@ -26,9 +29,6 @@ from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json, outcome
 from workbench.fhir.outcome import Issue
 from workbench.fhir.resource import instant, stamped
-from workbench.rules import search, update
-from workbench.rules.preference import WRITTEN, Return, preferred_return, unacceptable
-from workbench.rules.update import Policy, Refusal
 
 _log = logging.getLogger(__name__)
 
