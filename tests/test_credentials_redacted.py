@@ -15,7 +15,6 @@ from urllib.parse import quote
 import pytest
 
 from workbench import Client, Connection, Endpoint
-from workbench.cassette import as_request
 from workbench.exchange.message import Request
 from workbench.journal.secrets import (
     answered_body,
@@ -26,6 +25,7 @@ from workbench.journal.secrets import (
     without_credentials,
     without_named_credentials,
 )
+from workbench.recording.cassette import as_request
 
 SECRET = "pLanted/t0ken+12&34"
 NAMES = frozenset({"x-only-here"})

@@ -13,9 +13,9 @@ import pytest
 from test_journal import READ_A, journal_of
 
 from workbench import BadInput, Endpoint, Journal, Report, check
-from workbench.cassette import Cassette
 from workbench.cli import main
 from workbench.journal.files import open_private, read_bounded, write_private
+from workbench.recording.cassette import Cassette
 
 SUFFIXES = ("har", "csv", "jsonl", "svg")
 REPORTS = ("json", "html", "xml")

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from test_journal import READ_A, journal_of, made
 
 from workbench import BadInput, Endpoint, Journal, Report
-from workbench.cassette import Cassette
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.journal.records import as_json, from_json
 from workbench.journal.transitions import Row
+from workbench.recording.cassette import Cassette
 
 Damage = Callable[[dict[str, Any]], object]
 

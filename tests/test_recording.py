@@ -16,7 +16,7 @@ from urllib3 import HTTPResponse
 
 from workbench import BadInput, Client, Connection, Endpoint, Journal, NotRecorded, Recording, Verdict, WriteNotAllowed
 from workbench import record as wb_record
-from workbench.rules.logical import BASE_URL
+from workbench.recording.logical import BASE_URL
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 NUMBER = "9990000018"

@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from workbench.history.check import history as history
     from workbench.journal.journal import Journal as Journal
     from workbench.journal.personal import PERSONAL as PERSONAL
-    from workbench.recording import Recording as Recording
-    from workbench.recording import record as record
+    from workbench.recording.recording import Recording as Recording
+    from workbench.recording.recording import record as record
     from workbench.rules.contract import PROMISES as PROMISES
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
@@ -113,7 +113,7 @@ _MODULES = {
     "profiles_path": "client.profiles",
     "read_profile": "client.profiles",
     "try_connection": "client.trial",
-    "Recording": "recording",
+    "Recording": "recording.recording",
     "Report": "conformance.findings",
     "Result": "conformance.findings",
     "STRATEGIES": "experiments.strategy",
@@ -127,7 +127,7 @@ _MODULES = {
     "merge": "fhir.merge",
     "play": "experiments.schedule",
     "play_all": "experiments.schedule",
-    "record": "recording",
+    "record": "recording.recording",
     "race": "experiments.race",
     "sweep": "experiments.race",
     "MalformedJSON": "errors",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.rules.logical import BASE_URL, LogicalNames
+from workbench.recording.logical import BASE_URL, LogicalNames
 
 BASE = "https://hapi.example:8443/fhir"
 START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)

@@ -23,17 +23,6 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from workbench.cassette import (
-    Cassette,
-    Difference,
-    Drift,
-    Entry,
-    as_answer,
-    as_request,
-    check_recordable,
-    differences,
-    to_response,
-)
 from workbench.client.client import Client
 from workbench.client.connection import Connection
 from workbench.client.failure import Retold
@@ -48,7 +37,18 @@ from workbench.fhir import json
 from workbench.journal.journal import Journal
 from workbench.journal.personal import PERSONAL, Redaction
 from workbench.journal.secrets import without_credentials
-from workbench.rules.logical import BASE_URL, LogicalNames, Target
+from workbench.recording.cassette import (
+    Cassette,
+    Difference,
+    Drift,
+    Entry,
+    as_answer,
+    as_request,
+    check_recordable,
+    differences,
+    to_response,
+)
+from workbench.recording.logical import BASE_URL, LogicalNames, Target
 
 MODES: Final = ("replay", "record", "live")
 VARIABLE: Final = "WORKBENCH_CASSETTE"
