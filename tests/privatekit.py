@@ -2,7 +2,7 @@
 
 BENCH = '''
 import workbench as wb
-from workbench.rules.contract import Level
+from workbench.conformance.contract import Level
 
 NAME = "Surname-" + "planted"[::-1]
 spine = wb.Endpoint.in_process(clock=wb.LESSON_START, seed=3)

@@ -29,7 +29,7 @@ def test_every_name_of_the_readmes_table_is_there() -> None:
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.id)
-def test_the_contracts_page_holds_every_promise(promise: workbench.rules.contract.Promise) -> None:
+def test_the_contracts_page_holds_every_promise(promise: workbench.conformance.contract.Promise) -> None:
     row = f"| {promise.id} | {promise.level.value} | {promise.text} | {' '.join(promise.sources)} |"
     assert row in (ROOT / "docs" / "contract.md").read_text(encoding="utf-8").splitlines()
 

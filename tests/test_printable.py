@@ -15,16 +15,16 @@ import pytest
 from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
 from workbench.cli import main
 from workbench.client.unanswered import Landing, Resolution
-from workbench.conformance.findings import Finding, Report, Result
+from workbench.conformance.contract import Level
 from workbench.conformance.junit import junit
 from workbench.conformance.page import page
+from workbench.conformance.report import Finding, Report, Result
 from workbench.conformance.terminal import console_for, show
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir.outcome import read
 from workbench.fhir.printable import printable
 from workbench.output import say
-from workbench.rules.contract import Level
 
 HOSTILE = {
     "colour": ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),

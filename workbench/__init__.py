@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from workbench.client.unanswered import Landing as Landing
     from workbench.client.unanswered import Resolution as Resolution
     from workbench.clock import LESSON_START as LESSON_START
-    from workbench.conformance.check import check as check
-    from workbench.conformance.findings import Finding as Finding
-    from workbench.conformance.findings import Report as Report
-    from workbench.conformance.findings import Result as Result
+    from workbench.conformance.contract import PROMISES as PROMISES
+    from workbench.conformance.report import Finding as Finding
+    from workbench.conformance.report import Report as Report
+    from workbench.conformance.report import Result as Result
+    from workbench.conformance.run import check as check
     from workbench.endpoint.endpoint import Endpoint as Endpoint
     from workbench.errors import BadInput as BadInput
     from workbench.errors import EndpointError as EndpointError
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from workbench.journal.personal import PERSONAL as PERSONAL
     from workbench.recording.recording import Recording as Recording
     from workbench.recording.recording import record as record
-    from workbench.rules.contract import PROMISES as PROMISES
     from workbench.ui.check_table import CheckTable as CheckTable
     from workbench.ui.conflict import ConflictBench as ConflictBench
     from workbench.ui.editor import JsonEditor as JsonEditor
@@ -90,7 +90,7 @@ _MODULES = {
     "EndpointError": "errors",
     "Exchange": "exchange.exchange",
     "FreshId": "client.identity",
-    "Finding": "conformance.findings",
+    "Finding": "conformance.report",
     "Journal": "journal.journal",
     "JsonEditor": "ui.editor",
     "LAST_READ": "client.client",
@@ -114,14 +114,14 @@ _MODULES = {
     "read_profile": "client.profiles",
     "try_connection": "client.trial",
     "Recording": "recording.recording",
-    "Report": "conformance.findings",
-    "Result": "conformance.findings",
+    "Report": "conformance.report",
+    "Result": "conformance.report",
     "STRATEGIES": "experiments.strategy",
     "Resolution": "client.unanswered",
     "Retry": "client.retry",
     "Side": "fhir.merge",
     "Strategy": "experiments.strategy",
-    "check": "conformance.check",
+    "check": "conformance.run",
     "history": "history.check",
     "interleavings": "experiments.schedule",
     "merge": "fhir.merge",
@@ -131,7 +131,7 @@ _MODULES = {
     "race": "experiments.race",
     "sweep": "experiments.race",
     "MalformedJSON": "errors",
-    "PROMISES": "rules.contract",
+    "PROMISES": "conformance.contract",
     "UnwantedVerdict": "errors",
     "Verdict": "exchange.verdict",
     "Workbench": "ui.workbench",

@@ -17,7 +17,7 @@ from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from workbench.client.client import Client
-    from workbench.conformance.findings import Finding, Report
+    from workbench.conformance.report import Finding, Report
 
 _EXAMPLES: Final = """\
 Example: spine-workbench check http://127.0.0.1:8080/STU3
@@ -89,7 +89,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> Report:
-    from workbench.conformance.check import check
+    from workbench.conformance.run import check
     from workbench.conformance.terminal import console_for, progress_on
 
     with progress_on(console_for(sys.stderr)) as bar:

@@ -9,11 +9,11 @@ import pytest
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding, Result, WorkbenchError, check
 from workbench.conformance.catalogue import PROBES
+from workbench.conformance.contract import PROMISES
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.errors import CannotCheck
 from workbench.exchange.message import Headers, Request, Response
-from workbench.rules.contract import PROMISES
 
 FLAG = "Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1"
 STORIES = 4

@@ -4,9 +4,9 @@ import pytest
 
 from workbench import Endpoint, Finding, Result, check
 from workbench.conformance.catalogue import PROBES
+from workbench.conformance.contract import Level
 from workbench.conformance.oracle import compared, fits, profile_named
-from workbench.rules.contract import Level
-from workbench.rules.dialects import AS_PROMISED, BY_NAME, PROFILES
+from workbench.conformance.servers import AS_PROMISED, BY_NAME, PROFILES
 
 NAMES = {probe.name for probe in PROBES}
 

@@ -14,10 +14,10 @@ from junitparser import Failure, JUnitXml, Skipped
 
 from workbench import BadInput, Endpoint, Exchange, Finding, Report, Result, check
 from workbench.conformance.catalogue import PROBES
-from workbench.conformance.findings import COLUMNS
+from workbench.conformance.contract import BY_ID, PROMISES, SOURCES, Level
+from workbench.conformance.report import COLUMNS
 from workbench.conformance.terminal import console_for, show
 from workbench.exchange.message import Headers, Request, Response
-from workbench.rules.contract import BY_ID, PROMISES, SOURCES, Level
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\x00\u202e"
 BASE = "http://fhir.example/STU3"

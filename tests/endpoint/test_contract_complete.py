@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from workbench.rules.contract import BY_ID, PROMISES
+from workbench.conformance.contract import BY_ID, PROMISES
 
 CONTRACT = [
     *("UPD-1", "UPD-2", "UPD-3", "UPD-4", "UPD-5", "UPD-6", "UPD-7", "UPD-8", "UPD-9", "UPD-10", "UPD-11", "UPD-12"),

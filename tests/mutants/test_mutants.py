@@ -19,8 +19,8 @@ from faulty import MUTANTS, Answer, Mutant, Real
 
 from workbench import Endpoint
 from workbench.conformance.catalogue import PROBES
-from workbench.conformance.check import check
-from workbench.conformance.findings import Result
+from workbench.conformance.report import Result
+from workbench.conformance.run import check
 
 MODULES = (of_addressing, of_headers, of_reading, of_refusals, of_the_lock, of_versions)
 BY_NAME = {probe.name: probe for probe in PROBES}

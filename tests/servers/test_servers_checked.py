@@ -9,7 +9,7 @@ import pytest
 from serverkit import ServerNamed
 
 from workbench import Client, check, cli
-from workbench.conformance.findings import Report, Result
+from workbench.conformance.report import Report, Result
 
 Checked = Callable[[str], Report]
 

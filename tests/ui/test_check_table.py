@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from workbench import CheckTable, Endpoint, Exchange, Finding, Report, Result, check
+from workbench.conformance.contract import Level
 from workbench.exchange.message import Headers, Request, Response
-from workbench.rules.contract import Level
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
+from workbench.conformance.contract import PROMISES
 from workbench.conformance.probe import Probe
 from workbench.conformance.probes import (
     addressing,
@@ -23,7 +24,6 @@ from workbench.conformance.probes import (
     validation,
     versions,
 )
-from workbench.rules.contract import PROMISES
 
 _MODULES = (
     *(update, lock, addressing, race, validation, preference, outcomes),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from workbench.conformance.findings import Report
 from workbench.conformance.junit import junit
 from workbench.conformance.page import page
+from workbench.conformance.report import Report
 from workbench.conformance.saved import as_text
 from workbench.errors import BadInput
 from workbench.journal.files import write_private

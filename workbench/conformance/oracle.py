@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from workbench.conformance.findings import Finding, Fit, Result
+from workbench.conformance.report import Finding, Fit, Result
+from workbench.conformance.servers import AS_PROMISED, BY_NAME, PROFILES, Profile
 from workbench.errors import BadInput
-from workbench.rules.dialects import AS_PROMISED, BY_NAME, PROFILES, Profile
 
 
 def profile_named(name: str) -> Profile:

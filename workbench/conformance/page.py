@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from workbench.conformance.findings import Finding, Report, Result
+from workbench.conformance.contract import SOURCES, Promise
+from workbench.conformance.report import Finding, Report, Result
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.rules.contract import SOURCES, Promise
 
 SECTIONS: Final = {
     "UPD": "Update",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.rules.contract import BY_ID, Promise
+from workbench.conformance.contract import BY_ID, Promise
 
 if TYPE_CHECKING:
     from workbench.conformance.trial import Trial

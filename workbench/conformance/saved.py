@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from workbench.conformance.findings import Finding, Fit, Report, Result
+from workbench.conformance.contract import BY_ID, Level
+from workbench.conformance.report import Finding, Fit, Report, Result
 from workbench.errors import BadInput, MalformedJSON
 from workbench.fhir import json
 from workbench.fhir.printable import printable_json
 from workbench.journal.files import read_bounded
 from workbench.journal.records import as_json, from_json
-from workbench.rules.contract import BY_ID, Level
 
 FORMAT: Final = 1
 

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from workbench.conformance.findings import Change, Finding, Report, Result
+from workbench.conformance.report import Change, Finding, Report, Result
 from workbench.fhir.printable import printable
 
 _STYLES: Final = {

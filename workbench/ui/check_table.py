@@ -12,7 +12,7 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.conformance.findings import Finding, Report
+from workbench.conformance.report import Finding, Report
 from workbench.exchange.place import is_loopback
 from workbench.ui import markup
 from workbench.ui.private import Widgets

@@ -13,7 +13,8 @@ from importlib import resources
 from typing import Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
-from workbench.conformance.findings import Finding, Report, Result
+from workbench.conformance.contract import SOURCES
+from workbench.conformance.report import Finding, Report, Result
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.explain import explain
 from workbench.exchange.text import reason, request_text, response_text
@@ -22,7 +23,6 @@ from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.export import Picture
-from workbench.rules.contract import SOURCES
 
 TONES: Final = {
     Verdict.READ: "neutral",

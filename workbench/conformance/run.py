@@ -20,14 +20,14 @@ from typing import Any, Final
 from workbench.client.client import Client
 from workbench.client.threads import DaemonThreads, as_ended
 from workbench.conformance.catalogue import PROBES
-from workbench.conformance.findings import Finding, Report, Result
 from workbench.conformance.oracle import compared, fits, profile_named
 from workbench.conformance.probe import Deviation, Probe, Stopped, Untestable
+from workbench.conformance.report import Finding, Report, Result
+from workbench.conformance.servers import AS_PROMISED
 from workbench.conformance.site import Site
 from workbench.conformance.trial import Trial
 from workbench.errors import BadInput, WriteNotAllowed
 from workbench.exchange.exchange import Exchange
-from workbench.rules.dialects import AS_PROMISED
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe: how many are done, of how many, and what the last one found."""

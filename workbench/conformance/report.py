@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from workbench.conformance.contract import BY_ID, Level, Promise
+from workbench.conformance.servers import AS_PROMISED
 from workbench.exchange.exchange import Exchange
 from workbench.fhir.printable import printable
-from workbench.rules.contract import BY_ID, Level, Promise
-from workbench.rules.dialects import AS_PROMISED
 
 if TYPE_CHECKING:
     import pandas as pd
