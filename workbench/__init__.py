@@ -51,14 +51,6 @@ if TYPE_CHECKING:
     from workbench.errors import WriteNotAllowed as WriteNotAllowed
     from workbench.exchange.exchange import Exchange as Exchange
     from workbench.exchange.verdict import Verdict as Verdict
-    from workbench.experiments.race import race as race
-    from workbench.experiments.race import sweep as sweep
-    from workbench.experiments.results import Race as Race
-    from workbench.experiments.schedule import interleavings as interleavings
-    from workbench.experiments.schedule import play as play
-    from workbench.experiments.schedule import play_all as play_all
-    from workbench.experiments.strategy import STRATEGIES as STRATEGIES
-    from workbench.experiments.strategy import Strategy as Strategy
     from workbench.fhir.etag import ETag as ETag
     from workbench.fhir.merge import Edited as Edited
     from workbench.fhir.merge import Merge as Merge
@@ -67,6 +59,14 @@ if TYPE_CHECKING:
     from workbench.history.check import history as history
     from workbench.journal.journal import Journal as Journal
     from workbench.journal.personal import PERSONAL as PERSONAL
+    from workbench.races.race import race as race
+    from workbench.races.race import sweep as sweep
+    from workbench.races.results import Race as Race
+    from workbench.races.schedule import interleavings as interleavings
+    from workbench.races.schedule import play as play
+    from workbench.races.schedule import play_all as play_all
+    from workbench.races.strategy import STRATEGIES as STRATEGIES
+    from workbench.races.strategy import Strategy as Strategy
     from workbench.recording.recording import Recording as Recording
     from workbench.recording.recording import record as record
     from workbench.ui.check_table import CheckTable as CheckTable
@@ -101,7 +101,7 @@ _MODULES = {
     "NotRecorded": "errors",
     "OpenConflict": "errors",
     "PERSONAL": "journal.personal",
-    "Race": "experiments.results",
+    "Race": "races.results",
     "RaceBench": "ui.race",
     "EndpointPicker": "ui.picker",
     "Profile": "client.profiles",
@@ -116,20 +116,20 @@ _MODULES = {
     "Recording": "recording.recording",
     "Report": "conformance.report",
     "Result": "conformance.report",
-    "STRATEGIES": "experiments.strategy",
+    "STRATEGIES": "races.strategy",
     "Resolution": "client.unanswered",
     "Retry": "client.retry",
     "Side": "fhir.merge",
-    "Strategy": "experiments.strategy",
+    "Strategy": "races.strategy",
     "check": "conformance.run",
     "history": "history.check",
-    "interleavings": "experiments.schedule",
+    "interleavings": "races.schedule",
     "merge": "fhir.merge",
-    "play": "experiments.schedule",
-    "play_all": "experiments.schedule",
+    "play": "races.schedule",
+    "play_all": "races.schedule",
     "record": "recording.recording",
-    "race": "experiments.race",
-    "sweep": "experiments.race",
+    "race": "races.race",
+    "sweep": "races.race",
     "MalformedJSON": "errors",
     "PROMISES": "conformance.contract",
     "UnwantedVerdict": "errors",

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WriteNotAllowed
-from workbench.experiments.strategy import STRATEGIES
 from workbench.journal.files import check_writable, write_private
 from workbench.output import say
+from workbench.races.strategy import STRATEGIES
 
 if TYPE_CHECKING:
     from workbench.client.client import Client
     from workbench.endpoint.endpoint import Endpoint
-    from workbench.experiments.results import Race
+    from workbench.races.results import Race
 
 STOPPED = 130
 UNSOUND = 1
@@ -63,7 +63,7 @@ def add_race(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Run the race and print what came of it; the exit code."""
-    from workbench.experiments.race import race
+    from workbench.races.race import race
 
     if options.journal:
         check_writable(Path(options.journal), overwrite=True)  # a flag that names a file asks for that file

@@ -35,10 +35,10 @@ from workbench import (
     sweep,
 )
 from workbench.exchange.message import Request
-from workbench.experiments.racer import Leg, Plan, Turn, marks_in, run_leg, take_turn
-from workbench.experiments.relay import Counts, _Weaver
-from workbench.experiments.schedule import new_list
-from workbench.experiments.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
+from workbench.races.racer import Leg, Plan, Turn, marks_in, run_leg, take_turn
+from workbench.races.relay import Counts, _Weaver
+from workbench.races.schedule import new_list
+from workbench.races.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
 
 
 @pytest.mark.parametrize("strategy", ["give-up", "reload", "merge"])

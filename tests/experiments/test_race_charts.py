@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from workbench import Endpoint, Race, race, sweep
-from workbench.experiments.race_charts import Chart, latency, tries
-from workbench.experiments.results import Sweep
+from workbench.races.race_charts import Chart, latency, tries
+from workbench.races.results import Sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
 

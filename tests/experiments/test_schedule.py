@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workbench import BadInput, Endpoint, interleavings, play, play_all
-from workbench.experiments.schedule import read_schedule
+from workbench.races.schedule import read_schedule
 
 LOST_UPDATE = "alice reads, bob reads, alice puts, bob puts"
 

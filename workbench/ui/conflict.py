@@ -20,8 +20,8 @@ from workbench.clock import LESSON_START
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import WorkbenchError
 from workbench.exchange.verdict import Verdict
-from workbench.experiments.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
 from workbench.journal.journal import Journal
+from workbench.races.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
 from workbench.ui import markup
 from workbench.ui.markup import Person, Stage
 

@@ -21,11 +21,11 @@ import ipywidgets as widgets
 from workbench.endpoint.endpoint import Endpoint
 from workbench.endpoint.policy import POLICIES
 from workbench.errors import WorkbenchError
-from workbench.experiments.race import race
-from workbench.experiments.relay import Counts
-from workbench.experiments.results import Race
-from workbench.experiments.strategy import STRATEGIES
 from workbench.journal.export import Picture
+from workbench.races.race import race
+from workbench.races.relay import Counts
+from workbench.races.results import Race
+from workbench.races.strategy import STRATEGIES
 from workbench.ui import markup
 
 PACE: Final = 0.2

@@ -23,8 +23,8 @@ from workbench.client.connection import Connection
 from workbench.client.threads import DaemonThreads, as_ended
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.experiments.strategy import Resource, Strategy
 from workbench.journal.journal import Journal
+from workbench.races.strategy import Resource, Strategy
 
 Target = tuple[str, str]
 

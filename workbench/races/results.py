@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.experiments.racer import Plan, Turn, marks_in
-from workbench.experiments.relay import Counts
 from workbench.history import Proof, history
 from workbench.journal.journal import Journal
+from workbench.races.racer import Plan, Turn, marks_in
+from workbench.races.relay import Counts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.experiments.race_charts import Chart
+    from workbench.races.race_charts import Chart
 
 PERCENTILES: Final = (50, 95, 99)
 
@@ -191,19 +191,19 @@ class Race:
 
     def tries_chart(self) -> Chart:
         """How often an update had to be sent."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.tries([self])
 
     def latency_chart(self) -> Chart:
         """How long an update took, with all its tries."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.latency([self])
 
     def chain_chart(self, *, last: int = 150) -> Chart:
         """Who made which version when, and who was stale: the last ``last`` exchanges that were updates."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.chain(self, last=last)
 
@@ -240,19 +240,19 @@ class Sweep:
 
     def success_chart(self) -> Chart:
         """Which part of the updates was accepted, and how many conflicts that took, against the number of clients."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.success(self.races)
 
     def tries_chart(self) -> Chart:
         """How often an update had to be sent, by strategy, in the races with most clients."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.tries(self.fullest)
 
     def latency_chart(self) -> Chart:
         """How long an update took, by strategy, in the races with most clients."""
-        from workbench.experiments import race_charts
+        from workbench.races import race_charts
 
         return race_charts.latency(self.fullest)
 

@@ -28,7 +28,7 @@ from workbench.journal.export import Picture
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.experiments.results import Race
+    from workbench.races.results import Race
 
 _INK, _DIM, _EDGE, _PAPER = "#1f2328", "#57606a", "#ccd2d9", "#ffffff"
 _GOOD, _BAD = LOOKS[Verdict.UPDATED].colour, LOOKS[Verdict.STALE].colour

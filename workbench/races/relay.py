@@ -35,8 +35,8 @@ from workbench.client.threads import DaemonThreads
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.experiments.racer import Leg, Turn, run_here, run_leg, stop_with
 from workbench.journal.journal import Journal
+from workbench.races.racer import Leg, Turn, run_here, run_leg, stop_with
 
 LEG: Final = 10
 """Updates of one client that are run elsewhere before anything comes back."""

@@ -22,13 +22,13 @@ from workbench.client.threads import DaemonThreads, as_ended
 from workbench.errors import BadInput
 from workbench.exchange.exchange import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.experiments import relay
-from workbench.experiments.racer import Leg, Plan, Target, finish, tag_of
-from workbench.experiments.relay import Counts, Field, Look, ctrl_c_sets
-from workbench.experiments.results import Race, Sweep
-from workbench.experiments.schedule import new_list
-from workbench.experiments.strategy import Strategy, strategy_named
 from workbench.journal.journal import Journal
+from workbench.races import relay
+from workbench.races.racer import Leg, Plan, Target, finish, tag_of
+from workbench.races.relay import Counts, Field, Look, ctrl_c_sets
+from workbench.races.results import Race, Sweep
+from workbench.races.schedule import new_list
+from workbench.races.strategy import Strategy, strategy_named
 
 if TYPE_CHECKING:
     from workbench.endpoint.endpoint import Endpoint
