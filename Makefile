@@ -48,4 +48,4 @@ $(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
 	touch $@
 
 clean:
-	rm -rf .venv dist workbench/ui/static frontend/node_modules
+	rm -rf .venv dist workbench/widgets/static frontend/node_modules

@@ -24,12 +24,12 @@ def is_current(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:
 
 
 class BundleHook(BuildHookInterface[Any]):
-    """Bundle the widgets' JavaScript and CSS into `workbench/ui/static`."""
+    """Bundle the widgets' JavaScript and CSS into `workbench/widgets/static`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling calls it so
         """Build what is missing or out of date, for a wheel and for a source archive."""
         frontend = Path(self.root, "frontend")
-        static = Path(self.root, "workbench", "ui", "static")
+        static = Path(self.root, "workbench", "widgets", "static")
         sources = [
             Path(__file__),
             *frontend.glob("*.json"),

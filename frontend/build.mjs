@@ -6,7 +6,7 @@ import { build } from "esbuild";
 const options = {
   absWorkingDir: import.meta.dirname,
   entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css", "src/private.js"],
-  outdir: "../workbench/ui/static",
+  outdir: "../workbench/widgets/static",
   bundle: true,
   format: "esm",
   target: "es2022",

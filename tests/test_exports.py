@@ -28,7 +28,7 @@ from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal,
 from workbench.exchange.message import Headers, Request, Response
 from workbench.journal.diagram import LOOKS, text_width
 from workbench.journal.export import MERMAID_LIMIT, Diagram, Timeline
-from workbench.ui.markup import TONES
+from workbench.widgets.html import TONES
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 TARGET = f"List/{LIST}"

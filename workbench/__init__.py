@@ -69,20 +69,20 @@ if TYPE_CHECKING:
     from workbench.races.strategy import Strategy as Strategy
     from workbench.recording.recording import Recording as Recording
     from workbench.recording.recording import record as record
-    from workbench.ui.check_table import CheckTable as CheckTable
-    from workbench.ui.conflict import ConflictBench as ConflictBench
-    from workbench.ui.editor import JsonEditor as JsonEditor
-    from workbench.ui.picker import EndpointPicker as EndpointPicker
-    from workbench.ui.race import RaceBench as RaceBench
-    from workbench.ui.workbench import Workbench as Workbench
+    from workbench.widgets.conflict import ConflictBench as ConflictBench
+    from workbench.widgets.editor import JsonEditor as JsonEditor
+    from workbench.widgets.endpoints import EndpointPicker as EndpointPicker
+    from workbench.widgets.race import RaceBench as RaceBench
+    from workbench.widgets.report import CheckTable as CheckTable
+    from workbench.widgets.workbench import Workbench as Workbench
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "BadInput": "errors",
-    "CheckTable": "ui.check_table",
+    "CheckTable": "widgets.report",
     "Client": "client.client",
-    "ConflictBench": "ui.conflict",
+    "ConflictBench": "widgets.conflict",
     "Connection": "client.connection",
     "ETag": "fhir.etag",
     "Edited": "fhir.merge",
@@ -92,7 +92,7 @@ _MODULES = {
     "FreshId": "client.identity",
     "Finding": "conformance.report",
     "Journal": "journal.journal",
-    "JsonEditor": "ui.editor",
+    "JsonEditor": "widgets.editor",
     "LAST_READ": "client.client",
     "LESSON_START": "clock",
     "Landing": "client.unanswered",
@@ -102,8 +102,8 @@ _MODULES = {
     "OpenConflict": "errors",
     "PERSONAL": "journal.personal",
     "Race": "races.results",
-    "RaceBench": "ui.race",
-    "EndpointPicker": "ui.picker",
+    "RaceBench": "widgets.race",
+    "EndpointPicker": "widgets.endpoints",
     "Profile": "client.profiles",
     "Reference": "client.secret",
     "SpineIdentity": "client.identity",
@@ -134,7 +134,7 @@ _MODULES = {
     "PROMISES": "conformance.contract",
     "UnwantedVerdict": "errors",
     "Verdict": "exchange.verdict",
-    "Workbench": "ui.workbench",
+    "Workbench": "widgets.workbench",
     "WorkbenchError": "errors",
     "WriteNotAllowed": "errors",
 }

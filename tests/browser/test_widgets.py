@@ -15,8 +15,8 @@ pytestmark = pytest.mark.browser
 EDITOR_CELL = """
 from IPython.display import display
 from ipywidgets import Button
-from workbench.ui.editor import JsonEditor, utf16_offset
-from workbench.ui.table import LiveTable
+from workbench.widgets.editor import JsonEditor, utf16_offset
+from workbench.widgets.table import LiveTable
 
 clicked, submitted, chosen = [], [], []
 editor = JsonEditor("{}", label="Resource", height="14rem")

@@ -12,7 +12,7 @@ from workbench import Endpoint
 from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
-from workbench.ui.conflict import ConflictBench
+from workbench.widgets.conflict import ConflictBench
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from workbench.ui.editor import JsonEditor, utf16_offset
+from workbench.widgets.editor import JsonEditor, utf16_offset
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from workbench import Endpoint, Workbench
-from workbench.ui.export import Export
+from workbench.widgets.export import Export
 
 NAMES = ["journal.har", "journal.csv", "journal.jsonl", "journal.svg"]
 

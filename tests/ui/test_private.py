@@ -11,8 +11,8 @@ import pytest
 from privatekit import BENCH, PLANTED
 
 from workbench import EndpointPicker
-from workbench.ui.editor import JsonEditor
-from workbench.ui.private import PrivateDropdown, PrivateHTML, PrivateText
+from workbench.widgets.editor import JsonEditor
+from workbench.widgets.private import PrivateDropdown, PrivateHTML, PrivateText
 
 Sent = Callable[[ipywidgets.Widget], list[dict[str, Any]]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workbench.ui.table import Cell, Column, LiveTable
+from workbench.widgets.table import Cell, Column, LiveTable
 
 COLUMNS: list[Column] = [{"key": "status", "title": "Status", "align": "right"}, {"key": "url", "title": "URL"}]
 

@@ -22,7 +22,7 @@ import pytest
 
 from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Verdict, Workbench
 from workbench.exchange.text import request_text
-from workbench.ui.desk import Guard
+from workbench.widgets.draft import Guard
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 LOADED = 'W/"25777f7d-27bc"'

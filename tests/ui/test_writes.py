@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from workbench import Client, Connection, Endpoint, EndpointPicker, Workbench, WriteNotAllowed
-from workbench.ui.desk import Guard
-from workbench.ui.writes import MINUTES, WriteSwitch
+from workbench.widgets.draft import Guard
+from workbench.widgets.writes import MINUTES, WriteSwitch
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 

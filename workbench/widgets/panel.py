@@ -10,13 +10,13 @@ from typing import Final
 import ipywidgets as widgets
 
 from workbench.endpoint.capability import TYPES
-from workbench.ui import markup
-from workbench.ui.desk import PREFERENCES, Guard
-from workbench.ui.editor import JsonEditor
-from workbench.ui.export import Export
-from workbench.ui.private import Widgets
-from workbench.ui.resolve import Resolver
-from workbench.ui.table import Column, LiveTable
+from workbench.widgets import html as markup
+from workbench.widgets.draft import PREFERENCES, Guard
+from workbench.widgets.editor import JsonEditor
+from workbench.widgets.export import Export
+from workbench.widgets.merge import Resolver
+from workbench.widgets.private import Widgets
+from workbench.widgets.table import Column, LiveTable
 
 _COLUMNS: Final[list[Column]] = [
     {"key": "seq", "title": "seq", "align": "right", "width": 48},

@@ -14,9 +14,9 @@ import ipywidgets as widgets
 
 from workbench.conformance.report import Finding, Report
 from workbench.exchange.place import is_loopback
-from workbench.ui import markup
-from workbench.ui.private import Widgets
-from workbench.ui.table import Column, LiveTable
+from workbench.widgets import html as markup
+from workbench.widgets.private import Widgets
+from workbench.widgets.table import Column, LiveTable
 
 EVERYTHING: Final = "everything"
 DEVIATES: Final = "what deviates"

@@ -19,9 +19,9 @@ from workbench.client.client import Client
 from workbench.client.profiles import connect, profile_names, profiles_path
 from workbench.client.trial import Trial, try_connection
 from workbench.errors import WorkbenchError
-from workbench.ui import markup
-from workbench.ui.private import PrivateHTML
-from workbench.ui.workbench import Workbench
+from workbench.widgets import html as markup
+from workbench.widgets.private import PrivateHTML
+from workbench.widgets.workbench import Workbench
 
 
 class EndpointPicker(widgets.VBox):

@@ -26,7 +26,7 @@ from workbench.races.race import race
 from workbench.races.relay import Counts
 from workbench.races.results import Race
 from workbench.races.strategy import STRATEGIES
-from workbench.ui import markup
+from workbench.widgets import html as markup
 
 PACE: Final = 0.2
 """Seconds between two looks at a race that is under way."""

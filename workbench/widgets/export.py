@@ -17,7 +17,7 @@ import ipywidgets as widgets
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.journal.journal import Journal
-from workbench.ui import markup
+from workbench.widgets import html as markup
 
 FOLDER: Final = "exports"
 """Where every file is written: a folder in the working directory, which is the notebook's."""

@@ -55,7 +55,7 @@ _LONGEST_BODY: Final = 20_000
 
 def style() -> str:
     """The style sheet, as a fragment."""
-    sheet = resources.files("workbench.ui").joinpath("workbench.css").read_text(encoding="utf-8")
+    sheet = resources.files("workbench.widgets").joinpath("workbench.css").read_text(encoding="utf-8")
     return f"<style>{sheet}</style>"
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import ipywidgets as widgets
 
 from workbench.errors import WriteNotAllowed
-from workbench.ui import markup
+from workbench.widgets import html as markup
 
 MINUTES: Final = 10
 """How long the switch stays on."""

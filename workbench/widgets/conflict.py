@@ -22,8 +22,8 @@ from workbench.errors import WorkbenchError
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
-from workbench.ui import markup
-from workbench.ui.markup import Person, Stage
+from workbench.widgets import html as markup
+from workbench.widgets.html import Person, Stage
 
 PEOPLE: Final = ("alice", "bob")
 STORY: Final = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")

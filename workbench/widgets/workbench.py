@@ -25,12 +25,12 @@ from workbench.exchange.text import request_text
 from workbench.fhir import json
 from workbench.fhir.merge import Merge
 from workbench.journal.journal import Transition
-from workbench.ui import markup
-from workbench.ui.desk import Desk, Guard
-from workbench.ui.editor import Diagnostic, utf16_offset
-from workbench.ui.panel import SEQUENCE_TAB, Panel
-from workbench.ui.table import Row
-from workbench.ui.writes import WriteSwitch
+from workbench.widgets import html as markup
+from workbench.widgets.draft import Desk, Guard
+from workbench.widgets.editor import Diagnostic, utf16_offset
+from workbench.widgets.panel import SEQUENCE_TAB, Panel
+from workbench.widgets.table import Row
+from workbench.widgets.writes import WriteSwitch
 
 _TONES: Final = {verdict.value: tone for verdict, tone in markup.TONES.items()}
 

@@ -14,8 +14,8 @@ import ipywidgets as widgets
 from workbench.errors import BadInput
 from workbench.fhir import json
 from workbench.fhir.merge import Choice, Decision, Edited, Kind, Merge, Side
-from workbench.ui import markup
-from workbench.ui.private import Widgets
+from workbench.widgets import html as markup
+from workbench.widgets.private import Widgets
 
 _MOST_ROWS: Final = 40
 """Rows with controls; a merge of more differences is better decided in the text itself."""
