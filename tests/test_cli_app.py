@@ -202,7 +202,7 @@ def test_the_token_is_no_argument_of_a_process(served: Served) -> None:
     arguments = Path(f"/proc/{served.process.pid}/cmdline")
     if not arguments.exists():
         pytest.skip("there is no /proc here")
-    assert b"workbench.voila_server" in arguments.read_bytes()
+    assert b"workbench.app_server" in arguments.read_bytes()
     assert b"swordfish" not in arguments.read_bytes()
 
 

@@ -187,7 +187,7 @@ def _add_app(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _app(options: argparse.Namespace) -> int:
-    from workbench.voila import serve
+    from workbench.app import serve
 
     end_by_signal()
     return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)

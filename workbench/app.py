@@ -21,7 +21,7 @@ from workbench.errors import BadInput, WorkbenchError
 
 _HOST: Final = "127.0.0.1"
 _TEMPLATE: Final = "spine-workbench"
-_TEMPLATES: Final = Path(__file__).parent / "ui"
+_TEMPLATES: Final = Path(__file__).parent / "widgets"
 """Jupyter looks below each of its folders for ``voila/templates/<name>``."""
 
 MOST_PAGES: Final = 8
@@ -74,7 +74,7 @@ def _command(notebook: str, port: int, *, dark: bool) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "workbench.voila_server",
+        "workbench.app_server",
         notebook,
         f"--Voila.ip={_HOST}",
         f"--port={port}",

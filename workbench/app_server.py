@@ -21,7 +21,7 @@ from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.voila_identity_provider import VoilaIdentityProvider
 
-from workbench.voila import MOST_PAGES, TOKEN_VARIABLE
+from workbench.app import MOST_PAGES, TOKEN_VARIABLE
 
 _IDLE_SECONDS: Final = 600
 _LOOK_SECONDS: Final = 60
