@@ -31,8 +31,8 @@ PAGES = [
 STAND_IN = "http://127.0.0.1:8080/STU3"
 
 NEEDS_MORE = {
-    "executor=cluster.get_executor": "needs a cluster; tests/experiments/test_race_cluster.py runs it on one",
-    "LocalCluster": "starts a cluster; tests/experiments/test_race_cluster.py does so too",
+    "executor=cluster.get_executor": "needs a cluster; tests/races/test_race_cluster.py runs it on one",
+    "LocalCluster": "starts a cluster; tests/races/test_race_cluster.py does so too",
 }
 """What stands in a block that is only compiled here, and why."""
 

@@ -24,7 +24,7 @@ from workbench.conformance.run import check
 
 MODULES = (of_addressing, of_headers, of_reading, of_refusals, of_the_lock, of_versions)
 BY_NAME = {probe.name: probe for probe in PROBES}
-TABLE = Path(__file__).parents[2] / "docs" / "mutants.md"
+TABLE = Path(__file__).parents[3] / "docs" / "mutants.md"
 
 CAUGHT = (Result.BROKEN, Result.DIFFERS)
 FEW, MANY = 3, 100
@@ -100,7 +100,7 @@ def _page(found: list[tuple[str, str, str, str]]) -> str:
 
 A check that never fails says nothing. Below are {len(found)} faulty endpoints, each the embedded one with one small
 thing wrong, and the probes that catch each. Every one of the {len(PROBES)} probes is meant for at least one of them;
-the faithful endpoint is caught by none. The mutants stand in `tests/mutants/`; `pytest tests/mutants -m soak` tries
+the faithful endpoint is caught by none. The mutants stand in `tests/conformance/mutants/`; `pytest tests/conformance/mutants -m soak` tries
 all against all, and compares this table with what it finds (with `WORKBENCH_WRITE_DOCS=1` it writes it).
 
 | mutant | what it does wrong | caught by the probe meant | and by |

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "notebooks" / "templates" / "my-regression-test.ipynb"
 CASSETTE = TEMPLATE.with_suffix(".json")
 

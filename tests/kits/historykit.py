@@ -1,4 +1,4 @@
-"""Histories as data: the compact form of tests/histories, and a model endpoint that makes sound ones.
+"""Histories as data: the compact form of tests/history/recorded, and a model endpoint that makes sound ones.
 
 The model endpoint shares no code with the proof.
 """
@@ -18,7 +18,7 @@ from workbench.exchange.message import Headers, Request, Response
 BASE = "http://127.0.0.1:8080/STU3"
 START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
 METHODS = {"read": "GET", "update": "PUT", "create": "POST", "delete": "DELETE", "patch": "PATCH"}
-FOLDER = Path(__file__).parents[1] / "histories"
+FOLDER = Path(__file__).parents[1] / "history" / "recorded"
 
 
 @dataclass
@@ -80,7 +80,7 @@ def _body(content: dict[str, Any] | None, logical_id: str, version: str | None) 
 
 @dataclass
 class Recorded:
-    """A history of tests/histories, with what is to be found in it."""
+    """A history of tests/history/recorded, with what is to be found in it."""
 
     name: str
     about: str

@@ -205,7 +205,7 @@ while True:
 
 def test_a_killed_process_loses_at_most_the_exchange_in_flight(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
     held = 0
     for rounds in range(3):
         command = [sys.executable, "-c", WRITER, str(path)]

@@ -17,7 +17,7 @@ from tlskit import PASSPHRASE, Certificates, strict_endpoint
 
 from workbench import BadInput, Client, Connection, Reference, SpineIdentity, Verdict, connect, try_connection
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 IDENTITY = SpineIdentity("200000000115", "999999999999", "https://client.example", "https://spine.example/STU3")
 

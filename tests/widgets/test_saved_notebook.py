@@ -14,7 +14,7 @@ import pytest
 from nbclient import NotebookClient
 from privatekit import BENCH, PLANTED
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STATE = "application/vnd.jupyter.widget-state+json"
 
 
