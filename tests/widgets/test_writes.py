@@ -82,12 +82,12 @@ def test_switched_on_again_it_has_its_whole_time(switch: WriteSwitch, hands: Han
 
 @pytest.fixture
 def reached(spine: Endpoint) -> Callable[..., Workbench]:
-    """A workbench on an endpoint that counts as live: a name for this machine that is not loopback."""
+    """A workbench on an endpoint that counts as live: it is asked through a proxy."""
     proxy = spine.base_url.removesuffix("/STU3")
 
     def bench(**settings: Any) -> Workbench:
         connection = Connection(proxy=proxy, **settings)
-        return Workbench(Client("http://spine.example/STU3", connection=connection), "List", LIST)
+        return Workbench(Client(spine.base_url, connection=connection), "List", LIST)
 
     return bench
 
@@ -98,7 +98,7 @@ def test_both_halves_are_needed(reached: Callable[..., Workbench]) -> None:
     assert bench.load() is not None
     bench.guard.value = Guard.NONE
     assert bench.send() is None
-    assert "Write to spine.example" in bench._notice.value
+    assert "Write to 127.0.0.1:" in bench._notice.value
     assert [each.interaction for each in bench.client.journal] == ["read"]
     bench.writes.switch.value = True
     sent = bench.send()
