@@ -26,7 +26,8 @@ import pytest
 import requests
 from nbformat import v4
 
-from workbench import supervise, voila
+from workbench import app as application
+from workbench import supervise
 from workbench.cli import _parser, main
 
 NOTEBOOK = str(Path(__file__).parents[1] / "notebooks" / "app.ipynb")
@@ -164,9 +165,9 @@ class Served:
         ]
         self.base = f"http://127.0.0.1:{port}/"
         self.process = subprocess.Popen(
-            [*voila._command(str(notebook), port, dark=False), *limits], env=voila._environment("swordfish")
+            [*application._command(str(notebook), port, dark=False), *limits], env=application._environment("swordfish")
         )
-        voila._wait_until_it_listens(self.process, port)
+        application._wait_until_it_listens(self.process, port)
 
     def kernel_of(self, session: requests.Session) -> str:
         """Open the page, and say which kernel it has."""
@@ -229,7 +230,7 @@ def test_a_page_too_many_says_so_and_a_kernel_ends_with_its_page_or_when_it_is_l
 
 def test_the_help_names_the_limit() -> None:
     (app,) = [parser for name, parser in _commands().items() if name == "app"]
-    assert f"Up to {voila.MOST_PAGES} pages" in (app.description or "")
+    assert f"Up to {application.MOST_PAGES} pages" in (app.description or "")
 
 
 def _commands() -> dict[str, argparse.ArgumentParser]:

@@ -1,16 +1,13 @@
-"""The public names of ``workbench``, each with the module that defines it.
+# The public names of `workbench`, each with the module that defines it. This is the only list:
+# `workbench/__init__.py` reads it to load a name when it is first used, and type checkers read it too.
 
-This is the only list. ``workbench/__init__.py`` reads it to load a name when it is first used, and type checkers
-read it too.
-"""
-
-from .client.client import Client as Client
 from .client.client import LAST_READ as LAST_READ
+from .client.client import Client as Client
 from .client.connection import Connection as Connection
 from .client.identity import FreshId as FreshId
 from .client.identity import SpineIdentity as SpineIdentity
-from .client.profiles import connect as connect
 from .client.profiles import Profile as Profile
+from .client.profiles import connect as connect
 from .client.profiles import profile_names as profile_names
 from .client.profiles import profiles_path as profiles_path
 from .client.profiles import read_profile as read_profile
@@ -33,16 +30,16 @@ from .errors import MalformedETag as MalformedETag
 from .errors import MalformedJSON as MalformedJSON
 from .errors import NotRecorded as NotRecorded
 from .errors import OpenConflict as OpenConflict
-from .errors import UnwantedVerdict as UnwantedVerdict
 from .errors import WorkbenchError as WorkbenchError
 from .errors import WriteNotAllowed as WriteNotAllowed
-from .exchange.exchange import Exchange as Exchange
+from .exchange.message import Exchange as Exchange
+from .exchange.message import UnwantedVerdict as UnwantedVerdict
 from .exchange.verdict import Verdict as Verdict
 from .fhir.etag import ETag as ETag
 from .fhir.merge import Edited as Edited
 from .fhir.merge import Merge as Merge
-from .fhir.merge import merge as merge
 from .fhir.merge import Side as Side
+from .fhir.merge import merge as merge
 from .history.check import history as history
 from .journal.journal import Journal as Journal
 from .journal.personal import PERSONAL as PERSONAL
@@ -54,8 +51,8 @@ from .races.schedule import play as play
 from .races.schedule import play_all as play_all
 from .races.strategy import STRATEGIES as STRATEGIES
 from .races.strategy import Strategy as Strategy
-from .recording.recording import record as record
 from .recording.recording import Recording as Recording
+from .recording.recording import record as record
 from .widgets.conflict import ConflictBench as ConflictBench
 from .widgets.editor import JsonEditor as JsonEditor
 from .widgets.endpoints import EndpointPicker as EndpointPicker
@@ -64,4 +61,3 @@ from .widgets.report import CheckTable as CheckTable
 from .widgets.workbench import Workbench as Workbench
 
 __version__: str
-__all__: list[str]

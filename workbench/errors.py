@@ -11,7 +11,7 @@
     ├── WriteNotAllowed     a write to a host that is not loopback, without your explicit yes
     ├── EndpointError       the embedded endpoint could not start, or has ended
     ├── CannotCheck         an endpoint could not be checked at all; nothing was probed
-    └── UnwantedVerdict     raised only by ``Exchange.raise_for_verdict()``
+    └── UnwantedVerdict     raised by ``Exchange.raise_for_verdict()``, and defined beside it
 
 Each message is one sentence that says what was wrong and what to do next. A status code never
 raises by itself: an answer is an answer, and it comes back as an ``Exchange``.
@@ -20,10 +20,6 @@ raises by itself: an answer is an answer, and it comes back as an ``Exchange``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from workbench.exchange.exchange import Exchange
 
 
 class WorkbenchError(Exception):
@@ -75,11 +71,3 @@ class EndpointError(WorkbenchError):
 
 class CannotCheck(WorkbenchError):
     """An endpoint could not be checked at all: nothing answers, or there is nothing to work on."""
-
-
-class UnwantedVerdict(WorkbenchError):
-    """An exchange ended otherwise than its caller said it must; ``exchange`` is the evidence."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        super().__init__(exchange.explain())
-        self.exchange = exchange

@@ -99,7 +99,7 @@ def _endpoint(options: argparse.Namespace) -> AbstractContextManager[Endpoint | 
     from workbench.client.client import Client
     from workbench.client.connection import Connection, check_base_url
     from workbench.endpoint.endpoint import Endpoint
-    from workbench.exchange.place import is_loopback
+    from workbench.exchange.hosts import is_loopback
 
     if options.base_url is None:
         return Endpoint.start(policy=options.policy)

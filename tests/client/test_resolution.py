@@ -10,7 +10,7 @@ from exchangekit import exchange, outcome
 
 from workbench.client.unanswered import Landing, check_open, holds, resolve, unreadable
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 
 LANDED, SO_FAR, DID_NOT, CANNOT = (

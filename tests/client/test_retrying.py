@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.client.retrying import Retried, is_unanswered, wait_asked
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Response
+from workbench.exchange.message import Exchange, Headers, Response
 
 DATE = "Fri, 25 May 2018 16:10:00 GMT"
 

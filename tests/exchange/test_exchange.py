@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
-from workbench.errors import UnwantedVerdict, WorkbenchError
-from workbench.exchange.message import Headers
+from workbench.errors import WorkbenchError
+from workbench.exchange.message import Headers, UnwantedVerdict
 from workbench.exchange.verdict import Verdict
 
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from workbench.exchange.message import Headers
-from workbench.exchange.spine import Asked, check_headers
+from workbench.exchange.spine import Asked, header_problems
 
 NOW = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
 ISSUED = int(NOW.timestamp())
@@ -71,15 +71,13 @@ RIGHT = [
 
 @pytest.mark.parametrize(("given", "asked"), RIGHT)
 def test_what_passes(given: Headers, asked: Asked) -> None:
-    assert check_headers(given, asked, asid=ASID) is None
+    assert header_problems(given, asked) == []
 
 
 def problems(given: Headers, asked: Asked = UPDATE) -> str:
-    refusal = check_headers(given, asked, asid=ASID)
-    assert refusal is not None
-    assert refusal.status == 400
-    assert {(issue.code, issue.spine_code) for issue in refusal.issues} == {("invalid", "MISSING_OR_INVALID_HEADER")}
-    return " ".join(issue.diagnostics for issue in refusal.issues)
+    found = header_problems(given, asked)
+    assert found
+    return " ".join(found)
 
 
 NESTED = "e30." + base64.urlsafe_b64encode(b"[" * 30_000).decode().rstrip("=") + "."
@@ -144,25 +142,15 @@ def test_every_claim_is_needed(claim: str, value: Any) -> None:
 
 
 def test_each_field_that_is_wrong_has_an_issue_of_its_own() -> None:
-    refusal = check_headers(Headers(), UPDATE, asid=ASID)
-    assert refusal is not None
-    named = [issue.diagnostics.split()[0] for issue in refusal.issues]
+    named = [problem.split()[0] for problem in header_problems(Headers(), UPDATE)]
     assert named == ["Authorization", "fromASID", "toASID", "InteractionID", "TraceID"]
-
-
-def test_a_message_for_somebody_else() -> None:
-    refusal = check_headers(headers(toASID="200000000199"), UPDATE, asid=ASID)
-    assert refusal is not None
-    (issue,) = refusal.issues
-    assert (refusal.status, issue.code, issue.spine_code) == (403, "forbidden", "ASID_CHECK_FAILED")
 
 
 def test_what_a_token_says_is_not_repeated() -> None:
     planted = "planted-secret"
     for claim in CLAIMS:
         given = headers(Authorization=f"Bearer {token(**{claim: planted})}")
-        refusal = check_headers(given, UPDATE, asid=ASID)
-        assert refusal is None or planted not in str(refusal)
+        assert planted not in str(header_problems(given, UPDATE))
 
 
 def test_time_is_an_argument() -> None:

@@ -9,7 +9,7 @@ import pytest
 from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
 from workbench import Endpoint
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.text import as_curl, as_http, reason
 
 BODY = '{"resourceType":"List","id":"1","title":"Alice\'s \\"own\\" $HOME `id` \\\\ Zoë \U0001f9d1 !"}'.encode()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from workbench import BadInput, Exchange
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.fhir.element_path import ElementPath
+from workbench.fhir.resource import ElementPath
 from workbench.journal.personal import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
 
 NUMBER = "9990000018"

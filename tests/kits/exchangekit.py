@@ -4,8 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.message import Exchange, Headers, Request, Response
 
 BASE = "http://127.0.0.1:8080/STU3"
 VERSION = 'W/"25777f7d-27bc"'

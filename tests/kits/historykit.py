@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.message import Exchange, Headers, Request, Response
 
 BASE = "http://127.0.0.1:8080/STU3"
 START = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)

@@ -37,9 +37,8 @@ from workbench.client.secret import conceal
 from workbench.client.unanswered import Resolution
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput, WorkbenchError
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Request, Response, can_be_sent, check_field, check_method
-from workbench.exchange.place import is_live
+from workbench.exchange.hosts import is_live
+from workbench.exchange.message import Exchange, Request, Response, can_be_sent, check_field, check_method
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag

@@ -28,9 +28,9 @@ from workbench.client.pace import Pace
 from workbench.client.secret import Reference, SecretText, conceal, concealing
 from workbench.client.tls import Secret, client_context
 from workbench.errors import BadInput, WriteNotAllowed
+from workbench.exchange.hosts import is_loopback
 from workbench.exchange.message import SAFE_METHODS, Headers
 from workbench.exchange.message import check_field as check_field
-from workbench.exchange.place import is_loopback
 from workbench.journal.secrets import REDACTED, is_secret, secrets_in, without_credentials
 
 if TYPE_CHECKING:

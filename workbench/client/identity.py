@@ -77,7 +77,7 @@ class SpineIdentity:
     new_id: Callable[[], str] = new_trace_id
 
     def __post_init__(self) -> None:
-        from workbench.exchange.spine import Asked, check_headers
+        from workbench.exchange.spine import Asked, header_problems
 
         for name in ("scope", "interaction_id"):  # no secrets
             object.__setattr__(self, name, str(getattr(self, name)))
@@ -86,9 +86,8 @@ class SpineIdentity:
         for interaction, resource_type in (("read", "List"), ("update", "Flag")):
             sample = self._fields(interaction, resource_type, _SAMPLE, _SAMPLE_ID)
             asked = Asked(interaction, resource_type, _SAMPLE)
-            refusal = check_headers(Headers(sample), asked, asid=self.to_asid)
-            if refusal is not None:
-                raise BadInput(f"A live Spine would refuse this identity: {refusal.issues[0].diagnostics}")
+            if problems := header_problems(Headers(sample), asked):
+                raise BadInput(f"A live Spine would refuse this identity: {problems[0]}")
 
     def fields(self, interaction: str, resource_type: str) -> dict[str, str]:
         """The fields of one request, freshly made: they serve this request and no other."""

@@ -15,7 +15,7 @@ from typing import Final
 from workbench.client.retrying import Retried, is_unanswered, wait_asked
 from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput, MalformedETag
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import left_open
 from workbench.fhir.etag import ETag
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from workbench.client.unanswered import Resolution
-    from workbench.exchange.exchange import Exchange
+    from workbench.exchange.message import Exchange
 
 
 @dataclass(frozen=True, slots=True)

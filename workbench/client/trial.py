@@ -11,7 +11,7 @@ from typing import Final
 
 from workbench.client.client import Client
 from workbench.client.failure import Failure, Step
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir.printable import printable
 
 TOKEN: Final = "token"  # noqa: S105  # the name of a step

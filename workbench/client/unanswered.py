@@ -25,8 +25,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import SAFE_METHODS
+from workbench.exchange.message import SAFE_METHODS, Exchange
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import can_be_sent
+from workbench.exchange.message import Exchange, can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from workbench.conformance.contract import SOURCES, Promise
 from workbench.conformance.report import Finding, Report, Result
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
 
 SECTIONS: Final = {

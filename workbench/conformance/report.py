@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.conformance.contract import BY_ID, Level, Promise
 from workbench.conformance.servers import AS_PROMISED
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:

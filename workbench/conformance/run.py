@@ -27,7 +27,7 @@ from workbench.conformance.servers import AS_PROMISED
 from workbench.conformance.site import Site
 from workbench.conformance.trial import Trial
 from workbench.errors import BadInput, WriteNotAllowed
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe: how many are done, of how many, and what the last one found."""

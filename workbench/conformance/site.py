@@ -16,8 +16,7 @@ from workbench.client.client import Client
 from workbench.conformance.answers import created_path, current_tag, holds, objects, path_to, told
 from workbench.conformance.probe import Stopped, Untestable
 from workbench.errors import BadInput, CannotCheck
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import SAFE_METHODS, can_be_sent
+from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
 from workbench.journal.journal import Journal

@@ -15,7 +15,7 @@ from typing import Any, Final
 from workbench.conformance.answers import State, created_path, current_tag, holds, state_of, tag_value, told, version_in
 from workbench.conformance.probe import Deviation, Untestable
 from workbench.conformance.site import Site
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal

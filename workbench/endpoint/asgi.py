@@ -23,8 +23,8 @@ from workbench.endpoint.application import Application, refused
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.policy import BODY_LIMIT, Refusal, misdirected, unavailable
 from workbench.endpoint.preference import accepts_gzip
+from workbench.exchange.hosts import is_loopback
 from workbench.exchange.message import Headers, Request, Response
-from workbench.exchange.place import is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

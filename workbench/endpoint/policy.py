@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from workbench.errors import BadInput
 from workbench.fhir import json
 from workbench.fhir.etag import Precondition, read_if_match
 from workbench.fhir.outcome import Issue
+from workbench.fhir.printable import quoted as quoted
 from workbench.fhir.resource import LOGICAL_ID, without_version
 
 BODY_LIMIT: Final = 5 * 1024 * 1024
@@ -56,8 +57,6 @@ class Lock(enum.Enum):
     MALFORMED = 'the If-Match sent is not of the form W/"<version id>"'
     STALE = "If-Match names another version than the current one"
 
-
-_LONGEST_QUOTE: Final = 80
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
 """The strings of a JSON text, and what stands before its values. Each character is looked at once."""
@@ -262,6 +261,18 @@ def no_record(diagnostics: str) -> Refusal:
     return Refusal.because(404, "not-found", "NO_RECORD_FOUND", diagnostics)
 
 
+def invalid_headers(problems: Iterable[str]) -> Refusal:
+    """400: required Spine header fields are missing or malformed, one issue each (HDR-1 to HDR-5)."""
+    return Refusal(
+        400, tuple(Issue("error", "invalid", "MISSING_OR_INVALID_HEADER", "", problem) for problem in problems)
+    )
+
+
+def other_asid(diagnostics: str) -> Refusal:
+    """403: the request names another accredited system than this endpoint."""
+    return Refusal.because(403, "forbidden", "ASID_CHECK_FAILED", diagnostics)
+
+
 def may_not_assign(diagnostics: str) -> Refusal:
     """405: the client tried to assign an id (UPD-10, CR-2)."""
     return Refusal.because(405, "forbidden", "MSG_RESOURCE_ID_FAIL", diagnostics)
@@ -306,12 +317,6 @@ def unsupported(status: int, diagnostics: str) -> Refusal:
 def media_type(value: str | None) -> str:
     """The media type of a Content-Type or ``_format``, in small letters, its parameters left out."""
     return (value or "").partition(";")[0].strip().lower()
-
-
-def quoted(value: object) -> str:
-    """A value for a sentence: as Python writes it, cut short, because it may be anything at all."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 
 
 def _disagrees(element: str, sent: object, wanted: str, resource_type: str) -> Refusal:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from workbench.clock import Clock, LessonClock, wall_clock
 from workbench.endpoint.faults import Fault
-from workbench.endpoint.policy import POLICIES, Refusal
+from workbench.endpoint.policy import POLICIES, Refusal, invalid_headers, other_asid
 from workbench.endpoint.request import CAPABILITIES, Call
 from workbench.errors import BadInput
 
@@ -86,12 +86,15 @@ class Settings:
 
 def _spine_headers() -> Gate:
     # Here, because reading tokens brings a cryptography library along, which only strict mode is to wait for.
-    from workbench.exchange.spine import Asked, check_headers
+    from workbench.exchange.spine import Asked, header_problems
 
     def gate(call: Call) -> Refusal | None:
         about = "" if call.interaction in (None, CAPABILITIES) else call.resource_type
         asked = Asked(call.interaction, about, call.now)
-        return check_headers(call.request.headers, asked, asid=ASID)
+        if problems := header_problems(call.request.headers, asked):
+            return invalid_headers(problems)
+        named = call.request.headers.get("toASID")
+        return None if named == ASID else other_asid(f"toASID is {named}, but this endpoint's is {ASID}.")
 
     return gate
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.exchange.message import SAFE_METHODS
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import SAFE_METHODS, Verdict
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:
-    from workbench.exchange.exchange import Exchange
+    from workbench.exchange.message import Exchange
 
 _SENTENCES = {
     Verdict.READ: "{client} read {target}{version_now}. Send this version in If-Match to update it.",

@@ -16,9 +16,8 @@ from typing import Any, Final
 
 import jwt
 
-from workbench.endpoint.policy import Refusal, quoted
 from workbench.exchange.message import Headers
-from workbench.fhir.outcome import Issue
+from workbench.fhir.printable import quoted
 
 TOKEN_SECONDS: Final = 300
 """How long a token may be good for, from ``iat`` to ``exp``."""
@@ -53,21 +52,9 @@ class Asked:
         return "write" if self.interaction in _WRITES else "read"
 
 
-def check_headers(headers: Headers, asked: Asked, *, asid: str) -> Refusal | None:
-    """The refusal of a request that a live Spine would turn away, with an issue for each field that is wrong.
-
-    ``asid`` is the endpoint's own. 400 for what is missing or malformed; 403 once all are well formed and
-    the message is for somebody else.
-    """
-    problems = [problem for check in _CHECKS for problem in check(headers, asked)]
-    if problems:
-        issues = (Issue("error", "invalid", "MISSING_OR_INVALID_HEADER", "", problem) for problem in problems)
-        return Refusal(400, tuple(issues))
-    if headers.get("toASID") != asid:
-        return Refusal.because(
-            403, "forbidden", "ASID_CHECK_FAILED", f"toASID is {headers.get('toASID')}, but this endpoint's is {asid}."
-        )
-    return None
+def header_problems(headers: Headers, asked: Asked) -> list[str]:
+    """Return one sentence for each header field that a live Spine would refuse; empty where it would refuse none."""
+    return [problem for check in _CHECKS for problem in check(headers, asked)]
 
 
 def _authorization(headers: Headers, asked: Asked) -> Iterator[str]:

@@ -7,18 +7,17 @@ control characters in them are written as escapes.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from workbench.errors import MalformedJSON
-from workbench.exchange.message import Headers
 from workbench.fhir import json
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:
-    from workbench.exchange.exchange import Exchange
-    from workbench.exchange.message import Request, Response
+    from workbench.exchange.message import Exchange, Request, Response
 
 _CODED = frozenset({"content-encoding", "content-length", "vary"})
 _CURL_ADDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
@@ -45,7 +44,7 @@ def request_text(request: Request, *, base: str = "", indent: int | None = None)
         target = (split.path or "/") + (f"?{split.query}" if split.query else "")
         host = "" if "Host" in request.headers else f"Host: {split.netloc}\n"
         start = f"{request.method} {target} HTTP/1.1\n{host}"
-    return _message(start, request.headers, _body(request, indent), base)
+    return _message(start, request.headers.items(), _body(request, indent), base)
 
 
 def response_text(response: Response, *, base: str = "", indent: int | None = None) -> str:
@@ -55,7 +54,7 @@ def response_text(response: Response, *, base: str = "", indent: int | None = No
     """
     start = f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip()
     undone = _CODED if "Content-Encoding" in response.headers else frozenset()
-    fields = Headers(field for field in response.headers.items() if field[0].lower() not in undone)
+    fields = [field for field in response.headers.items() if field[0].lower() not in undone]
     return _message(f"{start}\n", fields, _body(response, indent), base)
 
 
@@ -85,8 +84,8 @@ def as_curl(exchange: Exchange) -> str:
     return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
 
 
-def _message(start: str, headers: Headers, body: str, base: str) -> str:
-    fields = "".join(f"{_spelt(name)}: {value}\n" for name, value in headers.items())
+def _message(start: str, headers: Iterable[tuple[str, str]], body: str, base: str) -> str:
+    fields = "".join(f"{_spelt(name)}: {value}\n" for name, value in headers)
     text = printable(f"{start}{fields}\n{body}".rstrip("\n"))
     return text.replace(base, "[base]") if base else text
 

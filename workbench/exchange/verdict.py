@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from workbench.exchange.message import SAFE_METHODS
 from workbench.fhir.etag import Precondition, read_if_match
 
 if TYPE_CHECKING:
-    from workbench.exchange.exchange import Exchange
+    from workbench.exchange.message import Exchange
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for no change (RFC 9110, section 9.2.1)."""
 
 GUARDED: Final = frozenset({"update", "patch", "delete"})
 """The interactions that a server guards with ``If-Match`` (UPD-7, DL-2; the living NHS API patches)."""

@@ -47,6 +47,14 @@ class ETag:
             raise MalformedETag(f'{text!r} is not an entity tag; one looks like W/"25777f7d-27bc".')
         return cls(found["opaque"], weak=found["weak"] is not None)
 
+    @classmethod
+    def read(cls, text: str | None) -> ETag | None:
+        """Return the entity tag, or ``None`` where there is no text or it is not an entity tag."""
+        try:
+            return cls.parse(text) if text is not None else None
+        except MalformedETag:
+            return None
+
     def names_same_version(self, other: ETag) -> bool:
         """FHIR's comparison: the version ids are the same, character for character.
 

@@ -30,3 +30,12 @@ def printable_json(text: str) -> str:
 def _escape(sign: str) -> str:
     code = ord(sign)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+_LONGEST_QUOTE: Final = 80
+
+
+def quoted(value: object) -> str:
+    """A value for a sentence: as Python writes it, cut short, because it may be anything at all."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.merge import Decision, Kind, merge

@@ -17,9 +17,7 @@ from functools import lru_cache, partial
 from math import ceil
 from typing import Final, NamedTuple
 
-from workbench.errors import MalformedETag
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import SAFE_METHODS
+from workbench.exchange.message import SAFE_METHODS, Exchange
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.etag import VERSION_ID, ETag
 from workbench.fhir.resource import version_of
@@ -125,10 +123,8 @@ def _shown(exchange: Exchange) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _version_id(tag: str | None) -> str | None:
-    try:
-        return ETag.parse(tag).version_id if tag is not None else None
-    except MalformedETag:
-        return None
+    found = ETag.read(tag)
+    return found.version_id if found else None
 
 
 # --- the events of one resource ---

@@ -11,16 +11,14 @@ import csv
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from workbench.errors import BadInput, MalformedETag
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Request, Response, size_of
+from workbench.errors import BadInput
+from workbench.exchange.message import Exchange, Headers, Request, Response, size_of
 from workbench.exchange.text import reason
 from workbench.exchange.verdict import GUARDED, Verdict
 from workbench.fhir.etag import ETag
@@ -140,9 +138,8 @@ def _prefixes(ids: Iterable[str], least: int) -> dict[str, str]:
 
 
 def _version_id(tag: str | None) -> str:
-    with suppress(MalformedETag):
-        return ETag.parse(tag).version_id if tag else ""
-    return ""
+    found = ETag.read(tag)
+    return found.version_id if found else ""
 
 
 def _place(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:

@@ -15,10 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from workbench.errors import BadInput, MalformedETag
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import SAFE_METHODS, Request, Response, size_of
-from workbench.exchange.place import is_live
+from workbench.errors import BadInput
+from workbench.exchange.hosts import is_live
+from workbench.exchange.message import SAFE_METHODS, Exchange, Request, Response, size_of
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
@@ -359,10 +358,8 @@ _is_live = lru_cache(maxsize=1024)(is_live)
 @lru_cache(maxsize=1024)
 def _etag(value: str | None) -> str | None:
     """An ETag as it is written, ``None`` for what is none; every version is met several times."""
-    try:
-        return str(ETag.parse(value)) if value is not None else None
-    except MalformedETag:
-        return None
+    tag = ETag.read(value)
+    return str(tag) if tag else None
 
 
 _WHOLE: Final = [

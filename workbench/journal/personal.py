@@ -23,10 +23,9 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.message import Exchange, Headers, Request, Response
 from workbench.fhir import json
-from workbench.fhir.element_path import ElementPath
+from workbench.fhir.resource import ElementPath
 from workbench.journal.phrases import Phrases
 
 NHS_NUMBERS: Final = "NHS numbers"

@@ -15,9 +15,9 @@ from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
 from workbench.exchange.message import (
     Digest,
+    Exchange,
     Headers,
     Request,
     Response,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.journal.files import create_private
 from workbench.journal.records import Told, as_line, from_line

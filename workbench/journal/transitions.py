@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.records import EPOCH, Told, is_recordable, microseconds
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.client.client import Client
 from workbench.client.threads import DaemonThreads, as_ended
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races import relay

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from workbench.client.client import LAST_READ, Client
 from workbench.client.connection import Connection
 from workbench.client.threads import DaemonThreads, as_ended
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races.strategy import Resource, Strategy

@@ -33,7 +33,7 @@ from typing import Any, Final, NamedTuple
 
 from workbench.client.threads import DaemonThreads
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races.racer import Leg, Turn, run_here, run_leg, stop_with

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.client import Client
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
 from workbench.history import Loss, Proof, history

@@ -29,9 +29,8 @@ from workbench.client.failure import Retold
 from workbench.clock import LESSON_START, LessonClock
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import BadInput, NotRecorded
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Headers, Request, Response
-from workbench.exchange.place import is_live
+from workbench.exchange.hosts import is_live
+from workbench.exchange.message import Exchange, Headers, Request, Response
 from workbench.exchange.text import reason
 from workbench.fhir import json
 from workbench.journal.journal import Journal

@@ -12,8 +12,7 @@ from typing import Any, Final
 from workbench.client.client import Client, Prefer
 from workbench.client.unanswered import Resolution, holds
 from workbench.errors import BadInput
-from workbench.exchange.exchange import Exchange
-from workbench.exchange.message import Request
+from workbench.exchange.message import Exchange, Request
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import Change, changes

@@ -13,7 +13,7 @@ from typing import Final
 import ipywidgets as widgets
 
 from workbench.conformance.report import Finding, Report
-from workbench.exchange.place import is_loopback
+from workbench.exchange.hosts import is_loopback
 from workbench.widgets import html as markup
 from workbench.widgets.private import Widgets
 from workbench.widgets.table import Column, LiveTable

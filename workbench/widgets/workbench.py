@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from workbench.client.client import Client
 from workbench.client.unanswered import Resolution
 from workbench.errors import MalformedJSON, WorkbenchError
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.exchange.text import request_text
 from workbench.fhir import json
 from workbench.fhir.merge import Merge

@@ -100,7 +100,7 @@ def _page(found: list[tuple[str, str, str, str]]) -> str:
 
 A check that never fails says nothing. Below are {len(found)} faulty endpoints, each the embedded one with one small
 thing wrong, and the probes that catch each. Every one of the {len(PROBES)} probes is meant for at least one of them;
-the faithful endpoint is caught by none. The mutants stand in `tests/conformance/mutants/`; `pytest tests/conformance/mutants -m soak` tries
+the faithful endpoint is caught by none. The mutants are in `tests/conformance/mutants/`. `pytest -m soak` there tries
 all against all, and compares this table with what it finds (with `WORKBENCH_WRITE_DOCS=1` it writes it).
 
 | mutant | what it does wrong | caught by the probe meant | and by |

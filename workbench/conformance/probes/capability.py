@@ -10,7 +10,7 @@ from workbench.conformance.answers import header, meta_in, told
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.site import TEMPLATES
 from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 
 _REFUSED: Final = (400, 403, 404, 405, 406, 412, 415, 422, 501)
 _MOST_TYPES: Final = 8

@@ -7,7 +7,7 @@ from typing import Any, Final
 from workbench.conformance.answers import created_path, header, same_but_for_meta, tag_value, told
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir.resource import LOGICAL_ID
 
 _STAYS: Final = "body, ETag and Last-Modified stay as they are"

@@ -7,7 +7,7 @@ from typing import Final
 from workbench.conformance.answers import body_of, header
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import Held, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 
 _READ: Final = ("application/fhir+json", "application/json+fhir", "application/json")
 _WRITTEN: Final = "application/fhir+json;charset=utf-8"

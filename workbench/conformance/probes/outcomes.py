@@ -10,7 +10,7 @@ from workbench.conformance.answers import body_of, header, tag_value, told
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.site import TEMPLATES
 from workbench.conformance.trial import MADE_UP_VERSION, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir.outcome import Issue
 
 PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from workbench.conformance.answers import body_of, header, meta_in, same_but_for_meta, tag_value, told, version_in
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 
 _EMPTY: Final = "an empty body"

@@ -9,7 +9,7 @@ from workbench.client.client import Client
 from workbench.conformance.answers import tag_value, told
 from workbench.conformance.probe import Deviation, probe
 from workbench.conformance.trial import Held, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 
 CLIENTS: Final = 8

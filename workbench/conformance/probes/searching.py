@@ -8,7 +8,7 @@ from typing import Any, Final
 from workbench.conformance.answers import meta_in, version_in
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import Held, Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 
 _FOUND: Final = "200, a searchset Bundle with that one resource"

@@ -9,7 +9,7 @@ from typing import Final
 from workbench.conformance.answers import header
 from workbench.conformance.probe import Untestable, probe
 from workbench.conformance.trial import Trial
-from workbench.exchange.exchange import Exchange
+from workbench.exchange.message import Exchange
 
 _SHAPE: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}")
 _STEPS: Final = 6
