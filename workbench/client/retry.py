@@ -14,7 +14,7 @@ from typing import Final
 
 from workbench.client.retrying import Retried, is_unanswered, wait_asked
 from workbench.client.unanswered import Resolution
-from workbench.errors import BadInput, MalformedETag
+from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import left_open
 from workbench.fhir.etag import ETag
@@ -59,13 +59,11 @@ class Retry:
 
 def check_guarded(if_match: str | None) -> None:
     """Raise ``BadInput`` where no single version is named: without the lock, sending again could write twice."""
-    try:
-        ETag.parse(if_match or "")
-    except MalformedETag:
+    if ETag.read(if_match) is None:
         raise BadInput(
             "An update is sent again only with an If-Match that names one version: without it, it could be written "
             "twice, over somebody else's; give if_match=, or leave retry= out."
-        ) from None
+        )
 
 
 def persist(send: Callable[[], Exchange], retry: Retry, resolve: Callable[[Exchange], Resolution]) -> Exchange:
