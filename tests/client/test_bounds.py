@@ -383,12 +383,12 @@ def test_each_exchange_has_a_deadline_of_its_own() -> None:
     """Also where a connection is made again by the same object: three exchanges last longer than one may."""
 
     def slowly(connection: socket.socket) -> After:
-        threading.Event().wait(0.2)
+        threading.Event().wait(0.3)
         connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
         return After.CLOSE
 
     with stranger(slowly) as server:
-        client = Client(server.url, connection=Connection(deadline=0.3))
+        client = Client(server.url, connection=Connection(deadline=0.8))
         assert [client.read("List", "1").status for _ in range(3)] == [200] * 3
         client.close()
     assert server.connections == 3

@@ -365,7 +365,7 @@ class Sleeper:
 def test_it_is_off_by_default(case: Case) -> None:
     seen = len(case.journal)
     put = case.lost("drop-request:update:times=1")
-    assert (put.verdict, put.retried, len(case.journal) - seen) == (Verdict.UNKNOWN, None, 1)
+    assert (put.verdict, len(case.journal) - seen) == (Verdict.UNKNOWN, 1)
 
 
 def test_the_request_was_lost_and_is_sent_again(case: Case) -> None:
@@ -377,23 +377,24 @@ def test_the_request_was_lost_and_is_sent_again(case: Case) -> None:
     assert [each.verdict for each in attempts] == [Verdict.UNKNOWN, Verdict.UNKNOWN, Verdict.UPDATED]
     assert {each.if_match for each in attempts} == {FIRST}
     assert len({each.request for each in attempts}) == 1
-    assert put.retried is not None
-    assert (list(put.retried.attempts), put.retried.resolution, put.retried.stopped) == (attempts, None, "")
-    assert put == attempts[-1]
-    assert put.explain().endswith("It was sent 3 times with the same If-Match.")
+    assert (list(put.attempts), put.resolution, put.stopped) == (attempts, None, "")
+    assert put.exchange == attempts[-1]
+    assert put.explain().startswith(attempts[-1].explain())
+    assert put.explain().endswith("The update was sent 3 times with the same If-Match.")
+    assert repr(put).startswith("<Retried: 3 attempts, last <alice: update List/")
     assert case.proof().sound
 
 
 def test_the_answer_was_lost_and_the_409_to_the_second_attempt_is_explained(case: Case) -> None:
     case.endpoint.set_faults("drop-answer:update:times=1")
     put = case.alice.update(case.draft, retry=Retry(sleep=Sleeper()))
-    assert (put.status, put.verdict) == (409, Verdict.STALE)
-    assert put.retried is not None
-    assert put.retried.resolution is not None
-    assert put.retried.resolution.outcome is LANDED
-    assert put.explain().startswith(f"Alice's update of List/{LIST} landed")
+    assert (put.exchange.status, put.verdict) == (409, Verdict.STALE)
+    assert put.resolution is not None
+    assert put.resolution.outcome is LANDED
+    assert put.explain().startswith("An earlier attempt had no answer. It landed: ")
+    assert f"So alice's update of List/{LIST} is done; the last attempt was answered 409." in put.explain()
     assert "somebody has changed it" not in put.explain()
-    assert "an earlier attempt: landed" in repr(put)
+    assert ", earlier attempt: landed>" in repr(put)
     assert case.alice.last_seen("List", LIST) != FIRST
     assert case.proof().sound
 
@@ -402,9 +403,8 @@ def test_somebody_else_was_quicker_than_the_second_attempt(case: Case) -> None:
     case.endpoint.set_faults("drop-request:update:times=1")
     put = case.alice.update(case.draft, retry=Retry(sleep=Sleeper(case.theirs)))
     assert put.verdict is Verdict.STALE
-    assert put.retried is not None
-    assert put.retried.resolution is not None
-    assert put.retried.resolution.outcome is DID_NOT
+    assert put.resolution is not None
+    assert put.resolution.outcome is DID_NOT
     assert "somebody has changed it" in put.explain()
     assert "did not land: bob's update named version" in put.explain()
     assert case.alice.last_seen("List", LIST) == FIRST
@@ -421,7 +421,6 @@ def test_an_answer_is_never_sent_again(case: Case) -> None:
     ]
     assert verdicts == [Verdict.STALE, Verdict.REFUSED, Verdict.REFUSED]
     assert (len(case.journal) - seen, sleep.slept) == (3, [])
-    assert all(each.retried is None for each in case.journal), "a journal holds what happened, not what is thought"
 
 
 def test_a_503_is_obeyed(case: Case) -> None:
@@ -435,8 +434,8 @@ def test_a_503_that_asks_for_too_long_is_not(case: Case) -> None:
     case.endpoint.set_faults("refuse:update:seconds=8")
     sleep = Sleeper()
     put = case.alice.update(case.draft, retry=Retry(longest_wait=7, sleep=sleep))
-    assert (put.status, sleep.slept) == (503, [])
-    assert "asks to wait 8 s, which is longer than the 7 s allowed" in put.explain()
+    assert (put.exchange.status, sleep.slept) == (503, [])
+    assert "asks to wait 8 s. That is longer than longest_wait (7 s)" in put.explain()
 
 
 def test_it_ends(case: Case) -> None:
@@ -444,12 +443,12 @@ def test_it_ends(case: Case) -> None:
     sleep = Sleeper()
     put = case.alice.update(case.draft, retry=Retry(times=4, pause=2, longest_wait=5, sleep=sleep))
     assert (put.verdict, sleep.slept) == (Verdict.UNKNOWN, [2, 4, 5, 5])
-    assert case.alice.resolve(put).outcome is LANDED
+    assert case.alice.resolve(put.exchange).outcome is LANDED
     case.endpoint.set_faults("drop-request:update")
     sleep = Sleeper()
     put = case.alice.update(case.draft, retry=Retry(times=4, pause=2, longest_wait=5, sleep=sleep))
     assert (put.verdict, sleep.slept) == (Verdict.UNKNOWN, [2, 4, 5, 5])
-    assert "as often as was allowed (4 more" in put.explain()
+    assert "sent again 4 times, as often as allowed" in put.explain()
     assert case.alice.update(case.draft, retry=Retry(times=0, sleep=sleep)).verdict is Verdict.UNKNOWN
 
 
@@ -457,13 +456,12 @@ def test_the_endpoint_is_killed_between_two_attempts(killed: Killed) -> None:
     """A last attempt that was never sent must not make one forget the first, which was."""
     killed.server.ask("faults", ["drop-answer:update"])
     put = killed.alice.update(killed.draft, retry=Retry(times=2, sleep=Sleeper(killed.server.kill)))
-    assert (put.verdict, put.sent) == (Verdict.FAILED, False)
-    assert put.retried is not None
-    assert put.retried.resolution is not None
-    assert put.retried.resolution.outcome is CANNOT
+    assert (put.verdict, put.exchange.sent) == (Verdict.FAILED, False)
+    assert put.resolution is not None
+    assert put.resolution.outcome is CANNOT
     assert "cannot be known" in repr(put)
     killed.again()
-    assert killed.alice.resolve(put.retried.attempts[0]).outcome is LANDED
+    assert killed.alice.resolve(put.attempts[0]).outcome is LANDED
 
 
 def test_the_endpoint_comes_back_between_two_attempts(killed: Killed) -> None:
@@ -485,7 +483,7 @@ def test_without_a_lock_it_is_refused(case: Case, if_match: str | None) -> None:
     "wrong", [{"times": -1}, {"pause": -1}, {"longest_wait": float("inf")}, {"pause": float("nan")}]
 )
 def test_a_policy_that_cannot_be(wrong: dict[str, float]) -> None:
-    with pytest.raises(WorkbenchError, match="counts times and seconds from 0"):
+    with pytest.raises(WorkbenchError, match="times and seconds of 0 or more"):
         Retry(**wrong)  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from string import punctuation
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, overload
 from urllib.parse import quote, unquote, urlencode
 
 import requests
@@ -32,7 +32,7 @@ from workbench.client import unanswered as resolution
 from workbench.client.connection import Connection, check_base_url
 from workbench.client.failure import ConnectingAdapter
 from workbench.client.request import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
-from workbench.client.retry import Retry, check_guarded, persist
+from workbench.client.retry import Retried, Retry, check_names_one_version, send_until_answered
 from workbench.client.secret import conceal
 from workbench.client.unanswered import Resolution
 from workbench.clock import Clock, wall_clock
@@ -133,6 +133,28 @@ class Client:
         headers = given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
         return self._exchange(self._call("read", "GET", resource_type, logical_id or "", headers))
 
+    @overload
+    def update(
+        self,
+        resource: Mapping[str, Any] | str | bytes,
+        *,
+        if_match: IfMatch = LAST_READ,
+        prefer: Prefer | str | None = None,
+        keep_meta: bool = False,
+        retry: None = None,
+    ) -> Exchange: ...
+
+    @overload
+    def update(
+        self,
+        resource: Mapping[str, Any] | str | bytes,
+        *,
+        if_match: IfMatch = LAST_READ,
+        prefer: Prefer | str | None = None,
+        keep_meta: bool = False,
+        retry: Retry,
+    ) -> Retried: ...
+
     def update(
         self,
         resource: Mapping[str, Any] | str | bytes,
@@ -141,25 +163,28 @@ class Client:
         prefer: Prefer | str | None = None,
         keep_meta: bool = False,
         retry: Retry | None = None,
-    ) -> Exchange:
-        """``PUT base/Type/id``, the version-aware update (UPD-1 and following).
+    ) -> Exchange | Retried:
+        """Send ``PUT base/Type/id``, the version-aware update (contract UPD-1 and following).
 
-        ``resource`` is a resource as plain JSON, or JSON text. Without ``if_match`` the version this client
-        last saw is sent; ``None`` sends none, on purpose; any string is sent as it is. ``meta.versionId``
-        and ``meta.lastUpdated`` are left out, being the server's to write, unless ``keep_meta``.
+        ``resource`` is plain JSON, or JSON text. ``if_match`` defaults to the version that this client last saw;
+        ``None`` sends no ``If-Match``, and any string is sent as it is. ``meta.versionId`` and ``meta.lastUpdated``
+        are left out, because the server writes them, unless ``keep_meta`` is true.
 
-        With ``retry`` it is sent again, with the same ``If-Match``, where no answer came; at most one of them can
-        be accepted by an endpoint that keeps to its lock. Each attempt is an exchange in the journal; the last
-        comes back, and its ``retried`` holds the others, and what became of them where the last was refused.
+        With ``retry`` the update is sent again, with the same ``If-Match``, while no answer comes. A server that
+        keeps to its lock accepts one attempt at most. Each attempt is an exchange in the journal. The result is
+        then a ``workbench.client.retry.Retried``: ``.exchange`` is the last attempt, ``.attempts`` all of them,
+        ``.stopped`` why it was not sent once more, ``.resolution`` what became of an earlier attempt without an
+        answer, ``.verdict`` the last attempt's, and ``.explain()`` says it all in one paragraph.
 
-        Raises ``BadInput`` for a resource without type or id, or a version never seen, or ``retry`` without a lock.
+        Raises ``BadInput`` for a resource without type or id, for a version never seen, and for ``retry`` without
+        an ``If-Match`` that names one version.
         """
         call = self._update_call(resource, if_match, prefer, keep_meta=keep_meta)
         if retry is None:
             return self._exchange(call)
-        check_guarded(call.headers.get("If-Match"))
+        check_names_one_version(call.headers.get("If-Match"))
         kept: dict[str, str] = {}
-        return persist(lambda: self._exchange(call, kept=kept), retry, self.resolve)
+        return send_until_answered(lambda: self._exchange(call, kept=kept), retry, self.resolve)
 
     def preview_update(
         self,

@@ -1,34 +1,52 @@
-"""Sending an update again, with the same ``If-Match``, until it is answered or enough is enough.
+"""Send an update again, with the same ``If-Match``, while no answer comes.
 
-Owns: the policy and the loop. What may be sent again is judged by ``rules.retrying``; a client sends.
+Sending again is safe because a server accepts one update for each version (contract UPD-13).
+Sources: RFC 9110, 9.2.2 (what may be sent again) and 10.2.3 (``Retry-After``).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple
 
-from workbench.client.retrying import Retried, is_unanswered, wait_asked
 from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
-from workbench.exchange.verdict import left_open
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.etag import ETag
+from workbench.fhir.printable import printable
 
-_OUT_OF_SERVICE: Final = 503
+_SERVICE_UNAVAILABLE: Final = 503
+_GATEWAY_STATUSES: Final = frozenset({502, 504})
+"""Statuses of a gateway that got no answer from the endpoint behind it."""
+
+
+class Decision(NamedTuple):
+    """What a ``Retry`` decides after an attempt."""
+
+    wait: float | None
+    """Seconds until the next attempt; ``None`` ends the attempts."""
+    stopped: str = ""
+    """Why there is no further attempt; empty where the endpoint answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When an update is sent again: after no answer, or a 503 that says when to come back; never after another answer.
+    """When ``Client.update`` sends an update again.
 
-    ``times``: how often at most, after the first. ``pause``: seconds before the second attempt, doubled before each
-    further one. ``longest_wait``: the most seconds that are waited; where ``Retry-After`` asks for more, it is not
-    sent again. ``sleep`` waits; a test or a lesson hands in its own.
+    It does so where no answer came, after a 502 or 504, and after a 503 with ``Retry-After``.
+    Any other answer ends the attempts.
+
+    ``times``: attempts after the first, at most. ``pause``: seconds before the second attempt,
+    doubled before each further one. ``longest_wait``: the longest wait in seconds; a longer
+    ``Retry-After`` ends the attempts. ``sleep`` waits; tests and lessons give their own.
+
+    Raises ``BadInput`` for a negative or infinite value.
     """
 
     times: int = 3
@@ -37,48 +55,135 @@ class Retry:
     sleep: Callable[[float], object] = time.sleep
 
     def __post_init__(self) -> None:
-        if self.times < 0 or not all(0 <= seconds < math.inf for seconds in (self.pause, self.longest_wait)):
-            raise BadInput("A Retry counts times and seconds from 0: Retry(times=3, longest_wait=30, pause=0.5).")
+        seconds = (self.pause, self.longest_wait)
+        if self.times < 0 or not all(0 <= each < math.inf for each in seconds):
+            raise BadInput("A Retry needs times and seconds of 0 or more: Retry(times=3, longest_wait=30, pause=0.5).")
 
-    def next_wait(self, last: Exchange, sent: int) -> float | str:
-        """How many seconds to wait before sending again after ``sent`` attempts, or why not; empty: it was answered."""
-        asked = wait_asked(last)
-        if last.status == _OUT_OF_SERVICE and asked is None:
-            return "The endpoint does not say when to come back, so it was not sent again."
-        if last.status != _OUT_OF_SERVICE and not is_unanswered(last):
-            return ""
+    def decide(self, last: Exchange, attempts: int) -> Decision:
+        """Decide what follows ``last``, the newest of so many ``attempts``."""
+        asked = retry_after(last)
+        if last.status == _SERVICE_UNAVAILABLE and asked is None:
+            return Decision(None, "The 503 has no Retry-After, so the update was not sent again.")
+        if last.status != _SERVICE_UNAVAILABLE and not is_unanswered(last):
+            return Decision(None)
         if asked is not None and asked > self.longest_wait:
-            return (
-                f"The endpoint asks to wait {asked:g} s, which is longer than the {self.longest_wait:g} s allowed, "
-                "so it was not sent again."
+            return Decision(
+                None,
+                f"The endpoint asks to wait {asked:g} s. That is longer than longest_wait "
+                f"({self.longest_wait:g} s), so the update was not sent again.",
             )
-        if sent > self.times:
-            return f"That is as often as was allowed ({self.times} more after the first)."
-        return asked if asked is not None else min(self.pause * 2 ** (sent - 1), self.longest_wait)
+        if attempts > self.times:
+            return Decision(None, f"The update was sent again {self.times} times, as often as allowed.")
+        if asked is not None:
+            return Decision(asked)
+        return Decision(min(self.pause * 2 ** (attempts - 1), self.longest_wait))
 
 
-def check_guarded(if_match: str | None) -> None:
-    """Raise ``BadInput`` where no single version is named: without the lock, sending again could write twice."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Retried:
+    """The result of an update with ``retry=``.
+
+    ``attempts``: all its exchanges, in order. ``stopped``: why it was not sent once more; empty
+    where the endpoint answered. ``resolution``: what became of the first attempt without an
+    answer, where the last attempt was refused or failed. In this case the version that the
+    endpoint calls stale may have been replaced by this update itself.
+    """
+
+    attempts: tuple[Exchange, ...]
+    stopped: str = ""
+    resolution: Resolution | None = None
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last attempt."""
+        return self.attempts[-1]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the last attempt."""
+        return self.exchange.verdict
+
+    def explain(self) -> str:
+        """Return one paragraph: what became of an earlier attempt, then the last attempt."""
+        last, count = self.exchange, len(self.attempts)
+        sentences = []
+        if self.resolution:
+            sentences.append(f"An earlier attempt had no answer. It {self.resolution}")
+        if self.resolution and self.resolution.landed:
+            # The last exchange would say that somebody else changed the resource.
+            ended = f"was answered {last.status}" if last.response else "was not sent"
+            sentences.append(f"So {last.client}'s update of {last.target} is done; the last attempt {ended}.")
+        else:
+            sentences.append(last.explain())
+        if count > 1:
+            sentences.append(f"The update was sent {count} times with the same If-Match.")
+        if self.stopped:
+            sentences.append(self.stopped)
+        return printable(" ".join(sentences))
+
+    def __repr__(self) -> str:
+        earlier = f", earlier attempt: {self.resolution.outcome.value}" if self.resolution else ""
+        times = f"{len(self.attempts)} attempt{'s' if len(self.attempts) > 1 else ''}"
+        return printable(f"<Retried: {times}, last {self.exchange!r}{earlier}>", one_line=True)
+
+
+def check_names_one_version(if_match: str | None) -> None:
+    """Raise ``BadInput`` for an ``If-Match`` that is not one entity tag.
+
+    Without it a second attempt could write twice, over another client's update.
+    """
     if ETag.read(if_match) is None:
         raise BadInput(
-            "An update is sent again only with an If-Match that names one version: without it, it could be written "
-            "twice, over somebody else's; give if_match=, or leave retry= out."
+            "retry= needs an If-Match that names one version. Without it the update could be "
+            "written twice, over somebody else's. Give if_match=, or leave retry= out."
         )
 
 
-def persist(send: Callable[[], Exchange], retry: Retry, resolve: Callable[[Exchange], Resolution]) -> Exchange:
-    """Send until there is an answer or ``retry`` says no more; the last exchange, with what came before it.
+def send_until_answered(
+    send: Callable[[], Exchange], retry: Retry, resolve: Callable[[Exchange], Resolution]
+) -> Retried:
+    """Call ``send`` until the endpoint answers or ``retry`` ends the attempts.
 
-    Where the last attempt was refused or failed although an earlier one may have been carried out, ``resolve``
-    finds out about that one: a version found stale may be one's own.
+    Where the last attempt was refused or failed, ``resolve`` finds out what became of the first
+    attempt without an answer.
     """
     attempts = [send()]
-    while not isinstance(wait := retry.next_wait(attempts[-1], len(attempts)), str):
-        retry.sleep(wait)
+    while (decision := retry.decide(attempts[-1], len(attempts))).wait is not None:
+        retry.sleep(decision.wait)
         attempts.append(send())
+
     last = attempts[-1]
-    first_open = next((each for each in attempts[:-1] if left_open(each)), None)
     resolution = None
-    if first_open is not None and not last.ok and not left_open(last):
-        resolution = resolve(first_open)
-    return dataclasses.replace(last, retried=Retried(tuple(attempts), wait, resolution))
+    if not last.ok and not left_open(last):
+        first_open = next((each for each in attempts if left_open(each)), None)
+        resolution = resolve(first_open) if first_open else None
+    return Retried(tuple(attempts), decision.stopped, resolution)
+
+
+def is_unanswered(exchange: Exchange) -> bool:
+    """Return whether the endpoint gave no answer: not sent, lost, or a gateway's 502 or 504."""
+    return exchange.response is None or exchange.status in _GATEWAY_STATUSES
+
+
+def retry_after(exchange: Exchange) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for; ``None`` where it is absent or unreadable.
+
+    A date is compared with the answer's own ``Date``, so the two clocks need not agree.
+    """
+    headers = exchange.response.headers if exchange.response else None
+    value = (headers.get("Retry-After") or "").strip() if headers else ""
+    if value.isascii() and value.isdigit():
+        return float(value)
+    until = _http_date(value)
+    if until is None or headers is None:
+        return None
+    now = _http_date(headers.get("Date") or "") or exchange.sent_at
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -51,13 +51,10 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     text = _paragraph(exchange, exchange.verdict) + (_diagnostics(exchange) if diagnostics else "")
     text += f" {exchange.failure}" if exchange.failure and exchange.response else ""
     text += "" if exchange.is_whole else " Its bodies are no longer kept."
-    text += f" {told}" if exchange.retried and (told := exchange.retried.explain()) else ""
     return printable(text[:1].upper() + text[1:])
 
 
 def _paragraph(exchange: Exchange, verdict: Verdict) -> str:
-    if _has_landed_before(exchange):
-        return _landed_before(exchange)
     if verdict is Verdict.UNKNOWN:
         return _unknown(exchange)
     if verdict is Verdict.FAILED:
@@ -93,8 +90,6 @@ def _word(exchange: Exchange) -> str:
 
 
 def _diagnostics(exchange: Exchange) -> str:
-    if _has_landed_before(exchange):
-        return ""
     found = exchange.outcome
     return f" The endpoint says: {found.diagnostics}" if found and found.diagnostics and not exchange.ok else ""
 
@@ -126,19 +121,6 @@ def _failed(exchange: Exchange) -> str:
     caution = "" if exchange.request.method in SAFE_METHODS else " Read the resource before sending again."
     what = f"the {_word(exchange)} of {exchange.target} ({exchange.status})"
     return f"The endpoint could not carry out {what}.{caution}"
-
-
-def _has_landed_before(exchange: Exchange) -> bool:
-    found = exchange.retried.resolution if exchange.retried else None
-    return found is not None and found.landed
-
-
-def _landed_before(exchange: Exchange) -> str:
-    ended = f"was answered {exchange.status}" if exchange.response else "was not sent"
-    return (
-        f"{exchange.client}'s {_word(exchange)} of {exchange.target} landed, by an attempt that was not answered; "
-        f"the last attempt {ended}."
-    )
 
 
 def _redirected(exchange: Exchange) -> str:

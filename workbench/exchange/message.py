@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange import text as wire
@@ -23,9 +23,6 @@ from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
 from workbench.fhir.outcome import OperationOutcome
 from workbench.fhir.printable import printable
-
-if TYPE_CHECKING:
-    from workbench.client.retrying import Retried
 
 
 class Headers:
@@ -147,8 +144,6 @@ class Exchange:
     elapsed: float | None = None
     failure: str = ""
     sent: bool = True
-    retried: Retried | None = field(default=None, compare=False)
-    """The attempts before this one, and what became of them; only what a client gives back from ``retry=`` has it."""
     verdict: Verdict = field(init=False, compare=False)
     """What became of the request; worked out once, from what was sent and what came back."""
 
@@ -234,9 +229,7 @@ class Exchange:
 
     def __repr__(self) -> str:
         answer = self.status if self.status is not None else "no answer"
-        before = self.retried.resolution if self.retried else None
-        earlier = f", an earlier attempt: {before.outcome.value}" if before else ""
-        text = f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}{earlier}>"
+        text = f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}>"
         return printable(text, one_line=True)
 
     @property

@@ -7,7 +7,7 @@ from exchangekit import exchange
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.client.retrying import Retried, is_unanswered, wait_asked
+from workbench.client.retry import Retried, is_unanswered, retry_after
 from workbench.exchange.message import Exchange, Headers, Response
 
 DATE = "Fri, 25 May 2018 16:10:00 GMT"
@@ -41,25 +41,25 @@ WAITS = {
 
 @pytest.mark.parametrize("value", WAITS)
 def test_what_retry_after_asks(value: str) -> None:
-    assert wait_asked(answered(value)) == WAITS[value]
+    assert retry_after(answered(value)) == WAITS[value]
 
 
 def test_a_date_counts_from_the_answers_own_date_or_else_from_when_it_was_sent() -> None:
     later = "Fri, 25 May 2018 16:12:00 GMT"
-    assert wait_asked(answered(later, "Fri, 25 May 2018 16:11:00 GMT")) == 60
-    assert wait_asked(answered(later, None)) == 120
-    assert wait_asked(answered(later, "today")) == 120
+    assert retry_after(answered(later, "Fri, 25 May 2018 16:11:00 GMT")) == 60
+    assert retry_after(answered(later, None)) == 120
+    assert retry_after(answered(later, "today")) == 120
 
 
 @given(st.text())
 def test_any_text_is_a_wait_or_none(value: str) -> None:
-    asked = wait_asked(answered(value))
+    asked = retry_after(answered(value))
     assert asked is None or asked >= 0
 
 
 def test_no_answer_no_wait() -> None:
-    assert wait_asked(exchange("update", None)) is None
-    assert wait_asked(answered(None)) is None
+    assert retry_after(exchange("update", None)) is None
+    assert retry_after(answered(None)) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,13 @@ def test_what_counts_as_no_answer(status: int | None, unanswered: bool) -> None:
     assert is_unanswered(exchange("update", status, if_match='W/"1"')) is unanswered
 
 
-def test_the_first_and_only_attempt_needs_no_words() -> None:
-    assert Retried((exchange(),)).explain() == ""
-    assert Retried((exchange(),), "Not again.").explain() == "Not again."
-    assert Retried((exchange(), exchange())).explain() == "It was sent 2 times with the same If-Match."
+def test_one_attempt_is_explained_as_its_exchange() -> None:
+    only = exchange()
+    assert Retried((only,)).explain() == only.explain()
+    assert repr(Retried((only,))) == f"<Retried: 1 attempt, last {only!r}>"
+
+
+def test_what_stopped_the_attempts_comes_last() -> None:
+    last = exchange()
+    explained = Retried((exchange(), last), "Not again.").explain()
+    assert explained == f"{last.explain()} The update was sent 2 times with the same If-Match. Not again."
