@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from workbench import BadInput, Client, Connection, Endpoint, SpineIdentity, Verdict
 from workbench.client.pace import Pace
 from workbench.exchange.message import Headers
-from workbench.exchange.spine import Asked, header_problems
+from workbench.exchange.spine import header_problems
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 900_000, tzinfo=UTC)
 WHO = {
@@ -46,9 +46,9 @@ def test_what_is_minted_is_what_a_live_spine_takes(
     about = "" if interaction == "capabilities" else resource_type
     fields = Headers(identity(user=user, clock=lambda: moment).fields(interaction, about))
     there = moment.replace(microsecond=0) + timedelta(seconds=late)
-    assert header_problems(fields, Asked(interaction, about, there)) == []
-    over = Asked(interaction, about, moment.replace(microsecond=0) + timedelta(seconds=300))
-    assert header_problems(fields, over) != [], "good for five minutes"
+    assert header_problems(fields, interaction, about, there) == []
+    over = moment.replace(microsecond=0) + timedelta(seconds=300)
+    assert header_problems(fields, interaction, about, over) != [], "good for five minutes"
 
 
 def test_the_token_to_the_letter() -> None:

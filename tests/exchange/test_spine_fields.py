@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from workbench.exchange.message import Headers
-from workbench.exchange.spine import Asked, header_problems
+from workbench.exchange.spine import header_problems
 
 NOW = datetime(2018, 5, 25, 16, 10, tzinfo=UTC)
 ISSUED = int(NOW.timestamp())
@@ -16,7 +16,10 @@ ASID = "999999999999"
 SENDER = "200000000115"
 SYSTEM = f"https://fhir.nhs.uk/Id/accredited-system|{SENDER}"
 USER = "https://fhir.nhs.uk/Id/sds-role-profile-id|999999999999"
-UPDATE = Asked("update", "List", NOW)
+Purpose = tuple[str | None, str, datetime]
+"""Interaction, resource type, and the time now."""
+
+UPDATE: Purpose = ("update", "List", NOW)
 
 CLAIMS: dict[str, Any] = {
     "iss": "https://client.example",
@@ -50,32 +53,32 @@ def headers(**changed: str | None) -> Headers:
 
 RIGHT = [
     (headers(), UPDATE),
-    (headers(), Asked("create", "List", NOW)),
-    (headers(), Asked("delete", "List", NOW)),
+    (headers(), ("create", "List", NOW)),
+    (headers(), ("delete", "List", NOW)),
     (headers(Authorization=f"bearer {token()}"), UPDATE),
     (headers(Authorization=f"Bearer {token(sub=USER, requesting_user=USER)}"), UPDATE),
     (headers(Authorization=f"Bearer {token(scope='user/Flag.read patient/List.*')}"), UPDATE),
     (headers(Authorization=f"Bearer {token(iat=ISSUED - 200, exp=ISSUED + 1)}"), UPDATE),
     (headers(Authorization=f"Bearer {token(iat=ISSUED + 60, exp=ISSUED + 360)}"), UPDATE),
     (headers(TraceID="629EA9BA-A077-4D99-B289-7A9B19FD4E03"), UPDATE),
-    (headers(), Asked(None, "", NOW)),
+    (headers(), (None, "", NOW)),
     (
         headers(
             Authorization=f"Bearer {token(scope='patient/*.read')}",
             InteractionID="urn:nhs:names:services:raflags:Anything.read:1",
         ),
-        Asked("capabilities", "", NOW),
+        ("capabilities", "", NOW),
     ),
 ]
 
 
 @pytest.mark.parametrize(("given", "asked"), RIGHT)
-def test_what_passes(given: Headers, asked: Asked) -> None:
-    assert header_problems(given, asked) == []
+def test_what_passes(given: Headers, asked: Purpose) -> None:
+    assert header_problems(given, *asked) == []
 
 
-def problems(given: Headers, asked: Asked = UPDATE) -> str:
-    found = header_problems(given, asked)
+def problems(given: Headers, asked: Purpose = UPDATE) -> str:
+    found = header_problems(given, *asked)
     assert found
     return " ".join(found)
 
@@ -142,7 +145,7 @@ def test_every_claim_is_needed(claim: str, value: Any) -> None:
 
 
 def test_each_field_that_is_wrong_has_an_issue_of_its_own() -> None:
-    named = [problem.split()[0] for problem in header_problems(Headers(), UPDATE)]
+    named = [problem.split()[0] for problem in header_problems(Headers(), *UPDATE)]
     assert named == ["Authorization", "fromASID", "toASID", "InteractionID", "TraceID"]
 
 
@@ -150,9 +153,9 @@ def test_what_a_token_says_is_not_repeated() -> None:
     planted = "planted-secret"
     for claim in CLAIMS:
         given = headers(Authorization=f"Bearer {token(**{claim: planted})}")
-        assert planted not in str(header_problems(given, UPDATE))
+        assert planted not in str(header_problems(given, *UPDATE))
 
 
 def test_time_is_an_argument() -> None:
-    later = Asked("update", "List", NOW + timedelta(seconds=301))
+    later = ("update", "List", NOW + timedelta(seconds=301))
     assert "has expired" in problems(headers(), later)

@@ -77,7 +77,7 @@ class SpineIdentity:
     new_id: Callable[[], str] = new_trace_id
 
     def __post_init__(self) -> None:
-        from workbench.exchange.spine import Asked, header_problems
+        from workbench.exchange.spine import header_problems
 
         for name in ("scope", "interaction_id"):  # no secrets
             object.__setattr__(self, name, str(getattr(self, name)))
@@ -85,8 +85,7 @@ class SpineIdentity:
             _check_template(template)
         for interaction, resource_type in (("read", "List"), ("update", "Flag")):
             sample = self._fields(interaction, resource_type, _SAMPLE, _SAMPLE_ID)
-            asked = Asked(interaction, resource_type, _SAMPLE)
-            if problems := header_problems(Headers(sample), asked):
+            if problems := header_problems(Headers(sample), interaction, resource_type, _SAMPLE):
                 raise BadInput(f"A live Spine would refuse this identity: {problems[0]}")
 
     def fields(self, interaction: str, resource_type: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from workbench.client.unanswered import Resolution
-from workbench.errors import BadInput, MalformedETag
+from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.etag import ETag
@@ -132,13 +132,11 @@ def check_names_one_version(if_match: str | None) -> None:
 
     Without it a second attempt could write twice, over another client's update.
     """
-    try:
-        ETag.parse(if_match or "")
-    except MalformedETag:
+    if ETag.read(if_match) is None:
         raise BadInput(
             "retry= needs an If-Match that names one version. Without it the update could be "
             "written twice, over somebody else's. Give if_match=, or leave retry= out."
-        ) from None
+        )
 
 
 def send_until_answered(

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.exchange.message import Exchange, can_be_sent
 from workbench.fhir import json
+from workbench.fhir.etag import ETag
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE
 
 State = tuple[int | None, bytes, str | None, str | None]
@@ -87,9 +88,9 @@ def body_of(exchange: Exchange) -> bytes:
 
 
 def tag_value(tag: str | None) -> str:
-    """What stands between the quotation marks of an entity tag; all of it where there are none."""
-    text = tag or ""
-    return text.partition('"')[2].rpartition('"')[0] if text.count('"') >= 2 else text
+    """Return the version id in an entity tag, or the whole text if it is not an entity tag."""
+    found = ETag.read(tag)
+    return found.version_id if found else tag or ""
 
 
 def version_in(exchange: Exchange) -> str:

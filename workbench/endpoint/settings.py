@@ -86,12 +86,11 @@ class Settings:
 
 def _spine_headers() -> Gate:
     # Here, because reading tokens brings a cryptography library along, which only strict mode is to wait for.
-    from workbench.exchange.spine import Asked, header_problems
+    from workbench.exchange.spine import header_problems
 
     def gate(call: Call) -> Refusal | None:
         about = "" if call.interaction in (None, CAPABILITIES) else call.resource_type
-        asked = Asked(call.interaction, about, call.now)
-        if problems := header_problems(call.request.headers, asked):
+        if problems := header_problems(call.request.headers, call.interaction, about, call.now):
             return invalid_headers(problems)
         named = call.request.headers.get("toASID")
         return None if named == ASID else other_asid(f"toASID is {named}, but this endpoint's is {ASID}.")

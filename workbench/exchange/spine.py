@@ -1,16 +1,16 @@
-"""The header fields a live Spine demands of every request (HDR-1 to HDR-5): who asks, of whom, and for what.
+"""The request headers that a live Spine endpoint requires (HDR-1 to HDR-5): their names, formats and claims.
 
-Owns: what each field must say and how they must agree with one another. Spine's token is an unsigned JWT
-(``alg: none``; RFC 7519, section 6): mutual TLS vouches for the sender, the token only says who they are.
-Must not know the time: it is handed in, so that a lesson's clock decides what has expired. What a token
-says is never quoted: an answer ends up in journals, and a token is a credential.
+The client makes these headers, and strict mode of the endpoint checks them, both by the rules below.
+
+Spine's token is an unsigned JWT (``alg: none``; RFC 7519, section 6). Mutual TLS authenticates the sender;
+the token only states who the sender is. A problem sentence never quotes a claim of the token, because
+responses are stored in journals and a token is a credential.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,67 +20,81 @@ from workbench.exchange.message import Headers
 from workbench.fhir.printable import quoted
 
 TOKEN_SECONDS: Final = 300
-"""How long a token may be good for, from ``iat`` to ``exp``."""
+"""The longest lifetime of a token, from ``iat`` to ``exp``, in seconds."""
 
 SKEW_SECONDS: Final = 60
-"""How far ahead the sender's clock may be (W)."""
+"""How far the sender's clock may be ahead, in seconds (our own choice)."""
 
 ASID_SYSTEM: Final = "https://fhir.nhs.uk/Id/accredited-system|"
-"""What stands before the ASID in a token's ``requesting_system``."""
+"""The prefix of the ASID (accredited system id) in the claim ``requesting_system``."""
 
 REASONS: Final = ("directcare", "secondaryuses", "patientaccess")
+"""The values that ``reason_for_request`` may have."""
 
 _CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "reason_for_request", "scope", "requesting_system")
 _ASID = re.compile(r"[0-9]{12}")
-_INTERACTION = re.compile(r"urn:nhs:names:services:[A-Za-z0-9]+:([A-Za-z]+)\.(read|write):[0-9]+")
-_SCOPE = re.compile(r"(?:patient|user)/([A-Za-z]+|\*)\.(read|write|\*)")
+_INTERACTION_ID = re.compile(r"urn:nhs:names:services:[A-Za-z0-9]+:(?P<type>[A-Za-z]+)\.(?P<access>read|write):[0-9]+")
+_SCOPE = re.compile(r"(?:patient|user)/(?P<type>[A-Za-z]+|\*)\.(?P<access>read|write|\*)")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _WRITES: Final = frozenset({"create", "update", "delete"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request is for: the interaction (``None``: none that is offered), the type, and the time now."""
+def header_problems(headers: Headers, interaction: str | None, resource_type: str, now: datetime) -> list[str]:
+    """Return one sentence for each header that a live Spine endpoint would reject; an empty list if there is none.
 
-    interaction: str | None
-    resource_type: str
-    now: datetime
+    ``interaction`` is ``None`` for one that the endpoint does not offer. ``resource_type`` is empty for a
+    request about no type, such as a read of the CapabilityStatement. ``now`` decides which tokens have expired.
+    """
+    access = "write" if interaction in _WRITES else "read"
 
-    @property
-    def access(self) -> str:
-        """``read`` or ``write``."""
-        return "write" if self.interaction in _WRITES else "read"
-
-
-def header_problems(headers: Headers, asked: Asked) -> list[str]:
-    """Return one sentence for each header field that a live Spine would refuse; empty where it would refuse none."""
-    return [problem for check in _CHECKS for problem in check(headers, asked)]
+    return [
+        *_authorization_problems(headers, interaction, resource_type, access, now),
+        *_asid_problems(headers),
+        *_interaction_id_problems(headers, interaction, resource_type, access),
+        *_trace_id_problems(headers),
+    ]
 
 
-def _authorization(headers: Headers, asked: Asked) -> Iterator[str]:
+def _authorization_problems(
+    headers: Headers, interaction: str | None, resource_type: str, access: str, now: datetime
+) -> Iterator[str]:
     scheme, _, token = (headers.get("Authorization") or "").partition(" ")
     if not token:
         yield "Authorization is missing; send Bearer and a token." if not scheme else "Authorization is not of Bearer."
         return
+
     try:
-        read = jwt.decode_complete(token.strip(), options={"verify_signature": False})
+        decoded = jwt.decode_complete(token.strip(), options={"verify_signature": False})
     except (jwt.InvalidTokenError, RecursionError):
         yield "Authorization does not carry a JWT: three parts in base64url, joined by dots."
         return
+
     if scheme.lower() != "bearer":
         yield "Authorization is not of Bearer."
-    if read["header"].get("alg") != "none" or read["signature"]:
+    if decoded["header"].get("alg") != "none" or decoded["signature"]:
         yield 'the token in Authorization is signed; Spine takes an unsigned one, "alg": "none".'
-    claims = read["payload"]
-    absent = [name for name in _CLAIMS if claims.get(name) in (None, "")]
-    if absent:
-        yield f"the token in Authorization lacks {', '.join(absent)}."
+
+    claims = decoded["payload"]
+    missing = [name for name in _CLAIMS if claims.get(name) in (None, "")]
+    if missing:
+        yield f"the token in Authorization lacks {', '.join(missing)}."
         return
-    yield from _lifetime(claims, asked.now)
-    yield from _agreement(claims, headers, asked)
+
+    yield from _lifetime_problems(claims, now)
+
+    system, sender = claims["requesting_system"], headers.get("fromASID")
+    if _ASID.fullmatch(sender or "") and system != f"{ASID_SYSTEM}{sender}":
+        yield f"requesting_system of the token does not agree with fromASID; it is to be {ASID_SYSTEM}{sender}."
+    if claims["sub"] != claims.get("requesting_user", system):
+        yield "sub of the token is neither its requesting_user nor, without one, its requesting_system."
+    if claims["reason_for_request"] not in REASONS:
+        yield f"reason_for_request of the token is none of {', '.join(REASONS)}."
+    # An interaction that is not offered needs no scope: it is answered 501.
+    if interaction and not _scope_allows(claims["scope"], resource_type, access):
+        yield f"scope of the token does not allow to {access} here; patient/*.{access} would."
 
 
-def _lifetime(claims: dict[str, Any], now: datetime) -> Iterator[str]:
+def _lifetime_problems(claims: dict[str, Any], now: datetime) -> Iterator[str]:
     issued, expires = claims["iat"], claims["exp"]
     if not all(isinstance(moment, int) and not isinstance(moment, bool) for moment in (issued, expires)):
         yield "iat and exp of the token in Authorization are not whole seconds."
@@ -92,30 +106,15 @@ def _lifetime(claims: dict[str, Any], now: datetime) -> Iterator[str]:
         yield f"the token in Authorization is good for {expires - issued} s; it may be {TOKEN_SECONDS} at most."
 
 
-def _agreement(claims: dict[str, Any], headers: Headers, asked: Asked) -> Iterator[str]:
-    system, sender = claims["requesting_system"], headers.get("fromASID")
-    if _ASID.fullmatch(sender or "") and system != f"{ASID_SYSTEM}{sender}":
-        yield f"requesting_system of the token does not agree with fromASID; it is to be {ASID_SYSTEM}{sender}."
-    if claims["sub"] != claims.get("requesting_user", system):
-        yield "sub of the token is neither its requesting_user nor, without one, its requesting_system."
-    if claims["reason_for_request"] not in REASONS:
-        yield f"reason_for_request of the token is none of {', '.join(REASONS)}."
-    # What is not offered needs no right: it is answered 501.
-    if asked.interaction and not _allows(claims["scope"], asked):
-        yield f"scope of the token does not allow to {asked.access} here; patient/*.{asked.access} would."
-
-
-def _allows(scope: object, asked: Asked) -> bool:
-    granted = map(_SCOPE.fullmatch, scope.split()) if isinstance(scope, str) else ()
+def _scope_allows(scope: object, resource_type: str, access: str) -> bool:
+    grants = map(_SCOPE.fullmatch, scope.split()) if isinstance(scope, str) else ()
     return any(
-        found
-        and found[2] in (asked.access, "*")
-        and (found[1] in ("*", asked.resource_type) or not asked.resource_type)
-        for found in granted
+        grant and grant["access"] in (access, "*") and (grant["type"] in ("*", resource_type) or not resource_type)
+        for grant in grants
     )
 
 
-def _asids(headers: Headers, _asked: Asked) -> Iterator[str]:
+def _asid_problems(headers: Headers) -> Iterator[str]:
     for name in ("fromASID", "toASID"):
         value = headers.get(name)
         if value is None:
@@ -124,31 +123,26 @@ def _asids(headers: Headers, _asked: Asked) -> Iterator[str]:
             yield f"{name} is {quoted(value)}, which is not the twelve digits of an accredited system."
 
 
-def _interaction_id(headers: Headers, asked: Asked) -> Iterator[str]:
+def _interaction_id_problems(
+    headers: Headers, interaction: str | None, resource_type: str, access: str
+) -> Iterator[str]:
     value = headers.get("InteractionID")
-    found = _INTERACTION.fullmatch(value or "")
-    shape = f"urn:nhs:names:services:raflags:{asked.resource_type or 'Flag'}.{asked.access}:1"
+    parts = _INTERACTION_ID.fullmatch(value or "")
+    example = f"urn:nhs:names:services:raflags:{resource_type or 'Flag'}.{access}:1"
+
     if value is None:
-        yield f"InteractionID is missing; send one such as {shape}."
-    elif found is None:
-        yield f"InteractionID is {quoted(value)}; it has the form {shape}."
-    elif asked.interaction and found[2] != asked.access:
-        yield f"InteractionID is {value}, but this request is a {asked.access}."
-    elif asked.interaction and asked.resource_type and found[1] != asked.resource_type:
-        yield f"InteractionID is {value}, but the resource is a {asked.resource_type}."
+        yield f"InteractionID is missing; send one such as {example}."
+    elif parts is None:
+        yield f"InteractionID is {quoted(value)}; it has the form {example}."
+    elif interaction and parts["access"] != access:
+        yield f"InteractionID is {value}, but this request is a {access}."
+    elif interaction and resource_type and parts["type"] != resource_type:
+        yield f"InteractionID is {value}, but the resource is a {resource_type}."
 
 
-def _trace_id(headers: Headers, _asked: Asked) -> Iterator[str]:
+def _trace_id_problems(headers: Headers) -> Iterator[str]:
     value = headers.get("TraceID")
     if value is None:
         yield "TraceID is missing; send a new UUID with every request."
     elif not _UUID.fullmatch(value):
         yield f"TraceID is {quoted(value)}, which is not a UUID."
-
-
-_CHECKS: Final[tuple[Callable[[Headers, Asked], Iterator[str]], ...]] = (
-    _authorization,
-    _asids,
-    _interaction_id,
-    _trace_id,
-)
