@@ -71,7 +71,7 @@ def _check(options: argparse.Namespace) -> int:
     from workbench.conformance.page import page
     from workbench.conformance.saved import as_text, read
     from workbench.conformance.terminal import console_for, show
-    from workbench.journal.files import check_writable, write_private
+    from workbench.journal.export import check_writable, write_private
 
     before = read(options.against) if options.against else None
     writers = [(options.junit, junit), (options.html, page), (options.json, as_text)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WriteNotAllowed
-from workbench.journal.files import check_writable, write_private
+from workbench.journal.export import check_writable, write_private
 from workbench.output import say
 from workbench.races.strategy import STRATEGIES
 
