@@ -27,7 +27,6 @@ import requests
 from nbformat import v4
 
 from workbench import app as application
-from workbench import supervise
 from workbench.cli import _parser, main
 
 NOTEBOOK = str(Path(__file__).parents[1] / "notebooks" / "app.ipynb")
@@ -102,7 +101,7 @@ def test_without_voila_it_says_that_it_did_not_start(
     signal.signal(signal.SIGHUP, before[1])
     out, err = capfd.readouterr()
     assert out == ""
-    assert err == "No Voilà here.\nspine-workbench: Voilà did not start; what it said stands above.\n"
+    assert err == "No Voilà here.\nspine-workbench: Voilà did not start; its own message is above.\n"
 
 
 def test_its_address_comes_first_and_is_opened_and_answers(tmp_path: Path) -> None:
@@ -188,7 +187,7 @@ KERNELSPEC = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     serving = Served(tmp_path_factory.mktemp("served"))
     yield serving
-    supervise.end(serving.process)
+    application.end(serving.process)
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=guess"])
@@ -203,7 +202,7 @@ def test_the_token_is_no_argument_of_a_process(served: Served) -> None:
     arguments = Path(f"/proc/{served.process.pid}/cmdline")
     if not arguments.exists():
         pytest.skip("there is no /proc here")
-    assert b"workbench.app_server" in arguments.read_bytes()
+    assert b"workbench.app" in arguments.read_bytes()
     assert b"swordfish" not in arguments.read_bytes()
 
 

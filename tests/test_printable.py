@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
-from workbench.cli import main
+from workbench.cli import main, say
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import Level
 from workbench.conformance.junit import junit
@@ -24,7 +24,6 @@ from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir.outcome import read
 from workbench.fhir.printable import printable
-from workbench.output import say
 
 HOSTILE = {
     "colour": ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),

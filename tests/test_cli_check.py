@@ -58,13 +58,14 @@ def test_one_that_deviates(no_lock: Endpoint, capsys: pytest.CaptureFixture[str]
     ("arguments", "sentence"),
     [
         (["http://127.0.0.1:1/STU3"], "Nothing listens at 127.0.0.1:1"),
-        (["nonsense"], "is not a base URL"),
+        (["nonsense"], "There is no profile 'nonsense'"),
+        (["http://not a host/STU3"], "is not a base URL"),
         (["http://127.0.0.1:1/STU3", "--profile", "oracle"], "There is no profile 'oracle'"),
         (["http://127.0.0.1:1/STU3", "--resource", "Flag"], "does not name a resource"),
         (["http://127.0.0.1:1/STU3", "--header", "Bearer"], "A header is written"),
-        (["http://127.0.0.1:1/STU3", "--header", "X: $NO_SUCH_NAME"], "There is no NO_SUCH_NAME in the environment"),
+        (["http://127.0.0.1:1/STU3", "--header", "X: $NO_SUCH_NAME"], "X needs NO_SUCH_NAME, which is not set"),
         (["http://127.0.0.1:1/STU3", "--ca", "no.pem"], "There is no certificate file no.pem"),
-        (["https://127.0.0.1:1/STU3", "--key", "mine.key"], "A key alone identifies nobody"),
+        (["https://127.0.0.1:1/STU3", "--key", "mine.key"], "--key needs its certificate"),
         (["http://127.0.0.1:1/STU3", "--against", "no.json"], "no.json cannot be read"),
         (["http://127.0.0.1:1/STU3", "--html", "no/such/r.html"], "There is no folder no/such"),
         (["http://127.0.0.1:1/STU3", "--side-by-side", "0"], "At least one probe"),
@@ -198,17 +199,3 @@ def test_ctrl_c_names_what_was_left_undone_where_no_write_is_answered(spine: End
     assert unanswered
     assert unanswered[0] in ended.said
     assert (ended.code, ended.seconds < PROMPT) == (130, True)
-
-
-def test_a_profile_in_the_place_of_an_address(
-    spine: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    profiles = tmp_path / "profiles.toml"
-    profiles.write_text(f'[here]\nbase_url = "{spine.base_url}"\n', encoding="utf-8")
-    words = ["check", "--connection", "here", "--profiles", str(profiles)]
-    assert main([*words, "--json", str(tmp_path / "report.json")]) == 0
-    assert (tmp_path / "report.json").exists()
-    assert main([*words, spine.base_url]) == 2
-    assert "A profile says all about its connection" in capsys.readouterr().err
-    assert main(["check"]) == 2
-    assert "Which endpoint?" in capsys.readouterr().err

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from silent import silent
 
-from workbench import Endpoint, Journal, Race, Verdict, race, race_command
-from workbench.cli import main
+from workbench import Endpoint, Journal, Race, Verdict, race
+from workbench.cli import main, race_exit_code
 
 
 def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_its_exit_code_says_what_came_of_it() -> None:
         done: Race = race(endpoint, clients=1, updates=2, progress=False)
     before = next(each for each in done.journal if each.interaction == "read")
     emptied = replace(done, final=dict.fromkeys(done.final, before))
-    assert (race_command.code(done), race_command.code(emptied)) == (0, 1)
-    assert race_command.code(replace(done, updates=3)) == 130
+    assert (race_exit_code(done), race_exit_code(emptied)) == (0, 1)
+    assert race_exit_code(replace(done, updates=3)) == 130
 
 
 PROMPT = 2.0
@@ -67,7 +67,7 @@ def test_ctrl_c_ends_it_at_once_and_keeps_what_was_sent(spine: Endpoint, tmp_pat
     kept = tmp_path / "race.jsonl"
     with silent(spine) as endpoint:
         command = [sys.executable, "-m", "workbench", "race", endpoint.base_url, "--clients=3", f"--journal={kept}"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         with subprocess.Popen([*command, *spread], stdout=subprocess.PIPE, text=True, env=environment) as process:
             watch = threading.Timer(60, process.kill)
             watch.start()
