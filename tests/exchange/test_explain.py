@@ -5,9 +5,8 @@ import re
 import pytest
 from exchangekit import NEXT, VERSION, exchange, outcome
 
-from workbench.exchange.explain import explain
 from workbench.exchange.message import Exchange
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import Verdict, explain
 
 SAID = outcome(code="conflict", spine_code="RESOURCE_VERSION_MISMATCH", diagnostics="the current version is 9.")
 

@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange import text as wire
-from workbench.exchange.explain import explain
-from workbench.exchange.verdict import DONE, Verdict, judge
+from workbench.exchange.verdict import DONE, Verdict, explain, judge
 from workbench.exchange.verdict import SAFE_METHODS as SAFE_METHODS
 from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
