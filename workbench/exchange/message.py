@@ -259,7 +259,7 @@ def check_url(url: object) -> None:
 
 
 def check_field(name: object, value: object) -> None:
-    """Raise ``BadInput`` for a header field that cannot be sent. The message does not quote the value: it may be secret."""
+    """Raise ``BadInput`` for a header field that cannot be sent. The message does not quote its value."""
     if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
         raise BadInput(f"The header field {name!r} cannot be sent: use letters, digits and hyphens in its name.")
     if not can_be_sent(value):
