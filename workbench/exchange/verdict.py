@@ -8,9 +8,10 @@ the contract lists what real servers answer.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from workbench.fhir.etag import Precondition, read_if_match
+from workbench.fhir.etag import ETag, Precondition, read_if_match
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:
@@ -152,63 +153,169 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
 
 # --- the explanation ---
 
-_PARAGRAPHS: Final[dict[Verdict | str, str]] = {
-    Verdict.READ: "{client} read {target}{at_version}. Send this version in If-Match to update it.",
-    "read of no resource": "{client}'s {interaction} was answered {status}.",
-    Verdict.NOT_MODIFIED: "{target} has not changed since the version {client} holds: no body was sent (304).",
-    Verdict.CREATED: "{client} created {target}{at_version}. The endpoint chose the id.",
-    Verdict.UPDATED: (
-        "{client}'s update of {target} was accepted{etag_change}. "
-        "Whoever still holds an older version will now be refused."
+
+class _Paragraph(NamedTuple):
+    """One row of the table: the text for a verdict, and the exchanges of that verdict it is for."""
+
+    verdict: Verdict
+    text: str
+    applies: Callable[[Exchange], bool] = lambda _: True
+
+
+def _names_etag(exchange: Exchange) -> bool:
+    """Return whether the ``If-Match`` names the same version as the ETag of the response."""
+    sent, came = ETag.read(exchange.if_match), exchange.etag
+    return sent is not None and came is not None and sent.names_same_version(came)
+
+
+_PARAGRAPHS: Final = (
+    _Paragraph(
+        Verdict.READ,
+        "{client}'s {interaction} was answered {status}.",
+        lambda exchange: not exchange.logical_id,
     ),
-    Verdict.DELETED: "{client} deleted {target}. Reads now answer 404, and an update cannot bring it back.",
-    Verdict.STALE: (
-        "{client} sent the {interaction} of {target} with If-Match {if_match}, and that is not the current version: "
-        "somebody has changed it since it was read. The endpoint answered {status} and nothing was changed. "
-        "Read it again, compare, and send what you still want with the new version."
+    _Paragraph(
+        Verdict.READ,
+        "{client} read {target}. The response has no ETag.",
+        lambda exchange: exchange.etag is None,
     ),
-    Verdict.UNGUARDED: (
-        "{client} sent the {interaction} of {target} {without}, and the endpoint insists on one: it answered {status} "
-        "and nothing was changed. Read the resource and send its ETag in If-Match."
+    _Paragraph(
+        Verdict.READ,
+        "{client} read {target}{at_version}. To update it, send this version in If-Match.",
     ),
-    Verdict.NOT_FOUND: (
-        "The endpoint has no {target} ({status}): it was never there or it has been deleted. Check the type and the id."
+    _Paragraph(
+        Verdict.NOT_MODIFIED,
+        "{target} has not changed since the version that {client} holds. "
+        "The endpoint answered {status}, so the response has no body.",
     ),
-    Verdict.REFUSED: (
-        "The endpoint refused the {interaction} of {target} ({status}) and nothing was changed. "
-        "Mend what it names and send again."
+    _Paragraph(
+        Verdict.CREATED,
+        "{client} created {target}{at_version}. The endpoint assigned the id.",
+        lambda exchange: exchange.interaction == "create",
     ),
-    "redirect": (
-        "The endpoint sent the {interaction} of {target} on to {location} ({status}). "
-        "Redirects are not followed: if that is your endpoint, make it the base URL."
+    _Paragraph(
+        Verdict.CREATED,
+        "{client}'s {interaction} created {target}{at_version}. {client} chose the id.",
+        lambda exchange: exchange.interaction == "update",
     ),
-    Verdict.UNSUPPORTED: (
-        "This endpoint does not offer {interaction} on {type} ({status}). "
-        "Its CapabilityStatement lists what it does offer."
+    _Paragraph(
+        Verdict.CREATED,
+        "{client} created {target}{at_version}.",
     ),
-    Verdict.FAILED: "The endpoint could not carry out the {interaction} of {target} ({status}).",
-    "failed write": (
-        "The endpoint could not carry out the {interaction} of {target} ({status}). "
-        "Read the resource before sending again."
+    _Paragraph(
+        Verdict.UPDATED,
+        "{client}'s {interaction} of {target} was accepted. "
+        "The response has no ETag. Read the resource for its version.",
+        lambda exchange: exchange.etag is None,
     ),
-    "no resource": (
-        "The read of {target} was answered {status}, but brought no whole FHIR resource. "
-        "Check that the base URL is that of a FHIR endpoint."
+    _Paragraph(
+        Verdict.UPDATED,
+        "{client}'s {interaction} of {target} was accepted, but its version did not change. Its ETag is still {etag}.",
+        _names_etag,
     ),
-    "not sent": "{client}'s {interaction} of {target} was never sent: {failure}",
-    Verdict.UNKNOWN: (
-        "{client}'s {interaction} of {target} was answered {status}, which leaves it open. "
-        "It may have been carried out, or not. Read the resource and look before anything is sent again."
+    _Paragraph(
+        Verdict.UPDATED,
+        "{client}'s {interaction} of {target} was accepted. Its ETag changed{came_from} to {etag}. "
+        "A conforming Spine endpoint now rejects an update that names an older version.",
     ),
-    "write without an answer": (
-        "{client}'s {interaction} of {target} was sent and no answer came: {failure_clause}. "
-        "It may have been carried out, or not. Read the resource and look before anything is sent again."
+    _Paragraph(
+        Verdict.DELETED,
+        "{client} deleted {target}. A conforming Spine endpoint now answers 404 to a read of it.",
     ),
-    "read without an answer": (
-        "No answer came to {client}'s {interaction} of {target}: {failure} A read changes nothing; send it again."
+    _Paragraph(
+        Verdict.STALE,
+        "{client}'s {interaction} of {target} was rejected ({status}). If-Match {if_match} is not its current version: "
+        "the resource changed after that version was read. Nothing was changed. "
+        "Read it again, compare, and send your changes with the new version.",
     ),
-}
-"""A paragraph for each verdict, and for each case in which a verdict needs other words."""
+    _Paragraph(
+        Verdict.UNGUARDED,
+        "{client}'s {interaction} of {target} was rejected ({status}), because it was sent without If-Match. "
+        "Nothing was changed. Read the resource and send its ETag in If-Match.",
+        lambda exchange: exchange.if_match is None,
+    ),
+    _Paragraph(
+        Verdict.UNGUARDED,
+        "{client}'s {interaction} of {target} was rejected ({status}). Its If-Match is not usable: {if_match}. "
+        "Nothing was changed. Read the resource and send its ETag in If-Match.",
+    ),
+    _Paragraph(
+        Verdict.NOT_FOUND,
+        "The endpoint has no {target} ({status}). It never existed, or it was deleted. Check the type and the id.",
+    ),
+    _Paragraph(
+        Verdict.REFUSED,
+        "The endpoint redirected the {interaction} of {target} to {location} ({status}). "
+        "The client does not follow redirects. If that is your endpoint, make it the base URL.",
+        lambda exchange: 300 <= (exchange.status or 0) < 400,
+    ),
+    _Paragraph(
+        Verdict.REFUSED,
+        "{client}'s {interaction} of {target} was rejected ({status}): its credentials are missing or not valid. "
+        "Nothing was changed. Check the token, and send the request again.",
+        lambda exchange: exchange.status == 401,
+    ),
+    _Paragraph(
+        Verdict.REFUSED,
+        "{client}'s {interaction} of {target} was rejected ({status}): {client} is not allowed to do this. "
+        "Nothing was changed. Check the credentials and the permissions behind them.",
+        lambda exchange: exchange.status == 403,
+    ),
+    _Paragraph(
+        Verdict.REFUSED,
+        "{client}'s {interaction} of {target} was rejected ({status}): the endpoint got too many requests. "
+        "Nothing was changed. Wait, and send it again.",
+        lambda exchange: exchange.status == 429,
+    ),
+    _Paragraph(
+        Verdict.REFUSED,
+        "{client}'s {interaction} of {target} was rejected ({status}). Nothing was changed. "
+        "Correct the request and send it again.",
+    ),
+    _Paragraph(
+        Verdict.UNSUPPORTED,
+        "The endpoint does not support {interaction} on {type} ({status}). "
+        "Its CapabilityStatement lists what it supports.",
+    ),
+    _Paragraph(
+        Verdict.FAILED,
+        "{client}'s {interaction} of {target} was not sent. {failure}",
+        lambda exchange: exchange.response is None,
+    ),
+    _Paragraph(
+        Verdict.FAILED,
+        "The read of {target} was answered {status}, but the response is not a complete FHIR resource. "
+        "Check that the base URL is that of a FHIR endpoint.",
+        lambda exchange: (exchange.status or 0) < 300,
+    ),
+    _Paragraph(
+        Verdict.FAILED,
+        "{client}'s {interaction} of {target} failed: the endpoint answered {status}.",
+        lambda exchange: exchange.request.method in SAFE_METHODS,
+    ),
+    _Paragraph(
+        Verdict.FAILED,
+        "{client}'s {interaction} of {target} failed: the endpoint answered {status}. "
+        "It may have been carried out, or not. Read the resource before you send it again.",
+    ),
+    _Paragraph(
+        Verdict.UNKNOWN,
+        "The answer {status} to {client}'s {interaction} of {target} leaves open what happened. "
+        "It may have been carried out, or not. Read the resource before you send it again.",
+        lambda exchange: exchange.response is not None,
+    ),
+    _Paragraph(
+        Verdict.UNKNOWN,
+        "{client}'s {interaction} of {target} got no answer. {failure} A read changes nothing, so send it again.",
+        lambda exchange: exchange.request.method in SAFE_METHODS,
+    ),
+    _Paragraph(
+        Verdict.UNKNOWN,
+        "{client}'s {interaction} of {target} was sent, but no answer came. {failure} "
+        "It may have been carried out, or not. Read the resource before you send it again.",
+    ),
+)
+"""The paragraphs, by verdict. Of the rows for one verdict, the first that applies is used."""
 
 _INTERACTION_WORDS: Final = {"search-type": "search", "capabilities": "read of the capabilities"}
 
@@ -219,22 +326,22 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     With ``diagnostics`` it ends with what the endpoint says in its OperationOutcome, if the request failed.
     """
     response, etag, found = exchange.response, exchange.etag, exchange.outcome
-    came_from = f" from {exchange.if_match}" if exchange.if_match else ""
-    no_if_match, bad_if_match = "without If-Match", f"with an If-Match it cannot use, {exchange.if_match}"
 
-    text = _PARAGRAPHS[_case(exchange)].format(
+    verdict = exchange.verdict
+    template = next(row.text for row in _PARAGRAPHS if row.verdict is verdict and row.applies(exchange))
+
+    text = template.format(
         client=exchange.client,
         interaction=_INTERACTION_WORDS.get(exchange.interaction, exchange.interaction),
         target=exchange.target,
         type=exchange.resource_type or "the endpoint",
         status=exchange.status,
         if_match=exchange.if_match,
+        etag=etag,
         at_version=f" at version {etag.version_id}" if etag else "",
-        etag_change=f": its ETag went{came_from} to {etag}" if etag else "",
-        without=no_if_match if exchange.if_match is None else bad_if_match,
-        failure=exchange.failure,
-        failure_clause=exchange.failure.rstrip("."),
-        location=(response.headers.get("Location") if response else None) or "an address it did not name",
+        came_from=f" from {exchange.if_match}" if exchange.if_match else "",
+        failure=exchange.failure or "The reason is not known.",
+        location=(response.headers.get("Location") if response else None) or "an address that it did not name",
     )
     if diagnostics and found and found.diagnostics and not exchange.ok:
         text += f" The endpoint says: {found.diagnostics}"
@@ -243,23 +350,3 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     if not exchange.is_whole:
         text += " Its bodies are no longer kept."
     return printable(text[:1].upper() + text[1:])
-
-
-def _case(exchange: Exchange) -> Verdict | str:
-    """Return the key of the exchange's paragraph."""
-    verdict, status = exchange.verdict, exchange.status
-    is_read = exchange.request.method in SAFE_METHODS
-
-    if verdict is Verdict.UNKNOWN and status is None:
-        return "read without an answer" if is_read else "write without an answer"
-    if verdict is Verdict.FAILED and status is None:
-        return "not sent"
-    if verdict is Verdict.FAILED and status is not None and status < 300:
-        return "no resource"
-    if verdict is Verdict.FAILED and not is_read:
-        return "failed write"
-    if verdict is Verdict.READ and not exchange.logical_id:
-        return "read of no resource"
-    if verdict is Verdict.REFUSED and status is not None and 300 <= status < 400:
-        return "redirect"
-    return verdict
