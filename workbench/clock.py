@@ -1,7 +1,6 @@
-"""Time, as an argument: what the wall says, or what a lesson needs it to say.
+"""Clocks: callables that return an aware ``datetime``.
 
-A clock is any callable that gives an aware ``datetime``. A ``LessonClock`` gives the same times in every
-run, so that a notebook's output can be compared to the letter.
+A ``LessonClock`` returns the same times in every run, so that the output of a notebook can be compared exactly.
 """
 
 from __future__ import annotations
@@ -18,31 +17,34 @@ Clock = Callable[[], datetime]
 _LONGEST_LESSON: Final = timedelta(days=366)
 
 LESSON_START: Final = "2018-05-25T16:10:00Z"
-"""Ten seconds after the stories' resources were last updated."""
+"""The default start of a lesson clock: ten seconds after the example resources were last updated."""
 
 
 def wall_clock() -> datetime:
-    """The present time, in UTC."""
+    """Return the present time in UTC."""
     return datetime.now(UTC)
 
 
 class LessonClock:
-    """A clock that starts where it is told and goes on by one second each time it is read."""
+    """A clock that starts at a given time and advances by one second with each call. Thread-safe."""
 
     def __init__(self, start: str | datetime = LESSON_START) -> None:
-        """``start``: an aware datetime, or an ISO 8601 text with a time zone. Raises ``BadInput`` for another."""
-        self._next = _aware(start)
-        self._turn = threading.Lock()
+        """``start``: an aware datetime, or ISO 8601 text with a time zone.
+
+        Raises ``BadInput`` for any other start, and for one less than 366 days from the end of the calendar.
+        """
+        self._next = _parse_start(start)
+        self._lock = threading.Lock()
 
     def __call__(self) -> datetime:
-        """The time now, which is then over."""
-        with self._turn:
+        """Return the time, and advance by one second."""
+        with self._lock:
             now = self._next
             self._next = now + timedelta(seconds=1)
             return now
 
 
-def _aware(start: str | datetime) -> datetime:
+def _parse_start(start: str | datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(start) if isinstance(start, str) else start
     except ValueError:

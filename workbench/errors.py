@@ -1,20 +1,20 @@
-"""Every error this package raises on purpose, and what each one is about.
+"""The errors that this package raises on purpose.
 
 ::
 
     WorkbenchError
-    ├── BadInput            what you gave cannot be used; nothing was sent
-    │   ├── MalformedJSON   the text is not JSON that FHIR can carry (knows line and column)
+    ├── BadInput            an argument, file or text cannot be used; nothing was sent
+    │   ├── MalformedJSON   the text is not FHIR JSON; has the line and the column
     │   ├── MalformedETag   the text is not an entity tag
-    │   ├── OpenConflict    a merge in which somebody still has to decide
-    │   └── NotRecorded     a request that the cassette being replayed does not hold
-    ├── WriteNotAllowed     a write to a host that is not loopback, without your explicit yes
-    ├── EndpointError       the embedded endpoint could not start, or has ended
-    ├── CannotCheck         an endpoint could not be checked at all; nothing was probed
-    └── UnwantedVerdict     raised by ``Exchange.raise_for_verdict()``, and defined beside it
+    │   ├── OpenConflict    a merge has a conflict without a decision
+    │   └── NotRecorded     a replayed recording does not contain the request
+    ├── WriteNotAllowed     a write to a remote host without ``allow_writes``
+    ├── EndpointError       the embedded endpoint could not start, or has stopped
+    ├── CannotCheck         an endpoint could not be checked; no probe ran
+    └── UnwantedVerdict     raised by ``Exchange.raise_for_verdict()``; defined beside ``Exchange``
 
-Each message is one sentence that says what was wrong and what to do next. A status code never
-raises by itself: an answer is an answer, and it comes back as an ``Exchange``.
+A message says what happened and what to do next. A status code alone raises no error: the response
+comes back as an ``Exchange``.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from collections.abc import Sequence
 
 
 class WorkbenchError(Exception):
-    """The root of the tree: catches whatever this package raises on purpose."""
+    """The base class of every error that this package raises on purpose."""
 
 
 class BadInput(WorkbenchError, ValueError):
-    """What was given cannot be used. Nothing was sent and nothing was changed."""
+    """An argument, file or text cannot be used. Nothing was sent and nothing was changed."""
 
 
 class MalformedJSON(BadInput):
-    """The text is not JSON that a FHIR resource can be written in.
+    """The text is not FHIR JSON. ``problem`` is one sentence.
 
     ``position`` counts characters from 0; ``line`` and ``column`` count from 1.
     """
@@ -45,11 +45,11 @@ class MalformedJSON(BadInput):
 
 
 class MalformedETag(BadInput):
-    """The text is not an entity tag (RFC 9110, section 8.8.3)."""
+    """The text is not an entity tag (RFC 9110, 8.8.3)."""
 
 
 class OpenConflict(BadInput):
-    """Both sides changed the same element, and nobody has decided yet; ``paths`` says where."""
+    """Both sides changed the same element, and no choice is made yet. ``paths`` lists the elements."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         where = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
@@ -58,16 +58,16 @@ class OpenConflict(BadInput):
 
 
 class NotRecorded(BadInput):
-    """A request that the cassette does not hold, in a replay, which never sends one."""
+    """A replay has no recorded response to this request. A replay never sends a request."""
 
 
 class WriteNotAllowed(WorkbenchError):
-    """A write to a host that is not loopback, and the connection does not say ``allow_writes``."""
+    """A write to a host that is not loopback, over a connection without ``allow_writes``. Nothing was sent."""
 
 
 class EndpointError(WorkbenchError):
-    """The embedded endpoint could not start, or it is no longer running."""
+    """The embedded endpoint could not start, or it has stopped."""
 
 
 class CannotCheck(WorkbenchError):
-    """An endpoint could not be checked at all: nothing answers, or there is nothing to work on."""
+    """An endpoint could not be checked: it does not answer, or it has no resource to test with."""

@@ -5,9 +5,8 @@ import re
 import pytest
 from exchangekit import NEXT, VERSION, exchange, outcome
 
-from workbench.exchange.explain import explain
 from workbench.exchange.message import Exchange
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import Verdict, explain
 
 SAID = outcome(code="conflict", spine_code="RESOURCE_VERSION_MISMATCH", diagnostics="the current version is 9.")
 
@@ -19,19 +18,19 @@ PARAGRAPHS: dict[Verdict, tuple[Exchange, list[str]]] = {
     Verdict.DELETED: (exchange("delete", 204, if_match=VERSION), ["List/1", "404"]),
     Verdict.STALE: (
         exchange("update", 409, if_match=VERSION, body=SAID),
-        [VERSION, "409", "nothing was changed", "Read it again", "the current version is 9."],
+        [VERSION, "409", "Nothing was changed", "Read it again", "the current version is 9."],
     ),
     Verdict.UNGUARDED: (
         exchange("update", 412),
-        ["without If-Match", "412", "nothing was changed", "Read the resource", "ETag"],
+        ["without If-Match", "412", "Nothing was changed", "Read the resource", "ETag"],
     ),
     Verdict.NOT_FOUND: (exchange("read", 404), ["List/1", "404", "Check the type and the id"]),
     Verdict.REFUSED: (
         exchange("update", 422, if_match=VERSION, body=outcome(code="invalid", diagnostics="List.mode is wrong.")),
-        ["422", "nothing was changed", "Mend", "List.mode is wrong."],
+        ["422", "Nothing was changed", "Correct the request", "List.mode is wrong."],
     ),
     Verdict.UNSUPPORTED: (exchange("update", 501), ["501", "CapabilityStatement"]),
-    Verdict.FAILED: (exchange("update", 500), ["500", "Read the resource before sending again"]),
+    Verdict.FAILED: (exchange("update", 500), ["500", "Read the resource before you send it again"]),
     Verdict.UNKNOWN: (
         exchange("update", None, if_match=VERSION, failure="127.0.0.1 took the request but did not answer in time."),
         ["It may have been carried out, or not", "Read the resource", "did not answer in time"],
@@ -58,11 +57,22 @@ VARIANTS = {
     "malformed": (
         exchange("update", 412, if_match="abc"),
         Verdict.UNGUARDED,
-        ["with an If-Match it cannot use, abc", "Read the resource"],
+        ["is not usable: abc", "Read the resource"],
     ),
-    "stale delete": (exchange("delete", 409, if_match=VERSION), Verdict.STALE, ["the delete of List/1", VERSION]),
-    "update without an ETag": (exchange("update", 200), Verdict.UPDATED, ["accepted"]),
-    "update from nothing": (exchange("update", 200, etag=NEXT), Verdict.UPDATED, [f"its ETag went to {NEXT}"]),
+    "stale delete": (exchange("delete", 409, if_match=VERSION), Verdict.STALE, ["Alice's delete of List/1", VERSION]),
+    "a read without an ETag": (exchange("read"), Verdict.READ, ["no ETag"]),
+    "update without an ETag": (exchange("update", 200), Verdict.UPDATED, ["accepted", "no ETag"]),
+    "update without If-Match": (exchange("update", 200, etag=NEXT), Verdict.UPDATED, [f"Its ETag changed to {NEXT}"]),
+    "an update that changes nothing": (
+        exchange("update", 200, if_match=VERSION, etag=VERSION),
+        Verdict.UPDATED,
+        ["accepted", "did not change", f"still {VERSION}"],
+    ),
+    "a patch": (exchange("patch", 200, if_match=VERSION, etag=NEXT), Verdict.UPDATED, ["Alice's patch of List/1"]),
+    "created by an update": (exchange("update", 201, etag=NEXT), Verdict.CREATED, ["alice chose the id"]),
+    "credentials": (exchange("update", 401), Verdict.REFUSED, ["401", "token"]),
+    "permissions": (exchange("update", 403), Verdict.REFUSED, ["403", "not allowed"]),
+    "too many requests": (exchange("update", 429), Verdict.REFUSED, ["429", "Wait"]),
     "a search": (exchange("search-type", logical_id=""), Verdict.READ, ["search", "200"]),
     "capabilities": (exchange("capabilities", logical_id=""), Verdict.READ, ["capabilities", "200"]),
     "redirected": (
@@ -70,11 +80,11 @@ VARIANTS = {
         Verdict.REFUSED,
         ["https://elsewhere.example/List/1", "308", "base URL"],
     ),
-    "redirected nowhere": (exchange("update", 308), Verdict.REFUSED, ["an address it did not name"]),
+    "redirected nowhere": (exchange("update", 308), Verdict.REFUSED, ["an address that it did not name"]),
     "never sent": (
         exchange("update", None, sent=False, failure="Nothing listens at 127.0.0.1:1; start the endpoint."),
         Verdict.FAILED,
-        ["never sent", "Nothing listens"],
+        ["was not sent", "Nothing listens"],
     ),
     "an unanswered read": (exchange("read", None, failure="It broke off."), Verdict.UNKNOWN, ["send it again"]),
     "a failed read": (exchange("read", 500), Verdict.FAILED, ["500"]),
@@ -97,7 +107,13 @@ def test_an_answer_that_leaves_it_open_is_an_answer(status: int) -> None:
 
 
 def test_a_failed_read_needs_no_care() -> None:
-    assert "before sending again" not in exchange("read", 500).explain()
+    assert "before you send it again" not in exchange("read", 500).explain()
+
+
+def test_nothing_is_said_of_older_versions_where_the_version_did_not_move() -> None:
+    assert "older version" in exchange("update", 200, if_match=VERSION, etag=NEXT).explain()
+    assert "older version" not in exchange("update", 200, if_match=VERSION, etag=VERSION).explain()
+    assert "older version" not in exchange("update", 200, if_match=VERSION).explain()
 
 
 @pytest.mark.parametrize("verdict", Verdict, ids=lambda verdict: verdict.name)
@@ -123,3 +139,7 @@ def test_the_endpoint_s_own_words_can_be_left_out() -> None:
     about, _ = PARAGRAPHS[Verdict.STALE]
     assert "the current version is 9." not in explain(about, diagnostics=False)
     assert explain(about) == about.explain()
+
+
+def test_a_reason_that_was_not_recorded() -> None:
+    assert "no answer came. The reason is not known. It may" in exchange("update", None).explain()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.fhir.diff import ABSENT, changes, identity, pairs
+from workbench.fhir.diff import ABSENT, changes, item_key, pairs
 from workbench.fhir.json import parse, same
 
 CASES: list[tuple[str, str, list[str]]] = [
@@ -80,8 +80,8 @@ IDENTITIES = [
 
 
 @pytest.mark.parametrize(("item", "wanted"), IDENTITIES, ids=str)
-def test_identity(item: Any, wanted: Any) -> None:
-    assert identity(item) == wanted
+def test_item_key(item: Any, wanted: Any) -> None:
+    assert item_key(item) == wanted
 
 
 PAIRS: list[tuple[list[Any], list[Any], dict[int, int]]] = [

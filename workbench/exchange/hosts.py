@@ -1,6 +1,7 @@
-"""Where an endpoint is, as far as its URL tells: on this machine, nowhere, or with others.
+"""Classify the host of a URL: loopback, unspecified or remote.
 
-Sources: RFC 6761, section 6.3 (localhost); RFC 2606 (``.invalid`` names no host).
+Loopback is this machine (RFC 6761, 6.3; RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). An unspecified host is a name under
+``.invalid``, which no machine can have (RFC 6761, 6.4); a recording uses one. Every other host is remote.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from urllib.parse import urlsplit
 
 
 @lru_cache(maxsize=1024)
-def is_loopback(base_url: str) -> bool:
-    """Whether the URL's host is this machine and nothing else: ``localhost``, 127.0.0.0/8 or ::1."""
-    host = urlsplit(base_url).hostname or ""
+def is_loopback(url: str) -> bool:
+    """Return whether the URL's host is ``localhost``, in 127.0.0.0/8, or ::1."""
+    host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
     try:
@@ -24,10 +25,11 @@ def is_loopback(base_url: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_live(url: str) -> bool:
-    """Whether the URL leads to another machine, so that real people's records may come from there.
+    """Return whether the URL's host is remote, so that its records may be about real people.
 
     >>> is_live("https://int.spine.example/STU3"), is_live("http://[::1]:8080/STU3"), is_live("http://recorded.invalid")
     (True, False, False)
     """
     host = (urlsplit(url).hostname or "").rstrip(".")
-    return not (is_loopback(url) or host == "invalid" or host.endswith(".invalid"))
+    is_unspecified = host == "invalid" or host.endswith(".invalid")
+    return not is_loopback(url) and not is_unspecified

@@ -1,8 +1,7 @@
-"""HTTP messages as plain frozen records: header fields, a request, a response (RFC 9110, sections 5 and 6).
+"""A request, its response, and both as an exchange: plain frozen records (RFC 9110, sections 5 and 6).
 
-Owns: how a message is held, and what may stand in one: a client checks what it is given by the same functions by
-which a journal checks what it loads. What a message means stands in the modules above; the endpoint answers with
-the same records that the client keeps.
+The client and the endpoint use the same records. The functions ``check_…`` define what a message may contain;
+the client checks what it sends by them, and the journal and a recording check what they load.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange import text as wire
-from workbench.exchange.explain import explain
-from workbench.exchange.verdict import DONE, Verdict, judge
+from workbench.exchange.verdict import DONE, Verdict, explain, judge
 from workbench.exchange.verdict import SAFE_METHODS as SAFE_METHODS
 from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
@@ -26,9 +24,9 @@ from workbench.fhir.printable import printable
 
 
 class Headers:
-    """Header fields in the order sent, found by name without regard to case; cannot be changed.
+    """Header fields in the order sent; immutable. Names are found in any case (RFC 9110, 5.1).
 
-    Kept as one flat tuple: a journal holds a great many of these.
+    Stored as one flat tuple to save memory, because a journal holds several for each exchange.
     """
 
     __slots__ = ("_flat",)
@@ -38,17 +36,17 @@ class Headers:
         self._flat: tuple[str, ...] = tuple(part for pair in pairs for part in pair)
 
     def items(self) -> Iterator[tuple[str, str]]:
-        """The fields, in order, as ``(name, value)``."""
+        """Return the fields in order, each as ``(name, value)``."""
         return zip(self._flat[::2], self._flat[1::2], strict=True)
 
     def get(self, name: str) -> str | None:
-        """The field's value, or ``None``; several of one name are joined by a comma (RFC 9110, 5.3)."""
+        """Return the field's value, or ``None``. Fields of the same name are joined by a comma (RFC 9110, 5.3)."""
         wanted, flat = name.lower(), self._flat
-        size = len(wanted)  # most names differ in length already
+        size = len(wanted)  # comparing lengths first is fast: most names differ in length
         values = [
-            flat[place + 1]
-            for place in range(0, len(flat), 2)
-            if len(flat[place]) == size and flat[place].lower() == wanted
+            flat[index + 1]
+            for index in range(0, len(flat), 2)
+            if len(flat[index]) == size and flat[index].lower() == wanted
         ]
         return ", ".join(values) if values else None
 
@@ -78,7 +76,7 @@ NO_HEADERS: Final = Headers()
 
 
 class Digest(NamedTuple):
-    """What is left of a body that is no longer kept: its size in bytes, and its SHA-256 in hexadecimal."""
+    """The size in bytes and the SHA-256 (hexadecimal) of a body that is no longer stored."""
 
     size: int
     sha256: str
@@ -89,9 +87,9 @@ class Digest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it was sent, credentials already replaced.
+    """A request as it was sent, with its credentials replaced.
 
-    ``body`` is ``b""`` where there is none, and where it is no longer kept: there ``dropped`` says what it was.
+    ``body`` is empty if there is none, or if it is no longer stored; then ``dropped`` is its digest.
     """
 
     method: str
@@ -103,7 +101,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer as it came, content codings undone; ``body`` and ``dropped`` as in a request."""
+    """A response as it came, with its content coding decoded; ``body`` and ``dropped`` as in a request."""
 
     status: int
     headers: Headers = NO_HEADERS
@@ -115,12 +113,12 @@ _Message = TypeVar("_Message", Request, Response)
 
 
 def size_of(message: Request | Response) -> int:
-    """How many bytes the body has or had."""
+    """Return the number of bytes that the body has, or had before it was dropped."""
     return message.dropped.size if message.dropped else len(message.body)
 
 
 def without_body(message: _Message) -> _Message:
-    """The same with its body's digest in place of the body; itself where it has none."""
+    """Return the message with the digest of its body in place of the body."""
     if not message.body:
         return message
     return replace(message, body=b"", dropped=Digest(len(message.body), hashlib.sha256(message.body).hexdigest()))
@@ -128,10 +126,10 @@ def without_body(message: _Message) -> _Message:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request with its answer, or with the reason why there is none.
+    """One request with its response, or with the reason why there is none.
 
-    ``elapsed`` is in seconds, ``None`` where a lesson's clock stands still. ``failure`` is one sentence
-    where the answer is missing or broke off, and ``sent`` says whether the request can have arrived.
+    ``elapsed`` is in seconds; ``None`` where a lesson clock replaces the real one. ``failure`` is one sentence
+    if the response is missing or incomplete. ``sent`` is false if the request cannot have reached the endpoint.
     """
 
     client: str
@@ -145,31 +143,31 @@ class Exchange:
     failure: str = ""
     sent: bool = True
     verdict: Verdict = field(init=False, compare=False)
-    """What became of the request; worked out once, from what was sent and what came back."""
+    """What the request did, computed once from what was sent and what came back."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verdict", judge(self))
 
     @property
     def status(self) -> int | None:
-        """The status code; ``None`` where no answer came."""
+        """The status code; ``None`` if no answer came."""
         return self.response.status if self.response else None
 
     @property
     def etag(self) -> ETag | None:
-        """The answer's entity tag; ``None`` where there is none that can be read as one."""
+        """The ETag of the response; ``None`` if there is none, or if it is not an entity tag."""
         return ETag.read(self.response.headers.get("ETag")) if self.response else None
 
     @property
     def if_match(self) -> str | None:
-        """The ``If-Match`` that was sent, as it was sent."""
+        """The value of ``If-Match`` as it was sent; ``None`` if there was none."""
         return self.request.headers.get("If-Match")
 
     @property
     def resource(self) -> Any:
-        """The answer's body as plain JSON, decimals exact; parsed afresh each time, so yours to edit.
+        """The body of the response as plain JSON with exact decimals. Each access parses it anew, so you can edit it.
 
-        ``None`` where there is no body, where it is no longer kept, and where it is not JSON.
+        ``None`` if there is no body, if it is no longer stored, or if it is not JSON.
         """
         if self.response is None or not self.response.body:
             return None
@@ -180,48 +178,48 @@ class Exchange:
 
     @property
     def outcome(self) -> OperationOutcome | None:
-        """The OperationOutcome that came back, if one did."""
+        """The OperationOutcome in the response; ``None`` if there is none."""
         return outcome.read(self.resource)
 
     @property
     def is_whole(self) -> bool:
-        """Whether its bodies are still kept; a journal keeps them up to a budget, and then their digests."""
+        """Whether its bodies are still stored. A journal over its budget of bytes stores only their digests."""
         return not (self.request.dropped or (self.response and self.response.dropped))
 
     def without_bodies(self) -> Exchange:
-        """The same with its bodies' digests in place of the bodies; what was made of them, the verdict, stays."""
+        """Return the exchange with digests in place of its bodies, and with the same verdict."""
         response = without_body(self.response) if self.response else None
         return replace(self, request=without_body(self.request), response=response).judged(self.verdict)
 
     def judged(self, verdict: Verdict) -> Exchange:
-        """Set the verdict to what it was while the bodies were kept, and give the exchange back."""
+        """Replace the verdict by the one computed while the bodies were stored; return this exchange."""
         object.__setattr__(self, "verdict", verdict)
         return self
 
     @property
     def ok(self) -> bool:
-        """Whether the request did what it asked for."""
+        """Whether the request did what it asked for: its verdict is read, not modified, created, updated or deleted."""
         return self.verdict in DONE
 
     def explain(self) -> str:
-        """One plain paragraph: what was asked, what came of it, and what to do next."""
+        """Return one paragraph: what was asked, what happened, and what to do next."""
         return explain(self)
 
     def as_http(self, *, base: str = "", indent: int | None = None) -> str:
-        """The request and the answer as HTTP/1.1 messages, credentials replaced.
+        """Return the request and the response as HTTP/1.1 messages, with credentials replaced.
 
-        For reading: ``base`` is written ``[base]`` wherever it stands, ``indent`` lays out JSON bodies.
+        ``base``: a base URL that is shortened to ``[base]``. ``indent``: spaces a level in JSON bodies.
         """
         return wire.as_http(self, base=base, indent=indent)
 
     def as_curl(self) -> str:
-        """A curl command line that sends the same request, credentials replaced by a placeholder."""
+        """Return a curl command that sends the same request, with a placeholder for each credential."""
         return wire.as_curl(self)
 
     def raise_for_verdict(self, *wanted: Verdict) -> Exchange:
-        """Return this exchange if its verdict is one of ``wanted`` (by default: it did what it asked for).
+        """Return this exchange if its verdict is one of ``wanted``; by default, if ``ok``.
 
-        Raises ``UnwantedVerdict``, whose message is ``explain()``.
+        Raises ``UnwantedVerdict`` otherwise, with ``explain()`` as its message.
         """
         if self.verdict in (wanted or DONE):
             return self
@@ -234,14 +232,14 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """What it was about, as FHIR writes a relative reference: ``List/744e…``, or the type alone."""
+        """The relative reference of the resource, such as ``List/744e…``; the type alone if there is no id."""
         if self.resource_type and self.logical_id:
             return f"{self.resource_type}/{self.logical_id}"
         return self.resource_type or self.logical_id or "(the endpoint)"
 
 
 class UnwantedVerdict(WorkbenchError):
-    """An exchange ended otherwise than its caller said it must; ``exchange`` is the evidence."""
+    """The verdict of ``exchange`` is none of those that its caller wanted."""
 
     def __init__(self, exchange: Exchange) -> None:
         super().__init__(exchange.explain())
@@ -249,21 +247,21 @@ class UnwantedVerdict(WorkbenchError):
 
 
 def check_method(method: object) -> None:
-    """Raise ``BadInput`` for a method that no client here sends."""
+    """Raise ``BadInput`` unless this is 1 to 40 capital letters, as in ``PUT``."""
     if not isinstance(method, str) or not _METHOD.fullmatch(method):
         raise BadInput(f"This request cannot be sent: {method!r} is not an HTTP method.")
 
 
 def check_url(url: object) -> None:
-    """Raise ``BadInput`` for what is not an absolute HTTP URL of printable ASCII; it is not shown."""
+    """Raise ``BadInput`` unless this is an absolute HTTP URL of printable ASCII. The message does not quote it."""
     if not isinstance(url, str) or not _URL.fullmatch(url):
-        raise BadInput("A request's URL begins with http:// or https:// and has printable ASCII characters only.")
+        raise BadInput("A request's URL must begin with http:// or https:// and be printable ASCII only.")
 
 
 def check_field(name: object, value: object) -> None:
-    """Raise ``BadInput`` for a header field that cannot be sent; its value, which may be a secret, is not shown."""
+    """Raise ``BadInput`` for a header field that cannot be sent. The message does not quote its value."""
     if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
-        raise BadInput(f"The header field {name!r} cannot be sent: a name has letters, digits and hyphens.")
+        raise BadInput(f"The header field {name!r} cannot be sent: use letters, digits and hyphens in its name.")
     if not can_be_sent(value):
         raise BadInput(
             f"The value given for {name} cannot be sent: it must be text without line breaks, without spaces at its "
@@ -272,22 +270,23 @@ def check_field(name: object, value: object) -> None:
 
 
 def can_be_sent(value: object) -> bool:
-    """Whether a header field can have this value; an ETag that came need not be one that can be sent back."""
+    """Return whether a request header can have this value. A server may send an ETag that a client cannot send back."""
     return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
 
 
 def check_answered(status: object, fields: Iterable[tuple[object, object]]) -> None:
-    """Raise ``BadInput`` for a status and header fields that no HTTP library hands over.
+    """Raise ``BadInput`` for a status or header field that no HTTP response can have.
 
-    Servers are less careful than clients: a value may be folded over lines (RFC 9112, 5.2) and hold control characters.
+    This allows more than ``check_field``. A server may fold a value over lines (RFC 9112, 5.2), and its
+    values may contain control characters.
     """
     if type(status) is not int or not 100 <= status <= 999:
         raise BadInput(f"{status!r} is not a status code.")
     for name, value in fields:
         if not isinstance(name, str) or not _ANSWERED_NAME.fullmatch(name):
-            raise BadInput(f"{name!r} is not the name of a header field.")
+            raise BadInput(f"{name!r} cannot be the name of a header field.")
         if not isinstance(value, str) or not _ANSWERED_VALUE.fullmatch(value):
-            raise BadInput(f"The value of {name} is not that of a header field.")
+            raise BadInput(f"The value of {name} cannot be that of a header field.")
 
 
 _METHOD = re.compile(r"[A-Z]{1,40}")

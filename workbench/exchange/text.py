@@ -1,7 +1,7 @@
-"""An exchange as text: the HTTP messages themselves, and the curl command that sends the same.
+"""An exchange as text: the HTTP messages, and a curl command that sends the same request.
 
-Works on records whose credentials are already replaced, so neither text can hold one. The messages are for reading:
-control characters in them are written as escapes.
+The texts contain no credentials, because an ``Exchange`` contains none. Control characters in a message are
+written as escapes, so that a terminal does not execute them.
 """
 
 from __future__ import annotations
@@ -19,24 +19,30 @@ from workbench.fhir.printable import printable
 if TYPE_CHECKING:
     from workbench.exchange.message import Exchange, Request, Response
 
-_CODED = frozenset({"content-encoding", "content-length", "vary"})
-_CURL_ADDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
+_CODING_FIELDS = frozenset({"content-encoding", "content-length", "vary"})
+"""Header fields that describe a body before its content coding was decoded."""
+
+_CURL_FIELDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
+"""Header fields that curl adds itself."""
+
+_SPELLINGS = {"etag": "ETag", "traceid": "TraceID", "www-authenticate": "WWW-Authenticate"}
+"""Names that are not spelled with one capital letter a word."""
 
 
 def as_http(exchange: Exchange, *, base: str = "", indent: int | None = None) -> str:
-    """Request and answer as HTTP/1.1 writes them (RFC 9112); the reason in words where no answer came.
+    """Return the request and the response as HTTP/1.1 messages (RFC 9112), or why there is no response.
 
-    With ``base`` the endpoint's base URL is written ``[base]`` wherever it stands, as FHIR's own pages do,
-    and with ``indent`` JSON bodies are laid out for reading; without either it is the message itself.
+    ``base``: a base URL that is shortened to ``[base]``, as on FHIR's own pages. ``indent``: spaces a level in
+    JSON bodies; ``None`` leaves each body as it was sent.
     """
-    asked = request_text(exchange.request, base=base, indent=indent)
+    request = request_text(exchange.request, base=base, indent=indent)
     if exchange.response is None:
-        return f"{asked}\n\n(no answer: {printable(exchange.failure)})"
-    return f"{asked}\n\n{response_text(exchange.response, base=base, indent=indent)}"
+        return f"{request}\n\n(no answer: {printable(exchange.failure)})"
+    return f"{request}\n\n{response_text(exchange.response, base=base, indent=indent)}"
 
 
 def request_text(request: Request, *, base: str = "", indent: int | None = None) -> str:
-    """The request message: request line, header fields, body."""
+    """Return the request message: request line, header fields, body."""
     split = urlsplit(request.url)
     if base:
         start = f"{request.method} {request.url} HTTP/1.1\n"
@@ -48,18 +54,18 @@ def request_text(request: Request, *, base: str = "", indent: int | None = None)
 
 
 def response_text(response: Response, *, base: str = "", indent: int | None = None) -> str:
-    """The answer: status line, header fields, body.
+    """Return the response message: status line, header fields, body.
 
-    Where a content coding was undone, the fields that describe the coded bytes are left out with them.
+    If the body had a content coding, it is shown decoded, without the header fields of the coding.
     """
     start = f"HTTP/1.1 {response.status} {reason(response.status)}".rstrip()
-    undone = _CODED if "Content-Encoding" in response.headers else frozenset()
-    fields = [field for field in response.headers.items() if field[0].lower() not in undone]
+    hidden = _CODING_FIELDS if "Content-Encoding" in response.headers else frozenset()
+    fields = [(name, value) for name, value in response.headers.items() if name.lower() not in hidden]
     return _message(f"{start}\n", fields, _body(response, indent), base)
 
 
 def reason(status: int) -> str:
-    """The standard reason phrase, empty where there is none."""
+    """Return the standard reason phrase of a status code, or an empty text for an unknown code."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -67,35 +73,33 @@ def reason(status: int) -> str:
 
 
 def as_curl(exchange: Exchange) -> str:
-    """A command line for a POSIX shell, every part of it quoted; what curl adds by itself is left to it."""
+    """Return a command for a POSIX shell, with every part quoted and without the fields that curl adds itself."""
     request = exchange.request
     method = "--head" if request.method == "HEAD" else f"-X {shlex.quote(request.method)}"
-    # --url, or a URL that begins with a hyphen is an option; --globoff, or [1-9] and {a,b} are many URLs.
+    # Without --url, curl takes a URL that begins with a hyphen for an option.
+    # Without --globoff, curl takes [1-9] and {a,b} for several URLs.
     words = [f"curl -i --globoff {method}", f"--url {shlex.quote(request.url)}"]
-    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_ADDS]
-    # An empty field needs a semicolon; a colon without a value would take the field away.
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_FIELDS]
+    # curl sends an empty field only if a semicolon follows its name; a colon would remove the field.
     words += [f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}" for name, value in sent]
     if (request.body or request.dropped) and "Content-Type" not in request.headers:
-        words.append("-H Content-Type:")  # or curl says it is a form
+        words.append("-H Content-Type:")  # or curl sends the content type of a form
     if request.body:
         words.append(f"--data-raw {shlex.quote(_text(request.body))}")
-    if request.dropped:  # a file that is not there, so that the command fails rather than send nothing
+    if request.dropped:  # name a file that does not exist, so that the command fails instead of sending nothing
         words.append(f"--data-binary {shlex.quote(f'@({request.dropped})')}")
     return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
 
 
 def _message(start: str, headers: Iterable[tuple[str, str]], body: str, base: str) -> str:
-    fields = "".join(f"{_spelt(name)}: {value}\n" for name, value in headers)
+    fields = "".join(f"{_spell(name)}: {value}\n" for name, value in headers)
     text = printable(f"{start}{fields}\n{body}".rstrip("\n"))
     return text.replace(base, "[base]") if base else text
 
 
-def _spelt(name: str) -> str:
-    """A field name as the registry spells it; servers differ, and the name is the same in any case (RFC 9110, 5.1)."""
+def _spell(name: str) -> str:
+    """Return a field name as the IANA registry spells it; servers differ, and case has no meaning (RFC 9110, 5.1)."""
     return _SPELLINGS.get(name.lower(), "-".join(part[:1].upper() + part[1:] for part in name.split("-")))
-
-
-_SPELLINGS = {"etag": "ETag", "traceid": "TraceID", "www-authenticate": "WWW-Authenticate"}
 
 
 def _body(message: Request | Response, indent: int | None) -> str:

@@ -1,8 +1,8 @@
-"""What differs between two versions of a resource, element by element.
+"""Compare two versions of a resource, element by element.
 
-Owns: the paths people read (FHIRPath-like, ``entry[2].item.reference``), and how items of two lists
-are paired: by what they say they are (``id``, ``url``, ``system`` with ``code`` or ``value``,
-``reference``), by being the same, and only last by standing between the same neighbours.
+A path is written as in FHIRPath: ``entry[2].item.reference``. The items of two lists are paired by their
+key (``id``, ``url``, ``system`` with ``code`` or ``value``, ``reference``), then by equal content, then by
+equal neighbours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.fhir.json import dumps, same
 
 
 class _Absent:
-    """No value at all, which in JSON is not the same as null."""
+    """The absence of a value, which differs from ``null`` in JSON."""
 
     def __repr__(self) -> str:
         return "(absent)"
@@ -27,9 +27,9 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One element that differs: ``before`` or ``after`` is ``ABSENT`` where it was added or removed.
+    """One element that differs. ``before`` is ``ABSENT`` if it was added, ``after`` if it was removed.
 
-    The path of an added or changed item counts in the later list, that of a removed one in the earlier.
+    The index of an added or changed item is that in the later list; of a removed item, that in the earlier list.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Change:
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """Every element in which two resources differ, in the order of the later one.
+    """Yield each element in which two resources differ, in the order of the later resource.
 
     >>> [(c.kind, c.path) for c in changes({"a": 1, "b": [1, 2]}, {"a": 2, "b": [2]})]
     [('changed', 'a'), ('removed', 'b[0]')]
@@ -74,30 +74,38 @@ def _list_changes(before: list[Any], after: list[Any], path: str) -> Iterator[Ch
 
 
 def pairs(before: list[Any], after: list[Any], *, gaps: bool = True) -> dict[int, int]:
-    """Which item of ``after`` is which of ``before``: index to index. Linear in the number of items.
+    """Pair the items of two lists: return the index in ``before`` for each index in ``after`` that has a partner.
 
-    By what an item says it is, if no other says the same; then by being the same. Of the rest, as many items as
-    were there before between the same two neighbours are those, changed (unless ``gaps`` is off); never by index alone.
+    Items are paired by a key that no other item of their list has, then by equal content, then by any key. Of
+    the rest, a run of items is paired with a run of the same length between the same two neighbours, unless
+    ``gaps`` is false. Items are never paired by index alone. Linear in the number of items.
     """
     partner: dict[int, int] = {}
-    names = [identity(item) for item in before], [identity(item) for item in after]
-    often = {name for side in names for name, count in Counter(side).items() if count > 1}
-    # Most items have a name of their own, and to go by it costs less than to write each one out.
-    alone = [[None if name in often else name for name in side] for side in names]
-    _pair_by(alone[0], alone[1], partner)
+    keys_before, keys_after = [item_key(item) for item in before], [item_key(item) for item in after]
+
+    # Unique keys first: most items have one, and comparing keys is faster than writing each item as JSON.
+    repeated = {key for keys in (keys_before, keys_after) for key, count in Counter(keys).items() if count > 1}
+    _pair_by(
+        [None if key in repeated else key for key in keys_before],
+        [None if key in repeated else key for key in keys_after],
+        partner,
+    )
+
     taken = set(partner.values())
-    written = (
+    _pair_by(
         [None if index in taken else dumps(item) for index, item in enumerate(before)],
         [None if index in partner else dumps(item) for index, item in enumerate(after)],
+        partner,
     )
-    _pair_by(*written, partner)
-    _pair_by(*names, partner)
+
+    _pair_by(keys_before, keys_after, partner)
     if gaps:
         _pair_within_gaps(before, after, partner)
     return partner
 
 
 def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, int]) -> None:
+    """Pair each run of items without a partner with the run between the same neighbours, if it is as long."""
     free = deque(index for index in range(len(after)) if index not in partner)
     taken = set(partner.values())
     while free:
@@ -107,15 +115,14 @@ def _pair_within_gaps(before: list[Any], after: list[Any], partner: dict[int, in
         low = partner[start - 1] + 1 if start else 0
         high = partner[end + 1] if end + 1 < len(after) else len(before)
         if high - low == end - start + 1 and not any(index in taken for index in range(low, high)):
-            partner |= {
-                right: left
-                for left, right in zip(range(low, high), range(start, end + 1), strict=True)
-                if type(before[left]) is type(after[right]) and identity(before[left]) == identity(after[right])
-            }
+            for left, right in zip(range(low, high), range(start, end + 1), strict=True):
+                one, other = before[left], after[right]
+                if type(one) is type(other) and item_key(one) == item_key(other):
+                    partner[right] = left
 
 
 def _pair_by(before: Sequence[Hashable], after: Sequence[Hashable], partner: dict[int, int]) -> None:
-    """Pair what has the same key and no partner yet, in order; ``None`` is no key."""
+    """Pair items that have the same key and no partner yet, in order; ``None`` is not a key."""
     taken = set(partner.values())
     free: defaultdict[Hashable, deque[int]] = defaultdict(deque)
     for index, key in enumerate(before):
@@ -126,21 +133,22 @@ def _pair_by(before: Sequence[Hashable], after: Sequence[Hashable], partner: dic
             partner[index] = free[key].popleft()
 
 
-_NAMED_BY: Final = (("id",), ("url",), ("system", "code"), ("system", "value"), ("reference",), ("fullUrl",))
+_KEYS: Final = (("id",), ("url",), ("system", "code"), ("system", "value"), ("reference",), ("fullUrl",))
+"""The members that can identify an item of a list, in order of preference."""
 
 
-def identity(item: Any) -> Hashable | None:
-    """What an item of a list says it is, or ``None`` where it does not say.
+def item_key(item: Any) -> Hashable | None:
+    """Return the key of a list item: the names and values of the members that identify it, or ``None``.
 
-    >>> identity({"item": {"reference": "Condition/1"}, "deleted": True})
+    >>> item_key({"item": {"reference": "Condition/1"}, "deleted": True})
     ('item', ('reference', 'Condition/1'))
     """
     if not isinstance(item, dict):
         return None
-    for names in _NAMED_BY:
+    for names in _KEYS:
         if names[0] in item:
             values = [item.get(name) for name in names]
             if all(isinstance(value, str) for value in values):
                 return (*names, *values)
-    found = identity(item.get("item"))
+    found = item_key(item.get("item"))
     return ("item", found) if found is not None else None

@@ -1,14 +1,14 @@
-"""Entity tags, as HTTP writes them and as FHIR uses them.
+"""Entity tags, as HTTP defines them and as FHIR uses them.
 
-RFC 9110, section 8.8.3 gives the grammar; FHIR STU3 (http.html, *versioning*) and the contract's
-VER-1 say what a server puts in one: ``W/"<version id>"``.
+RFC 9110, 8.8.3 defines the grammar. FHIR STU3 (http.html, *versioning*) and the contract (VER-1) define
+the content: ``W/"<version id>"``.
 
-Two comparisons exist, and the difference is the whole point of naming them:
+There are two ways to compare two tags:
 
-* RFC 9110, section 13.1.1, compares ``If-Match`` *strongly*, and a weak tag never matches that way.
+* RFC 9110, 13.1.1 compares ``If-Match`` *strongly*: a weak tag never matches.
 * FHIR compares the *version ids* inside the tags, although its tags are weak.
 
-Read literally, the first would make every FHIR update fail; FHIR's rule is the one used here.
+By the first rule every FHIR update would fail, so this package uses FHIR's rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from workbench.errors import MalformedETag
 
 VERSION_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-"""A FHIR id, which is what a version id must be (VER-1)."""
+"""A version id is a FHIR id (VER-1)."""
 
 _ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[\x21\x23-\x7e\x80-\xff]*)"')
 
@@ -41,7 +41,7 @@ class ETag:
 
     @classmethod
     def parse(cls, text: str) -> ETag:
-        """Read one entity tag; raises ``MalformedETag`` for anything else (a bare value, ``*``, a list)."""
+        """Parse one entity tag; raise ``MalformedETag`` for any other text (a bare value, ``*``, a list)."""
         found = _ENTITY_TAG.fullmatch(text.strip(" \t"))
         if found is None:
             raise MalformedETag(f'{text!r} is not an entity tag; one looks like W/"25777f7d-27bc".')
@@ -49,14 +49,14 @@ class ETag:
 
     @classmethod
     def read(cls, text: str | None) -> ETag | None:
-        """Return the entity tag, or ``None`` where there is no text or it is not an entity tag."""
+        """Parse one entity tag; return ``None`` if there is no text or it is not an entity tag."""
         try:
             return cls.parse(text) if text is not None else None
         except MalformedETag:
             return None
 
     def names_same_version(self, other: ETag) -> bool:
-        """FHIR's comparison: the version ids are the same, character for character.
+        """Compare as FHIR does: return whether the version ids are identical.
 
         >>> ETag("a").names_same_version(ETag("a", weak=False))
         True
@@ -64,7 +64,7 @@ class ETag:
         return self.version_id == other.version_id
 
     def matches_strongly(self, other: ETag) -> bool:
-        """RFC 9110's strong comparison (section 8.8.3.2): a weak tag never matches, not even itself.
+        """Compare strongly (RFC 9110, 8.8.3.2): a weak tag never matches, not even itself.
 
         >>> ETag("a").matches_strongly(ETag("a"))
         False
@@ -79,7 +79,7 @@ class ETag:
 
 
 class Precondition(enum.Enum):
-    """What a request's ``If-Match`` amounts to before anything stored is looked at."""
+    """What kind of ``If-Match`` a request has, before it is compared with a stored version."""
 
     MISSING = "missing"
     MALFORMED = "malformed"
@@ -87,10 +87,10 @@ class Precondition(enum.Enum):
 
 
 def read_if_match(value: str | None) -> tuple[Precondition, str | None]:
-    """Judge an ``If-Match`` field value: missing, malformed, or the version id it names (UPD-7, UPD-8).
+    """Parse the value of ``If-Match``; return its kind, and the version id it names (UPD-7, UPD-8).
 
-    Only ``W/"<version id>"`` counts. A bare version id, a strong tag, a list and ``*`` are malformed:
-    a server that guessed what they meant would guess about a lock.
+    Only ``W/"<version id>"`` names a version. A bare version id, a strong tag, a list and ``*`` are malformed:
+    a server that guesses their meaning can lose an update.
 
     >>> read_if_match('W/"25777f7d-27bc"')
     (<Precondition.VERSION: 'version'>, '25777f7d-27bc')
@@ -99,10 +99,7 @@ def read_if_match(value: str | None) -> tuple[Precondition, str | None]:
     """
     if value is None:
         return Precondition.MISSING, None
-    try:
-        tag = ETag.parse(value)
-    except MalformedETag:
-        return Precondition.MALFORMED, None
-    if not tag.weak or VERSION_ID.fullmatch(tag.version_id) is None:
+    tag = ETag.read(value)
+    if tag is None or not tag.weak or VERSION_ID.fullmatch(tag.version_id) is None:
         return Precondition.MALFORMED, None
     return Precondition.VERSION, tag.version_id

@@ -1,19 +1,17 @@
-"""JSON as clinical data needs it: nothing is changed on the way through, and nothing is guessed.
+"""Read and write FHIR JSON exactly (UPD-5).
 
-Owns: parsing and writing FHIR JSON exactly (UPD-5). Decimals keep every digit they were written with
-(``1.10`` is not ``1.1`` in FHIR: the digits carry the precision), members keep their order, and what
-JSON or FHIR cannot carry is refused with its place in the text: duplicate names, NaN and Infinity,
-lone surrogates, text that is not UTF-8, nesting deeper than ``MAX_DEPTH``.
+Decimals keep their digits, because in FHIR ``1.10`` and ``1.1`` differ in precision. Members keep their
+order. Text that JSON or FHIR does not allow is rejected with its line and column: duplicate names, NaN and
+Infinity, lone surrogates, text that is not UTF-8, and nesting deeper than ``MAX_DEPTH``.
 
-Built on simplejson: its C scanner and writer take a ``Decimal`` subclass as it is, which the standard
-library's cannot.
+It uses simplejson, because the C code of simplejson accepts a ``Decimal`` subclass and that of the
+standard library does not.
 """
 
 from __future__ import annotations
 
 import decimal
 import re
-from collections.abc import Iterable
 from typing import Any, Final, Self, cast
 
 import simplejson
@@ -21,7 +19,7 @@ import simplejson
 from workbench.errors import BadInput, MalformedJSON
 
 MAX_DEPTH: Final = 100
-"""Objects and arrays inside one another. A deep resource has some twenty."""
+"""The deepest nesting of objects and arrays. A deep resource has about twenty levels."""
 
 _MOST_INT_DIGITS: Final = 4000
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -29,7 +27,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 class ExactDecimal(decimal.Decimal):
-    """A decimal that remembers how it was written; calculates like any other ``Decimal``.
+    """A ``Decimal`` that is written as it was read.
 
     >>> parse("[1.10, 1e2]")
     [Decimal('1.10'), Decimal('1e2')]
@@ -41,7 +39,7 @@ class ExactDecimal(decimal.Decimal):
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """From the number as JSON writes it."""
+        """Build the decimal from the text of a JSON number."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -63,11 +61,11 @@ class ExactDecimal(decimal.Decimal):
 
 
 class _Duplicate(Exception):
-    """A name stood twice in one object; where, is worked out afterwards."""
+    """An object has two members of the same name; ``parse`` then looks for the position."""
 
 
 class _TooLarge(Exception):
-    """A number that cannot be held; its text is the argument."""
+    """A number is too large for a ``Decimal``; the argument is its text."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -85,7 +83,7 @@ def _exact_decimal(text: str) -> ExactDecimal:
 
 
 def _exact_integer(text: str) -> int | ExactDecimal:
-    # Python's int has no minus zero, and refuses to read more than 4,300 digits.
+    # Python's int has no minus zero, and int() rejects more than 4,300 digits.
     return _exact_decimal(text) if text == "-0" or len(text) > _MOST_INT_DIGITS else int(text)
 
 
@@ -95,44 +93,44 @@ _decoder = simplejson.JSONDecoder(
 
 
 def parse(text: str | bytes) -> Any:
-    """Read JSON into plain dicts, lists, strings, ints, bools, None and exact decimals.
+    """Parse JSON into dicts, lists, strings, ints, bools, ``None`` and exact decimals.
 
-    Raises ``MalformedJSON``, which says in one sentence what is wrong and where. Two calls never share
-    an object, so what comes back may be edited freely.
+    Raises ``MalformedJSON``. Two calls never share an object, so you can edit the result.
     """
     source = _as_text(text)
     try:
         value = _decoder.decode(source)
     except simplejson.JSONDecodeError as error:
-        raise _at(source, error.pos, _reworded(source, error)) from None
+        raise _error_at(source, error.pos, _describe(source, error)) from None
     except _Duplicate:
         position, name = _first_duplicate(source)
-        raise _at(source, position, f"the name {name[:80]} stands twice in one object.") from None
+        raise _error_at(source, position, f"the name {name[:80]} stands twice in one object.") from None
     except _TooLarge as error:
         number = str(error)
-        raise _at(source, source.find(number), "this number is too large to be held.") from None
+        raise _error_at(source, source.find(number), "this number is too large to be held.") from None
     except RecursionError:
-        raise _too_deep(source) from None
+        raise _too_deep_error(source) from None
     if source.count("{") + source.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
-        raise _too_deep(source)
+        raise _too_deep_error(source)
     if (lone := _LONE_SURROGATE.search(source)) and not _encodable(dumps(value)):
-        raise _at(source, lone.start(), "half a surrogate pair is not a character.")
+        raise _error_at(source, lone.start(), "half a surrogate pair is not a character.")
     return value
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """Write JSON: compact, or with ``indent`` spaces a level. Decimals come out digit for digit.
+    """Write JSON, compact or with ``indent`` spaces a level. An exact decimal keeps its digits.
 
-    Raises ``BadInput`` for what JSON cannot carry (NaN, Infinity, an object of some other class).
+    Raises ``BadInput`` for a value that JSON does not have (NaN, Infinity, an object of another class).
     """
+    encoder = _COMPACT if indent is None else _build_encoder(indent)
     try:
-        return _encoder(indent).encode(value)
+        return encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"This cannot be written as JSON: {error}.") from None
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values are the same JSON: ``1.10`` is not ``1.1``, ``1`` is not ``true``; order counts in lists only.
+    """Return whether two values are the same JSON. Digits count, the order of members does not.
 
     >>> same(parse("1.10"), parse("1.1")), same({"a": 1, "b": 2}, {"b": 2, "a": 1}), same(1, True)
     (False, True, False)
@@ -154,16 +152,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
 
 
-def _encoder(indent: int | None) -> simplejson.JSONEncoder:
-    return _COMPACT if indent is None else _build_encoder(indent)
-
-
 def _build_encoder(indent: int | None) -> simplejson.JSONEncoder:
     return simplejson.JSONEncoder(
         use_decimal=True,
         ensure_ascii=False,
         allow_nan=False,
-        encoding=cast(str, None),  # bytes are no text
+        encoding=cast(str, None),  # do not write bytes as text
         indent=indent,
         separators=(",", ":") if indent is None else (",", ": "),
     )
@@ -194,27 +188,24 @@ def _encodable(text: str) -> bool:
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
-    """Level by level rather than recursively: the input may be hostile."""
+    # Level by level, because a recursive walk fails on hostile input.
     level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(limit):
         if not level:
             return False
-        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
+        below = (child for node in level for child in (node.values() if isinstance(node, dict) else node))
+        level = [child for child in below if isinstance(child, dict | list)]
     return bool(level)
 
 
-def _children(node: Any) -> Iterable[Any]:
-    return node.values() if isinstance(node, dict) else node
-
-
-def _at(source: str, position: int, problem: str) -> MalformedJSON:
+def _error_at(source: str, position: int, problem: str) -> MalformedJSON:
     position = max(0, min(position, len(source)))
     line = source.count("\n", 0, position) + 1
     column = position - source.rfind("\n", 0, position)
     return MalformedJSON(problem, position=position, line=line, column=column)
 
 
-def _reworded(source: str, error: simplejson.JSONDecodeError) -> str:
+def _describe(source: str, error: simplejson.JSONDecodeError) -> str:
     if not source.strip():
         return "there is no JSON here."
     for constant in ("NaN", "Infinity", "-Infinity"):
@@ -228,17 +219,17 @@ def _reworded(source: str, error: simplejson.JSONDecodeError) -> str:
     return f"{problem[:1].lower()}{problem[1:]}."
 
 
-def _too_deep(source: str) -> MalformedJSON:
+def _too_deep_error(source: str) -> MalformedJSON:
     depth = 0
     for token in _TOKEN.finditer(source):
         depth += (token[0] in "{[") - (token[0] in "}]")
         if depth > MAX_DEPTH:
-            return _at(source, token.start(), f"nested deeper than {MAX_DEPTH} levels.")
-    return _at(source, 0, f"nested deeper than {MAX_DEPTH} levels.")
+            return _error_at(source, token.start(), f"nested deeper than {MAX_DEPTH} levels.")
+    return _error_at(source, 0, f"nested deeper than {MAX_DEPTH} levels.")
 
 
 def _first_duplicate(source: str) -> tuple[int, str]:
-    """Where the second of two equal names stands: a walk over tokens, taken only once one is known to be there."""
+    """Return the position and the text of the first name that repeats another of its object."""
     scopes: list[set[str] | None] = []
     before = ""
     for token in _TOKEN.finditer(source):

@@ -1,17 +1,17 @@
-"""Three-way merge of a resource: what base, mine and theirs say of each element, decided one by one.
+"""Three-way merge of a resource: compare base, mine and theirs, and decide element by element.
 
-Owns: the decisions as data, and putting a resource together from them. Nothing is decided for the user
-where both sides changed the same element: ``apply`` refuses while such a conflict is open. The version
-(``meta.versionId``, ``meta.lastUpdated``) plays no part, being the endpoint's.
+The decisions are data. Where both sides changed the same element, the user decides: ``apply`` raises
+``OpenConflict`` until then. The version (``meta.versionId``, ``meta.lastUpdated``) is not merged, because
+the server writes it.
 
-The case table, for one element; b, m, t are what base, mine and theirs hold, each possibly absent:
+The case table for one element, where b, m, t are its values in base, mine and theirs, each possibly absent:
 
 ====  ==========================================  ============================================
 case  found                                       outcome
 ====  ==========================================  ============================================
 1     m = t = b                                   kept, no decision
 2     all three are objects                       member by member
-3     all three are lists, an absent one empty    item by item, aligned as ``compare.pairs`` does
+3     all three are lists, an absent one empty    item by item, paired as ``diff.pairs`` does
 4     m = t, not b                                *same change*
 5     t = b                                       *only mine*
 6     m = b                                       *only theirs*
@@ -22,9 +22,9 @@ case  found                                       outcome
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from workbench.errors import BadInput, OpenConflict
 from workbench.fhir.diff import ABSENT, pairs
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class Kind(enum.Enum):
-    """Who changed an element. The value is the word a table shows."""
+    """Which side changed an element. The value is the word that a table shows."""
 
     ONLY_MINE = "only mine"
     ONLY_THEIRS = "only theirs"
@@ -44,7 +44,7 @@ class Kind(enum.Enum):
 
 
 class Side(enum.Enum):
-    """Whose value to take."""
+    """The side whose value to take."""
 
     MINE = "mine"
     THEIRS = "theirs"
@@ -52,7 +52,7 @@ class Side(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A value that is neither side's but the user's own; ``ABSENT`` removes the element."""
+    """A value that the user wrote; ``ABSENT`` removes the element."""
 
     value: Any
 
@@ -71,10 +71,10 @@ _DEFAULT: Final[Mapping[Kind, Side | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One element on which the three differ, and what is to become of it; no ``choice``: an open conflict.
+    """One element in which the three versions differ. An open conflict has no ``choice``.
 
-    An index in ``path`` counts in the list as it is with every addition and no removal, so that each
-    decision has a path of its own. A path that ends in ``(order)`` is about the order of a list alone.
+    An index in ``path`` counts in the list with all additions and no removal, so that each decision has its own
+    path. A path that ends in ``(order)`` is about the order of a list only.
     """
 
     path: str
@@ -86,35 +86,46 @@ class Decision:
 
     @property
     def is_order(self) -> bool:
-        """Whether it is about the order of a list alone, which is mine or theirs and nothing else."""
+        """Whether it is about the order of a list only. Then the choice is mine or theirs."""
         return self.path.endswith(_ORDER)
 
     @property
     def result(self) -> Any:
-        """What the choice comes to; ``ABSENT`` for no element, and while no choice is made."""
+        """The chosen value; ``ABSENT`` for no element, and for an open conflict."""
         if isinstance(self.choice, Edited):
             return self.choice.value
-        return {Side.MINE: self.mine, Side.THEIRS: self.theirs}.get(self.choice, ABSENT) if self.choice else ABSENT
+        if self.choice is None:
+            return ABSENT
+        return self.mine if self.choice is Side.MINE else self.theirs
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """A value that all three versions share."""
+
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
+    """The result of a decision, by its index."""
+
     decision: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Object:
+    """An object that is merged member by member."""
+
     members: tuple[tuple[str, _Node], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """Items by number, and in which order each side has which. ``order`` is a decision, if there is one."""
+    """A list that is merged item by item: the items by number, and the numbers in each side's order.
+
+    ``order`` is the index of the decision on the order, if there is one.
+    """
 
     items: tuple[_Node, ...]
     mine: tuple[int, ...]
@@ -127,18 +138,18 @@ _Node: TypeAlias = _Kept | _Chosen | _Object | _List
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A merge: its decisions, in the resource's order. Choosing gives a new one; this one never changes."""
+    """The decisions of a merge, in the order of the resource. Immutable: each choice returns a new merge."""
 
     decisions: tuple[Decision, ...]
     _root: _Node
 
     @property
     def conflicts(self) -> tuple[Decision, ...]:
-        """The conflicts that nobody has decided yet."""
+        """The conflicts without a choice."""
         return tuple(decision for decision in self.decisions if decision.choice is None)
 
     def choose(self, choices: Mapping[str, Choice]) -> Merge:
-        """Decide by path; raises ``BadInput`` for a path that has no decision."""
+        """Set choices by path; raise ``BadInput`` for a path without a decision."""
         known = {decision.path for decision in self.decisions}
         if unknown := [path for path in choices if path not in known]:
             raise BadInput(
@@ -147,142 +158,177 @@ class Merge:
         return self.decide(choices)
 
     def decide(self, choices: Mapping[str, Choice | None]) -> Merge:
-        """As ``choose``, but ``None`` opens a decision again and a path without one is left out."""
+        """Set choices by path. ``None`` reopens a decision, and a path without a decision is ignored."""
         if any(isinstance(choices.get(each.path), Edited) and each.is_order for each in self.decisions):
             raise BadInput("The order of a list is mine or theirs; to change it otherwise, edit the merged text.")
-        return self._with(replace(each, choice=choices.get(each.path, each.choice)) for each in self.decisions)
+        decided = (replace(each, choice=choices.get(each.path, each.choice)) for each in self.decisions)
+        return replace(self, decisions=tuple(decided))
 
     def take(self, side: Side) -> Merge:
-        """Decide everything for one side, the changes of the other alone included."""
-        return self._with(replace(each, choice=side) for each in self.decisions)
-
-    def _with(self, decisions: Iterable[Decision]) -> Merge:
-        return replace(self, decisions=tuple(decisions))
+        """Decide every element for one side, also an element that only the other side changed."""
+        return replace(self, decisions=tuple(replace(each, choice=side) for each in self.decisions))
 
     def apply(self) -> dict[str, Any]:
-        """The merged resource, without a version; raises ``OpenConflict`` while a conflict is undecided."""
+        """Return the merged resource, without a version; raise ``OpenConflict`` if a conflict has no choice."""
         if self.conflicts:
             raise OpenConflict([decision.path for decision in self.conflicts])
-        merged = _built(self._root, self.decisions)
+        merged = _build(self._root, self.decisions)
         return merged if isinstance(merged, dict) else {}
 
     def draft(self) -> dict[str, Any]:
-        """The resource as it would be with theirs at every open conflict: to look at, not to send."""
-        open_ones = {decision.path: Side.THEIRS for decision in self.conflicts}
-        return self.choose(open_ones).apply()
+        """Return the resource with theirs for each open conflict: for display, not for sending."""
+        return self.choose({decision.path: Side.THEIRS for decision in self.conflicts}).apply()
 
 
 def merge(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> Merge:
-    """Compare two later versions of a resource with the one they both come from.
+    """Merge two versions of a resource, ``mine`` and ``theirs``, that were both made from ``base``.
 
     Raises ``BadInput`` if the three are not the same resource.
     """
     names = {"/".join(identity(each)) for each in (base, mine, theirs)}
     if len(names) > 1:
         raise BadInput(f"Only versions of one resource can be merged; these are {' and '.join(sorted(names))}.")
+
     decisions: list[Decision] = []
-    root = _compare(*(without_version(each) for each in (base, mine, theirs)), path="", decisions=decisions)
+    versions = _Values(without_version(base), without_version(mine), without_version(theirs))
+    root = _compare(versions, "", decisions)
     return Merge(tuple(decisions), root)
 
 
-def _compare(base: Any, mine: Any, theirs: Any, *, path: str, decisions: list[Decision]) -> _Node:
-    """One element by the case table; new decisions are added to ``decisions``."""
-    three = (base, mine, theirs)
-    if same_or_absent(mine, theirs) and same_or_absent(mine, base):
+class _Values(NamedTuple):
+    """The values of one element in the three versions, each possibly ``ABSENT``."""
+
+    base: Any
+    mine: Any
+    theirs: Any
+
+
+def _compare(values: _Values, path: str, decisions: list[Decision]) -> _Node:
+    """Compare one element by the case table, and add its decisions to ``decisions``."""
+    base, mine, theirs = values
+    if _same(mine, theirs) and _same(mine, base):
         return _Kept(base)  # case 1
-    if all(isinstance(each, dict) for each in three):
-        names = _interleaved(tuple(theirs), tuple(mine)) + tuple(n for n in base if n not in theirs and n not in mine)
-        return _Object(tuple((name, _member(three, name, path, decisions)) for name in names))  # case 2
-    if all(isinstance(each, list) or each is ABSENT for each in three):
-        return _compare_lists(*([] if each is ABSENT else each for each in three), path=path, decisions=decisions)
-    return _decide(_kind(*three), *three, path=path, decisions=decisions)
+
+    if all(isinstance(value, dict) for value in values):  # case 2
+        names = _interleave(tuple(theirs), tuple(mine))
+        names += tuple(name for name in base if name not in theirs and name not in mine)
+        members = []
+        for name in names:
+            held = _Values(base.get(name, ABSENT), mine.get(name, ABSENT), theirs.get(name, ABSENT))
+            members.append((name, _compare(held, f"{path}.{name}" if path else name, decisions)))
+        return _Object(tuple(members))
+
+    if all(isinstance(value, list) or value is ABSENT for value in values):  # case 3
+        lists = _Values(*([] if value is ABSENT else value for value in values))
+        return _compare_lists(lists, path, decisions)
+
+    if _same(mine, theirs):
+        kind = Kind.SAME  # case 4
+    elif _same(theirs, base):
+        kind = Kind.ONLY_MINE  # case 5
+    elif _same(mine, base):
+        kind = Kind.ONLY_THEIRS  # case 6
+    else:
+        kind = Kind.CONFLICT  # case 7
+    return _Chosen(_add_decision(kind, values, path, decisions))
 
 
-def _member(three: tuple[Any, Any, Any], name: str, path: str, decisions: list[Decision]) -> _Node:
-    held = (each.get(name, ABSENT) for each in three)
-    return _compare(*held, path=f"{path}.{name}" if path else name, decisions=decisions)
+def _same(left: Any, right: Any) -> bool:
+    """Return whether two values are the same JSON, or both absent."""
+    return left is right if left is ABSENT or right is ABSENT else same(left, right)
 
 
-def _kind(base: Any, mine: Any, theirs: Any) -> Kind:
-    if same_or_absent(mine, theirs):
-        return Kind.SAME  # case 4
-    if same_or_absent(theirs, base):
-        return Kind.ONLY_MINE  # case 5
-    return Kind.ONLY_THEIRS if same_or_absent(mine, base) else Kind.CONFLICT  # cases 6 and 7
+def _add_decision(kind: Kind, values: _Values, path: str, decisions: list[Decision]) -> int:
+    """Add a decision with the default choice of its kind, and return its index."""
+    decisions.append(Decision(path, kind, values.base, values.mine, values.theirs, _DEFAULT[kind]))
+    return len(decisions) - 1
 
 
-def _decide(kind: Kind, base: Any, mine: Any, theirs: Any, *, path: str, decisions: list[Decision]) -> _Chosen:
-    decisions.append(Decision(path, kind, base, mine, theirs, _DEFAULT[kind]))
-    return _Chosen(len(decisions) - 1)
+def _compare_lists(lists: _Values, path: str, decisions: list[Decision]) -> _List:
+    """Compare three lists item by item (case 3)."""
+    aligned = _align(lists)
+    shown = _interleave(aligned.theirs, aligned.mine)
+    removed = tuple(sorted(set(range(len(lists.base))) - set(shown)))
 
-
-def _compare_lists(
-    base: list[Any], mine: list[Any], theirs: list[Any], *, path: str, decisions: list[Decision]
-) -> _List:
-    """Case 3. Items are numbered: those of base first, then what theirs adds, then what mine adds alone."""
-    sides = _Sides.of(base, mine, theirs)
-    shown = _interleaved(sides.theirs, sides.mine)
-    kept = set(shown)
-    shown += tuple(number for number in range(len(base)) if number not in kept)
     items: dict[int, _Node] = {}
-    for index, number in enumerate(shown):
-        items[number] = _compare(*sides.held[number], path=f"{path}[{index}]", decisions=decisions)
-    order = None
-    if (kind := sides.reordered()) is not None:
-        chosen = _decide(kind, base, mine, theirs, path=f"{path}{_ORDER}", decisions=decisions)
-        order = chosen.decision
-    return _List(tuple(items[number] for number in range(len(items))), sides.mine, sides.theirs, order)
+    for index, number in enumerate(shown + removed):
+        items[number] = _compare(aligned.items[number], f"{path}[{index}]", decisions)
+
+    kind = _reordered_by(aligned)
+    order = None if kind is None else _add_decision(kind, lists, f"{path}{_ORDER}", decisions)
+    return _List(tuple(items[number] for number in range(len(items))), aligned.mine, aligned.theirs, order)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """Three lists as sequences of numbered items, and what base, mine and theirs hold for each number."""
+class _Aligned(NamedTuple):
+    """Three lists as one list of numbered items: those of base, then the additions of theirs, then those of mine.
 
-    held: list[tuple[Any, Any, Any]]
+    ``mine`` and ``theirs`` are the numbers of the items in each side's order.
+    """
+
+    items: list[_Values]
     mine: tuple[int, ...]
     theirs: tuple[int, ...]
 
-    @classmethod
-    def of(cls, base: list[Any], mine: list[Any], theirs: list[Any]) -> _Sides:
-        of_theirs, of_mine = pairs(base, theirs), pairs(base, mine)
-        new_theirs = [index for index in range(len(theirs)) if index not in of_theirs]
-        new_mine = [index for index in range(len(mine)) if index not in of_mine]
-        # An addition both sides made is one item; one that stands alone in its place is not taken for the other's.
-        both = {
-            new_mine[left]: new_theirs[right]
-            for left, right in pairs([theirs[i] for i in new_theirs], [mine[i] for i in new_mine], gaps=False).items()
-        }
-        held: list[list[Any]] = [[item, ABSENT, ABSENT] for item in base]
-        for index in new_theirs:
-            of_theirs[index] = len(held)
-            held.append([ABSENT, ABSENT, ABSENT])
-        for index in new_mine:
-            of_mine[index] = of_theirs[both[index]] if index in both else len(held)
-            if index not in both:
-                held.append([ABSENT, ABSENT, ABSENT])
-        for index, item in enumerate(mine):
-            held[of_mine[index]][1] = item
-        for index, item in enumerate(theirs):
-            held[of_theirs[index]][2] = item
-        sequences = (tuple(of[index] for index in range(len(of))) for of in (of_mine, of_theirs))
-        return cls([(b, m, t) for b, m, t in held], *sequences)
 
-    def reordered(self) -> Kind | None:
-        """Who put the items both sides still have into another order."""
-        common = set(self.mine) & set(self.theirs)
-        mine, theirs = ([number for number in side if number in common] for side in (self.mine, self.theirs))
-        if mine == theirs:
-            return None
-        before = {number for number in common if self.held[number][0] is not ABSENT}
-        if [number for number in mine if number in before] == sorted(before):
-            return Kind.ONLY_THEIRS
-        return Kind.ONLY_MINE if [number for number in theirs if number in before] == sorted(before) else Kind.CONFLICT
+def _align(lists: _Values) -> _Aligned:
+    base, mine, theirs = lists
+    theirs_number, mine_number = pairs(base, theirs), pairs(base, mine)  # index in the side's list: item number
+    new_theirs = [index for index in range(len(theirs)) if index not in theirs_number]
+    new_mine = [index for index in range(len(mine)) if index not in mine_number]
+
+    # An addition that both sides made is one item. Two different additions at one place are two items, so
+    # additions are not paired by their neighbours.
+    shared = pairs([theirs[index] for index in new_theirs], [mine[index] for index in new_mine], gaps=False)
+    added_by_both = {new_mine[left]: new_theirs[right] for left, right in shared.items()}
+
+    count = len(base)
+    for index in new_theirs:
+        theirs_number[index] = count
+        count += 1
+    for index in new_mine:
+        if index in added_by_both:
+            mine_number[index] = theirs_number[added_by_both[index]]
+        else:
+            mine_number[index] = count
+            count += 1
+
+    in_mine = {mine_number[index]: item for index, item in enumerate(mine)}
+    in_theirs = {theirs_number[index]: item for index, item in enumerate(theirs)}
+    items = [
+        _Values(
+            base[number] if number < len(base) else ABSENT,
+            in_mine.get(number, ABSENT),
+            in_theirs.get(number, ABSENT),
+        )
+        for number in range(count)
+    ]
+    return _Aligned(
+        items,
+        tuple(mine_number[index] for index in range(len(mine))),
+        tuple(theirs_number[index] for index in range(len(theirs))),
+    )
 
 
-def _interleaved(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]:
-    """All of ``first`` in its order, with what only ``second`` has put in after its neighbour there.
+def _reordered_by(aligned: _Aligned) -> Kind | None:
+    """Return who changed the order of the items that both sides have; ``None`` if their orders agree."""
+    common = set(aligned.mine) & set(aligned.theirs)
+    mine = [number for number in aligned.mine if number in common]
+    theirs = [number for number in aligned.theirs if number in common]
+    if mine == theirs:
+        return None
 
-    Where both add at one place, ``first``'s additions stand in front: what is stored stays before what is new.
+    in_base = {number for number in common if aligned.items[number].base is not ABSENT}
+    if [number for number in mine if number in in_base] == sorted(in_base):
+        return Kind.ONLY_THEIRS
+    if [number for number in theirs if number in in_base] == sorted(in_base):
+        return Kind.ONLY_MINE
+    return Kind.CONFLICT
+
+
+def _interleave(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Return ``first`` in its order, with each item that only ``second`` has after its neighbour in ``second``.
+
+    Where both add items at one place, those of ``first`` come first.
     """
     known, shared = set(first), set(first) & set(second)
     following: dict[_T | None, list[_T]] = {None: []}
@@ -302,22 +348,18 @@ def _interleaved(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...
     return tuple(result + waiting)
 
 
-def _built(node: _Node, decisions: tuple[Decision, ...]) -> Any:
+def _build(node: _Node, decisions: tuple[Decision, ...]) -> Any:
+    """Return the merged value of a node, or ``ABSENT``."""
     match node:
         case _Kept(value):
             return value
         case _Chosen(number):
             return decisions[number].result
         case _Object(members):
-            built = ((name, _built(member, decisions)) for name, member in members)
+            built = ((name, _build(member, decisions)) for name, member in members)
             return {name: value for name, value in built if value is not ABSENT} or ABSENT
         case _List(items, mine, theirs, order):
             mine_leads = order is not None and decisions[order].choice is Side.MINE
-            sequence = _interleaved(mine, theirs) if mine_leads else _interleaved(theirs, mine)
-            made = (_built(items[number], decisions) for number in sequence)
+            sequence = _interleave(mine, theirs) if mine_leads else _interleave(theirs, mine)
+            made = (_build(items[number], decisions) for number in sequence)
             return [value for value in made if value is not ABSENT] or ABSENT
-
-
-def same_or_absent(left: Any, right: Any) -> bool:
-    """Whether two values are the same JSON, or both absent."""
-    return left is right if left is ABSENT or right is ABSENT else same(left, right)

@@ -1,9 +1,7 @@
-"""OperationOutcome: the answer's own account of what happened; written and read.
+"""Write and read an OperationOutcome, the resource in which a server says what went wrong.
 
-Owns: the Spine codes with their displays, and the shape of the resource (ERR-1, ERR-2, ERR-3, PRF-3).
-Writing follows the contract to the letter. Reading takes what any FHIR server sends, and never
-fails: what is not an OperationOutcome reads as ``None``. The texts are for people, so control characters
-in them are written as escapes; the answer's body has them as they came.
+``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, PRF-3). ``read`` accepts one of any FHIR
+server and raises no error. Control characters in the texts that it returns are written as escapes.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ DISPLAYS: Final = {
     "RESOURCE_VERSION_MISMATCH": "Resource version mismatch",
     "UNSUPPORTED_MEDIA_TYPE": "Unsupported media type",
 }
-"""Spine code to the display that goes with it."""
+"""The display of each Spine code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One issue of an OperationOutcome. Absent texts are empty strings, as a table wants them."""
+    """One issue of an OperationOutcome. A text that is missing is an empty string."""
 
     severity: str
     code: str
@@ -49,41 +47,41 @@ class Issue:
 
     @property
     def text(self) -> str:
-        """The most telling text there is: diagnostics, else the coding's display, else the codes."""
+        """The diagnostics; if there are none, the display of the coding, else a code."""
         return self.diagnostics or self.display or self.spine_code or self.code
 
 
 @dataclass(frozen=True, slots=True)
 class OperationOutcome:
-    """The issues of an OperationOutcome, in the order given."""
+    """The issues of an OperationOutcome, in order."""
 
     issues: tuple[Issue, ...]
 
     @property
     def spine_code(self) -> str:
-        """The first issue's Spine code; empty where the server gave none."""
+        """The first code in ``details.coding`` of an issue; empty if there is none."""
         return next((issue.spine_code for issue in self.issues if issue.spine_code), "")
 
     @property
     def diagnostics(self) -> str:
-        """What the issues say, one after another."""
+        """The texts of the issues, joined by semicolons."""
         return "; ".join(issue.text for issue in self.issues)
 
     def has_code(self, code: str) -> bool:
-        """Whether an issue carries this FHIR issue-type code."""
+        """Return whether an issue has this FHIR issue-type code."""
         return any(issue.code == code for issue in self.issues)
 
 
 def build(issues: Iterable[Issue]) -> dict[str, Any]:
-    """The OperationOutcome resource for these issues (ERR-1, ERR-2)."""
+    """Return the OperationOutcome resource with these issues (ERR-1, ERR-2)."""
     return {
         "resourceType": "OperationOutcome",
         "meta": {"profile": [PROFILE]},
-        "issue": [_issue(issue) for issue in issues],
+        "issue": [_build_issue(issue) for issue in issues],
     }
 
 
-def _issue(issue: Issue) -> dict[str, Any]:
+def _build_issue(issue: Issue) -> dict[str, Any]:
     coding = {"system": CODE_SYSTEM, "code": issue.spine_code, "display": DISPLAYS[issue.spine_code]}
     written: dict[str, Any] = {
         "severity": issue.severity,
@@ -98,7 +96,7 @@ def _issue(issue: Issue) -> dict[str, Any]:
 
 
 def read(resource: Any) -> OperationOutcome | None:
-    """What an answer's body says, if it is an OperationOutcome of any server; ``None`` if it is not."""
+    """Read the OperationOutcome of any server; return ``None`` if the resource is not one."""
     if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
         return None
     return OperationOutcome(tuple(_read_issue(issue) for issue in _objects(resource.get("issue"))))

@@ -1,8 +1,6 @@
-"""A resource's identity and version: where they stand in its JSON, and how they are put there.
+"""The identity, version and element paths of a resource (UPD-4, UPD-5, RD-1).
 
-Owns: reading ``resourceType``, ``id`` and ``meta.versionId``; leaving a version out of what a client
-sends; stamping one onto what a server stores (UPD-4, UPD-5, RD-1). Every function returns a new
-resource and keeps the order of its members.
+A function that returns a resource returns a new one and keeps the order of its members.
 """
 
 from __future__ import annotations
@@ -15,15 +13,16 @@ from typing import Any, Final, Self
 from workbench.errors import BadInput
 
 LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-"""A FHIR id: what may stand for a resource in a URL."""
+"""A FHIR id: the last part of a resource's URL."""
 
 RESOURCE_TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 
 _SERVER_OWNED: Final = ("versionId", "lastUpdated")
+"""The members of ``meta`` that the server writes."""
 
 
 def identity(resource: Any) -> tuple[str, str]:
-    """``(resource type, id)``; raises ``BadInput`` that says which is missing or unusable."""
+    """Return the resource type and the id; raise ``BadInput`` if either is missing or malformed."""
     if not isinstance(resource, dict):
         raise BadInput("A resource is a JSON object, with a resourceType and an id.")
     kind, logical_id = resource.get("resourceType"), resource.get("id")
@@ -37,16 +36,16 @@ def identity(resource: Any) -> tuple[str, str]:
 
 
 def version_of(resource: Any) -> str | None:
-    """``meta.versionId``, or ``None`` where there is none."""
+    """Return ``meta.versionId``, or ``None`` if there is none."""
     meta = resource.get("meta") if isinstance(resource, dict) else None
     version_id = meta.get("versionId") if isinstance(meta, dict) else None
     return version_id if isinstance(version_id, str) else None
 
 
 def without_version(resource: dict[str, Any]) -> dict[str, Any]:
-    """The resource as a client sends it: ``meta.versionId`` and ``meta.lastUpdated`` are the server's to write.
+    """Return the resource without ``meta.versionId`` and ``meta.lastUpdated``, which the server writes.
 
-    A ``meta`` that held nothing else goes too: FHIR has no empty objects.
+    A ``meta`` that is then empty is removed, because FHIR does not allow an empty object.
 
     >>> without_version({"id": "1", "meta": {"versionId": "a", "profile": ["p"]}, "title": "t"})
     {'id': '1', 'meta': {'profile': ['p']}, 'title': 't'}
@@ -59,7 +58,7 @@ def without_version(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def stamped(resource: dict[str, Any], version_id: str, last_updated: datetime, *, logical_id: str) -> dict[str, Any]:
-    """The resource as it is stored: with its id, version and date; all else as sent (UPD-4, UPD-5).
+    """Return the resource as a server stores it: as sent, with its id, version and date (UPD-4, UPD-5).
 
     >>> at = datetime(2018, 5, 25, 16, 9, 50, tzinfo=UTC)
     >>> stamped({"resourceType": "Flag", "status": "active"}, "1-a", at, logical_id="x")["meta"]
@@ -71,7 +70,7 @@ def stamped(resource: dict[str, Any], version_id: str, last_updated: datetime, *
     whole: dict[str, Any] = {}
     for name, value in resource.items():
         whole[name] = meta if name == "meta" else value
-        # What was not sent stands where FHIR has it: the id after the type, the meta after the id.
+        # A member that was not sent goes where FHIR puts it: the id after the type, the meta after the id.
         if name == "resourceType" and "id" not in resource:
             whole["id"] = logical_id
         if "meta" not in resource and name == ("id" if "id" in resource else "resourceType"):
@@ -80,11 +79,11 @@ def stamped(resource: dict[str, Any], version_id: str, last_updated: datetime, *
 
 
 def instant(moment: datetime) -> str:
-    """A FHIR instant in UTC, to the millisecond and of fixed width, so that text order is time order."""
+    """Return a FHIR instant in UTC, to the millisecond. Its width is fixed, so texts sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-_WRITTEN = re.compile(
+_ELEMENT_PATH = re.compile(
     r"(?:\*\.|(?P<type>[A-Z][A-Za-z]*)\.)?(?P<steps>[a-z]\w*(?:\.[a-z]\w*)*)"
     r"(?: where (?P<beside>[a-z]\w*) is (?P<value>\S.*))?"
 )
@@ -92,14 +91,14 @@ _WRITTEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ElementPath:
-    """The path of an element, from a resource of one type or (without a type) from anywhere.
+    """The path of an element in resources of one type, or without a type at any depth in any resource.
 
-    A path leads through lists, down to an element and everything in it::
+    A path goes through lists, and includes everything inside its element::
 
-        Patient.name       the name of each Patient, contained ones too
+        Patient.name       the name of each Patient, and of each contained Patient
         subject.display    in any resource, at any depth; the same as *.subject.display
         *.identifier.value where system is https://fhir.nhs.uk/Id/nhs-number
-                           only beside an element of that value
+                           only where the sibling element has this value
     """
 
     steps: tuple[str, ...]
@@ -109,12 +108,12 @@ class ElementPath:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The path that a text writes; raises ``BadInput`` for another text.
+        """Parse a path; raise ``BadInput`` for any other text.
 
         >>> ElementPath.read("Patient.name")
         ElementPath(steps=('name',), resource_type='Patient', beside='', value='')
         """
-        found = _WRITTEN.fullmatch(text.strip())
+        found = _ELEMENT_PATH.fullmatch(text.strip())
         if found is None:
             raise BadInput(
                 f"{text!r} is not an element path; write it like Patient.name, subject.display, "
@@ -125,7 +124,7 @@ class ElementPath:
         )
 
     def leads_to(self, at: tuple[str, ...], resource_type: str, parent: dict[str, Any]) -> bool:
-        """Whether the element at these steps below its resource, a member of ``parent``, is one that is meant."""
+        """Return whether this path names the element ``at`` these steps below its resource, a member of ``parent``."""
         if self.resource_type:
             if (self.resource_type, self.steps) != (resource_type, at):
                 return False

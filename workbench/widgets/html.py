@@ -15,10 +15,9 @@ from typing import Any, Final
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
 from workbench.conformance.report import Finding, Report, Result
-from workbench.exchange.explain import explain
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import Verdict, explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
