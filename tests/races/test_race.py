@@ -425,7 +425,7 @@ def test_exchanges_of_tasks_are_appended_in_the_order_in_which_they_ended() -> N
         ({"thinking": -1}, "give the seconds of an edit, 0 or more"),
         ({"thinking": math.nan}, "give the seconds of an edit, 0 or more"),
         ({"skew": -1}, "give the seconds by which clocks differ, 0 or more"),
-        ({"strategy": "luck"}, "there are give-up, reload, merge, blind"),
+        ({"strategy": "luck"}, "Use one of give-up, reload, merge, blind"),
         ({"tries": 0}, "sent at least once"),
         ({"resources": 0}, "needs at least one resource"),
         ({"resources": []}, "needs at least one resource"),
