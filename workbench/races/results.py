@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
-from workbench.history import Proof, history
+from workbench.history.check import Proof, history
 from workbench.journal.diagram import LOOKS
 from workbench.journal.export import Picture
 from workbench.journal.journal import Journal, Transition
