@@ -42,7 +42,7 @@ def test_a_good_history_is_sound(found: Recorded) -> None:
     assert proof.sound, proof.explain()
     assert (proof.witness, proof.losses) == ((), ())
     assert {str(seq): fate for seq, fate in proof.landed.items()} == found.expect["landed"]
-    assert repr(proof) == "<Proof: sound>"
+    assert repr(proof) == "<Proof: consistent>"
 
 
 @pytest.mark.parametrize("found", BAD, ids=lambda found: found.name)

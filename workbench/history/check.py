@@ -58,20 +58,20 @@ class Flaw(enum.Enum):
 
     FORK = "one version replaced twice"
     """Two writes named the same version and both were accepted: one of them was lost."""
-    OVERWRITTEN = "written over unseen"
+    OVERWRITTEN = "overwritten without being seen"
     """A write without a lock replaced a version that its client had not seen."""
     DUPLICATE = "an ETag used twice"
     CIRCLE = "versions that follow each other in a circle"
     CREATED_TWICE = "created twice"
-    UNWRITTEN = "a version nobody wrote"
+    UNWRITTEN = "a version that no write made"
     REFUSED_YET_DONE = "refused and yet carried out"
-    LANDED_AND_NOT = "landed and did not land"
+    LANDED_AND_NOT = "an unanswered write that took effect and did not"
     """A write without an answer took effect according to one exchange, and did not according to another."""
     STALE_READ = "an old version after a newer one"
     FUTURE = "a version before it was written"
     WRONGLY_STALE = "the current version refused as stale"
-    VANISHED = "not found though nobody deleted it"
-    REVIVED = "deleted and there again"
+    VANISHED = "not found, though not deleted"
+    REVIVED = "there again after a delete"
 
 
 _LOST: Final = frozenset({Flaw.FORK, Flaw.OVERWRITTEN})
@@ -149,7 +149,9 @@ class Proof:
         if self.violations:
             more = len(self.violations) - 1
             sentences = [f"Inconsistent: no correct endpoint gives these {about}.", self.violations[0].words]
-            sentences += [f"There are {more:,} more findings."] if more > 1 else ["There is one more finding."] * more
+            sentences += (
+                [f"There are {more:,} more violations."] if more > 1 else ["There is one more violation."] * more
+            )
             sentences += [f"Lost: {'; '.join(map(str, self.losses))}."] if self.losses else []
         elif self.undecided:
             sentences = [f"Undecided: a correct endpoint may have given these {about}."]
@@ -161,8 +163,9 @@ class Proof:
         return self.explain()
 
     def __repr__(self) -> str:
-        verdict = "undecided" if self.undecided else "sound"
-        return f"<Proof: {f'unsound: {self.violations[0].flaw.value} {self.witness}' if self.violations else verdict}>"
+        if self.violations:
+            return f"<Proof: inconsistent: {self.violations[0].flaw.value} {self.witness}>"
+        return f"<Proof: {'undecided' if self.undecided else 'consistent'}>"
 
 
 class History:
@@ -272,7 +275,7 @@ def history(exchanges: Exchanges | Iterable[Exchange], *, in_turn: bool = False,
     Raises ``BadInput`` for a negative ``skew``.
 
     >>> history([]).check()
-    <Proof: sound>
+    <Proof: consistent>
     """
     if skew < 0:
         raise BadInput(f"skew={skew}: give the seconds by which clocks differ, 0 or more.")
@@ -444,7 +447,7 @@ class _Check:
         elif found is not None or tries:
             self._find_contradiction(found or tries[0].contradiction)
         else:
-            words = f"the unanswered writes cannot have made all the versions of {self.name} that nobody else wrote."
+            words = f"the unanswered writes cannot have made all the versions of {self.name} that no other write made."
             self._report(Flaw.UNWRITTEN, (), words)
         return tries[0].chain if tries else None
 
@@ -795,7 +798,7 @@ def _overwrites(order: Order) -> Iterator[tuple[Write, Write]]:
 
 
 def _losses(track: Track, order: Order, contents: Contents) -> Iterator[Loss]:
-    """Yield each client's first loss, in order. An update of which every element was kept is none."""
+    """Yield each client's first loss, in order. An update whose elements were all kept is skipped."""
     reported: set[str] = set()
     unknown: dict[str, Loss] = {}
     for compared, (earlier, later) in enumerate(_overwrites(order)):
