@@ -24,10 +24,10 @@ Sent = list[tuple[str, str, dict[str, str], bytes]]
 
 def main() -> None:
     with wb.Endpoint.start(policy="OPTIONAL") as spine:
-        told = _recorded(spine)
+        recorded = _recorded(spine)
         contestants: dict[str, Callable[[], float]] = {
-            "bare pool of requests.Session": partial(_bare, told, lean=False),
-            "the same, trust_env off": partial(_bare, told, lean=True),
+            "bare pool of requests.Session": partial(_bare, recorded, lean=False),
+            "the same, trust_env off": partial(_bare, recorded, lean=True),
             "wb.race": partial(_race, spine),
         }
         for contestant in contestants.values():
@@ -62,10 +62,10 @@ def _recorded(spine: wb.Endpoint) -> list[Sent]:
     ]
 
 
-def _bare(told: Sequence[Sent], *, lean: bool) -> float:
+def _bare(recorded: Sequence[Sent], *, lean: bool) -> float:
     started = time.perf_counter()
-    with ThreadPoolExecutor(len(told)) as pool:
-        sent = list(pool.map(partial(_send, lean=lean), told))
+    with ThreadPoolExecutor(len(recorded)) as pool:
+        sent = list(pool.map(partial(_send, lean=lean), recorded))
     seconds = time.perf_counter() - started
     assert sum(sent) == CLIENTS * UPDATES * 2
     return seconds

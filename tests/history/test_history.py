@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from registerjudge import history_of, is_possible
 
 from workbench import BadInput, history
-from workbench.history import Flaw, Proof
+from workbench.history.check import Flaw, Proof
 
 GOOD, BAD = recorded("good"), recorded("bad")
 
-BY_ABSENCE = frozenset({Flaw.NOBODYS, Flaw.REFUSED_YET_DONE, Flaw.BOTH, Flaw.VANISHED, Flaw.WRONGLY_STALE})
+BY_ABSENCE = frozenset({Flaw.UNWRITTEN, Flaw.REFUSED_YET_DONE, Flaw.LANDED_AND_NOT, Flaw.VANISHED, Flaw.WRONGLY_STALE})
 """Flaws that rest on what nobody did, which no few exchanges show by themselves."""
 
 
@@ -42,14 +42,14 @@ def test_a_good_history_is_sound(found: Recorded) -> None:
     assert proof.sound, proof.explain()
     assert (proof.witness, proof.losses) == ((), ())
     assert {str(seq): fate for seq, fate in proof.landed.items()} == found.expect["landed"]
-    assert repr(proof) == "<Proof: sound>"
+    assert repr(proof) == "<Proof: consistent>"
 
 
 @pytest.mark.parametrize("found", BAD, ids=lambda found: found.name)
 def test_a_bad_history_is_unsound_and_its_witness_shows_it(found: Recorded) -> None:
     proof = history(found.exchanges, **found.options).check()
     assert not proof.sound
-    flaw = proof.findings[0]
+    flaw = proof.violations[0]
     assert (flaw.flaw.name, list(proof.witness)) == (found.expect["flaw"], found.expect["witness"])
     for seq in proof.witness:
         assert f"({seq})" in flaw.words, "the sentence names each exchange of the witness"
@@ -69,7 +69,7 @@ def test_the_witness_alone_is_unsound_and_nothing_in_it_is_spare(found: Recorded
     if flaw not in BY_ABSENCE:
         for spare in range(len(witness)):
             rest = history(witness[:spare] + witness[spare + 1 :], **found.options).check()
-            assert rest.sound or rest.findings[0].flaw in BY_ABSENCE
+            assert rest.sound or rest.violations[0].flaw in BY_ABSENCE
 
 
 def test_what_cannot_be_known_is_said() -> None:
@@ -151,7 +151,7 @@ def test_without_a_lock_it_is_unsound_when_somebody_was_overwritten_and_only_the
         met[model.overwritten] += 1
         for found in (model.lines, untimed(model.lines)):
             proof = check(found)
-            assert {each.flaw for each in proof.findings} == ({Flaw.OVERWRITTEN} if model.overwritten else set())
+            assert {each.flaw for each in proof.violations} == ({Flaw.OVERWRITTEN} if model.overwritten else set())
             assert bool(proof.losses) == model.overwritten
     assert min(met.values()) > 50
 
@@ -424,7 +424,7 @@ def agree(histories: Iterable[list[Line]]) -> dict[bool, int]:
         if not proof.sound:
             witness = [found[seq - 1] for seq in proof.witness]
             assert not is_possible(witness), "the witness shows it by itself"
-            assert all(f"({seq})" in proof.findings[0].words for seq in proof.witness)
+            assert all(f"({seq})" in proof.violations[0].words for seq in proof.witness)
     return met
 
 

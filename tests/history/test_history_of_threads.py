@@ -17,7 +17,7 @@ from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.policy import SPINE
 from workbench.endpoint.store import MEMORY, Store, Stored
-from workbench.history import Flaw
+from workbench.history.check import Flaw
 
 A_LIST = {"resourceType": "List", "status": "current", "mode": "working", "title": "Adjustments"}
 WAIT = 60.0
@@ -101,7 +101,7 @@ def test_without_the_lock_it_is_found_out(lock: bool) -> None:
         all_at_once([work(endpoint.client(name)) for name in ("alice", "bob")])
         stored = endpoint.client("last").read("List", logical_id).resource
     proof = history(endpoint.journal).check()
-    assert proof.findings[0].flaw is (Flaw.FORK if lock else Flaw.OVERWRITTEN)
+    assert proof.violations[0].flaw is (Flaw.FORK if lock else Flaw.OVERWRITTEN)
     assert all(endpoint.journal[seq - 1].verdict is Verdict.UPDATED for seq in proof.witness)
     (kept,) = (entry["item"]["reference"] for entry in stored["entry"])
     (loss,) = proof.losses
@@ -148,6 +148,6 @@ def test_a_store_that_checks_first_is_found_out(
     store.looked = threading.Barrier(2)
     all_at_once([lambda each=each, draft=draft: each.update(draft) for each, draft in drafts])
     proof = history(journal).check()
-    assert (proof.findings[0].flaw, len(proof.witness)) == (Flaw.FORK, 2)
+    assert (proof.violations[0].flaw, len(proof.witness)) == (Flaw.FORK, 2)
     assert {journal[seq - 1].client for seq in proof.witness} == {"alice", "bob"}
     assert [loss.client in ("alice", "bob") for loss in proof.losses] == [True]

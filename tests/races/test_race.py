@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,12 +31,13 @@ from workbench import (
     Journal,
     Verdict,
     WriteNotAllowed,
+    connect,
     race,
     sweep,
 )
 from workbench.exchange.message import Request
-from workbench.races.racer import Leg, Plan, Turn, marks_in, run_leg, take_turn
-from workbench.races.relay import Counts, _Weaver
+from workbench.races.race import Plan, Task, _run_tasks, run_task, take_turn
+from workbench.races.results import Counts, Turn, marks_in
 from workbench.races.schedule import new_list
 from workbench.races.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
 
@@ -228,8 +229,8 @@ def test_what_was_stored_and_never_answered_is_neither_lost_nor_claimed() -> Non
     assert run.counts.unknown == 5
     assert run.proof.sound, run.proof.explain()
     assert (run.survivors, run.lost) == (run.accepted, ())
-    told = {turn.mark for turn in run.turns if turn.verdict in (Verdict.UPDATED, Verdict.UNKNOWN)}
-    assert run.stands <= told
+    possible = {turn.mark for turn in run.turns if turn.verdict in (Verdict.UPDATED, Verdict.UNKNOWN)}
+    assert run.marks_left <= possible
 
 
 # --- stopping ---
@@ -299,7 +300,7 @@ def test_processes_run_the_same_race(spine: Endpoint) -> None:
         assert sent == sorted(sent)
 
 
-def test_an_executor_of_ones_own_runs_legs_and_stays_open(spine: Endpoint) -> None:
+def test_an_executor_of_ones_own_runs_tasks_and_stays_open(spine: Endpoint) -> None:
     with ThreadPoolExecutor(2) as pool:
         run = race(spine, clients=3, updates=12, executor=pool, progress=False)
         assert pool.submit(int).result() == 0
@@ -307,7 +308,7 @@ def test_an_executor_of_ones_own_runs_legs_and_stays_open(spine: Endpoint) -> No
     expect_sound(run)
 
 
-def test_stopped_elsewhere_it_hands_out_no_further_leg(spine: Endpoint) -> None:
+def test_stopped_elsewhere_it_sends_no_further_task(spine: Endpoint) -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         watch = lambda counts: stop.set() if counts.ended else None  # noqa: E731
@@ -346,15 +347,24 @@ def test_an_executor_that_is_shut_down_ends_the_race(spine: Endpoint) -> None:
         race(spine, clients=2, updates=2, executor=pool, progress=False)
 
 
-def test_a_leg_is_plain_values_and_so_is_what_comes_back(spine: Endpoint) -> None:
-    target = new_list(spine.client("maker", journal=Journal()))
-    plan = Plan((target,), RELOAD, "tag")
-    leg = Leg(spine.base_url, Connection(), plan, ("alice", "bob"), 1, 2)
-    assert pickle.loads(pickle.dumps(leg)) == leg
-    exchanges, turns = pickle.loads(pickle.dumps(run_leg(leg)))
+def test_a_task_is_plain_values_and_so_is_its_result(spine: Endpoint) -> None:
+    target = new_list(spine.client("first", journal=Journal()))
+    task = Task(spine.base_url, Connection(), Plan((target,), RELOAD, "tag"), ("alice", "bob"), 1, 2)
+    assert pickle.loads(pickle.dumps(task)) == task
+    exchanges, turns = pickle.loads(pickle.dumps(run_task(task)))
     assert Counter(turn.client for turn in turns) == {"alice": 2, "bob": 2}
     assert len(exchanges) == sum(turn.exchanges for turn in turns)
     assert all(isinstance(each.verdict, Verdict) for each in exchanges)
+
+
+def test_a_race_uses_the_connection_of_a_profile(spine: Endpoint, tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.toml"
+    lines = ["[mine]", f'base_url = "{spine.base_url}"', "[mine.headers]", 'X-Team = "text:records"']
+    profiles.write_text("\n".join(lines))
+    client = connect("mine", profiles=profiles)
+    run = race(client, clients=2, updates=2, progress=False)
+    assert {each.request.headers["X-Team"] for each in run.journal} == {"***"}, "sent, and not shown"
+    expect_sound(run)
 
 
 def test_a_connection_travels_with_its_credentials_and_does_not_show_them(tmp_path: Path) -> None:
@@ -374,22 +384,32 @@ def ended(client: str, second: float) -> Exchange:
     return Exchange(client, "read", "List", "1", request, None, start + timedelta(seconds=second), elapsed=0.5)
 
 
-def test_exchanges_from_elsewhere_are_put_in_the_order_in_which_they_ended() -> None:
+class Prepared(Executor):
+    """Returns these exchanges, one list for each task, instead of running anything."""
+
+    def __init__(self, *brought: list[Exchange]) -> None:
+        self.brought = list(brought)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result((self.brought.pop(0), []))
+        return future
+
+
+def test_exchanges_of_tasks_are_appended_in_the_order_in_which_they_ended() -> None:
     journal = Journal()
-    weaver = _Weaver(journal, ["alice", "bob"])
-    weaver.add([ended("alice", 1), ended("alice", 4)])
-    assert len(journal) == 0, "bob may have ended something before"
-    weaver.add([ended("bob", 2), ended("bob", 3)])
-    assert [each.client for each in journal] == ["alice", "bob", "bob"]
-    weaver.add([ended("bob", 2.5)])  # its clock was set back
-    weaver.ended(["alice", "bob"])
+    plan = Plan((("List", "1"),), RELOAD, "tag")
+    groups = [Task("http://127.0.0.1/STU3", Connection(), plan, (name,), 1, 1) for name in ("alice", "bob")]
+    set_back = [ended("bob", 2), ended("bob", 3), ended("bob", 2.5)]
+    executor = Prepared([ended("alice", 1), ended("alice", 4)], set_back)
+    _run_tasks(executor, groups, journal, threading.Event(), [], lambda: None)
     assert [(each.client, each.sent_at.second) for each in journal] == [
         ("alice", 1),
         ("bob", 2),
         ("bob", 3),
         ("bob", 2),
         ("alice", 4),
-    ]
+    ], "and bob's clock, which was set back, does not change the order of his exchanges"
 
 
 # --- what cannot be raced ---
@@ -402,14 +422,14 @@ def test_exchanges_from_elsewhere_are_put_in_the_order_in_which_they_ended() -> 
         ({"clients": 1001}, "a race has 1 to 1000 clients"),
         ({"updates": 0}, "count from 1"),
         ({"workers": 0}, "count from 1"),
-        ({"thinking": -1}, "an edit takes some seconds, or none"),
-        ({"thinking": math.nan}, "an edit takes some seconds, or none"),
-        ({"skew": -1}, "clocks disagree by some seconds, or none"),
-        ({"strategy": "luck"}, "there are give-up, reload, merge, blind"),
+        ({"thinking": -1}, "give the seconds of an edit, 0 or more"),
+        ({"thinking": math.nan}, "give the seconds of an edit, 0 or more"),
+        ({"skew": -1}, "give the seconds by which clocks differ, 0 or more"),
+        ({"strategy": "luck"}, "Use one of give-up, reload, merge, blind"),
         ({"tries": 0}, "sent at least once"),
-        ({"resources": 0}, "one resource at least"),
-        ({"resources": []}, "one resource at least"),
-        ({"resources": [("Flag", "1")]}, "Flag/1 is none"),
+        ({"resources": 0}, "needs at least one resource"),
+        ({"resources": []}, "needs at least one resource"),
+        ({"resources": [("Flag", "1")]}, "Flag/1 is not a List"),
         ({"executor": "magic"}, "can be raced by threads only"),
     ],
     ids=str,
@@ -420,7 +440,7 @@ def test_what_cannot_be_raced_is_said_in_a_sentence(options: dict[str, Any], wor
 
 
 def test_an_executor_that_is_none_is_said_so(spine: Endpoint) -> None:
-    with pytest.raises(BadInput, match='give "threads", "processes" or an Executor'):
+    with pytest.raises(BadInput, match='Give "threads", "processes" or an Executor'):
         race(spine, executor="magic", progress=False)
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from workbench import Endpoint, Race, race, sweep
-from workbench.races.race_charts import Chart, latency, tries
+from workbench.journal.export import Picture
 from workbench.races.results import Sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,7 +25,7 @@ def one(races: Sweep) -> Race:
     return races.races[-1]
 
 
-CHARTS: dict[str, Callable[[Sweep], Chart]] = {
+CHARTS: dict[str, Callable[[Sweep], Picture]] = {
     "success": lambda races: races.success_chart(),
     "tries": lambda races: races.tries_chart(),
     "latency": lambda races: races.latency_chart(),
@@ -62,8 +62,8 @@ def test_a_chart_names_every_strategy_and_every_client(races: Sweep, one: Race) 
 
 def test_the_words_hold_the_numbers(one: Race) -> None:
     accepted = sum(turn.tries == 1 for turn in one.turns if turn.verdict.value == "updated")
-    assert f"1 sent {accepted} accepted" in str(tries([one]))
-    assert f"p50 {one.row['p50']:.1f} ms" in str(latency([one]))
+    assert f"1 sent {accepted} accepted" in str(one.tries_chart())
+    assert f"p50 {one.row['p50']:.1f} ms" in str(one.latency_chart())
     assert f"{one.accepted} versions made, {one.conflicts} tries not accepted, 0 forks" in str(one.chain_chart())
 
 

@@ -20,7 +20,7 @@ from workbench import Endpoint, race
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[Executor]:
-    """A cluster of two worker processes with two threads each; a leg that was lost is not run again."""
+    """A cluster of two worker processes with two threads each; a task that was lost is not run again."""
     settings = {"distributed.scheduler.allowed-failures": 0, "temporary-directory": str(tmp_path)}
     with (
         dask.config.set(settings),

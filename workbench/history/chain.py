@@ -1,14 +1,17 @@
-"""The versions of one resource in order: each made by one write from the version before it.
+"""Put the versions of one resource in order: each made by one write from the version before it.
 
-Where every link is known there is one chain. It falls into pieces where a link is unknown: a blind write names no
-version, and a write without an answer has no version. ``arrangements`` gives the orders of pieces that their links
-allow, and ``find_contradiction`` holds one order against the clock.
+Where every link between versions is known there is one chain. It breaks into pieces where a link is unknown: a blind
+write (one without ``If-Match``) names no version, and a write without an answer shows no version. ``arrangements``
+yields the orders of the pieces that the links allow. ``find_contradiction`` compares one order with the clock.
 
-Each version began at one moment, and each answer is a condition on these moments. An answer that shows a version
-says: it began before the answer ended, and the next one began after the request started. A refusal of a version (a
-409 for its ``If-Match``) says: it began after the request started, *or* the next one began before the answer ended.
-So every condition is a bound, or of the form "if the next version began late, this one began late". Such conditions
-have a smallest solution: one pass from the front and one from the back find it, or find the contradiction.
+Each version began at one moment, and each answer is a condition on these moments.
+
+* An answer that shows a version: it began before the answer ended, and the next one began after the request started.
+* A refusal of a version (409 for its ``If-Match``): it began after the request started, *or* the next one began before
+  the answer ended.
+
+So a condition is a bound, or it has the form "if the next version began late, this one began late". Such conditions
+have a smallest solution. One pass forward and one pass back find it, or find the contradiction.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from workbench.history.events import ALWAYS, NEVER, Answer, Deed, Moment, Track, Version, Write
+from workbench.history.events import ALWAYS, NEVER, Deed, Interval, Moment, Track, Version, Write
 
 MOST_PIECES: Final = 7
 """Pieces that are tried in every order."""
@@ -29,19 +32,18 @@ MOST_PIECES: Final = 7
 MOST_OPTIONAL: Final = 10
 """Pieces that are tried in every order, with those that may never have existed."""
 
-
 _MOST_TRACED: Final = 100
-"""Contradictions among refusals of which the smallest is looked for."""
+"""Contradictions among refusals that are compared to find the smallest."""
 
 
 @dataclass(eq=False)
 class Chain:
-    """Versions in order. ``writes[i]`` made ``versions[i]``; ``None`` where no accepted write is known to have."""
+    """Versions in order. ``writes[i]`` is the accepted write that made ``versions[i]``; ``None`` if unknown."""
 
     versions: list[Version] = field(default_factory=list)
     writes: list[Write | None] = field(default_factory=list)
     optional: bool = False
-    """Whether only writes without an answer name it, so that it may never have existed."""
+    """Whether only writes without an answer name it. It may never have existed."""
 
     def add(self, version: Version, write: Write | None) -> None:
         """Add a version at the end."""
@@ -84,14 +86,14 @@ class Chain:
 
     @property
     def middle(self) -> tuple[int, int]:
-        """Pieces sorted by this are in an order that their times allow, if there is one (Gibbons and Korach, 1997)."""
+        """The sort key that gives an order which the times allow, if there is one (Gibbons and Korach, 1997)."""
         return (2 if self.is_deleted else 1, self.begun.time + self.lasted.time)
 
 
 def pieces_of(track: Track) -> tuple[list[Chain], list[Write]]:
-    """The chains that the known links make, and a circle of writes if there is one.
+    """Return the pieces that the known links make, and a circle of writes if there is one.
 
-    A blind write begins a piece: another version may have come between what its client saw and what it made.
+    A blind write begins a piece: another version may lie between what its client saw and what it made.
     """
     found: list[Chain] = []
     placed = 0
@@ -113,7 +115,7 @@ def _follow(track: Track, root: Version) -> Chain:
 
 
 def _deleted_once(found: list[Chain]) -> list[Chain]:
-    """Leave out the blind deletions of what was deleted already: they change nothing."""
+    """Drop the blind deletions of a resource that was already deleted. They change nothing."""
     deletions = [piece for piece in found if piece.is_deleted]
     bare = [piece for piece in deletions if len(piece.versions) == 1]
     spare = bare[1:] if len(bare) == len(deletions) else bare
@@ -131,8 +133,8 @@ def _circle(track: Track, found: list[Chain]) -> list[Write]:
     return circle
 
 
-class Makers:
-    """The writes whose version is unknown, any of which may have made a version that nobody else made."""
+class LooseWrites:
+    """The writes whose version is unknown. Each may have made a version that no other write made."""
 
     def __init__(self, track: Track) -> None:
         self.by_base: defaultdict[str, list[Write]] = defaultdict(list)
@@ -143,20 +145,20 @@ class Makers:
         self.blind = sorted((write for write in track.loose if write.blind), key=lambda write: write.start)
         """Those that named none, the earliest first."""
         self.optional = [Chain([Version(base)], [None], True) for base in self.by_base if base not in track.versions]
-        """The versions that only they name, each a piece of its own."""
+        """The versions that only they name, each as a piece."""
         self.may_delete_unseen = bool(track.absences) and any(
             write.deed is Deed.DELETE for piece in self.optional for write in self.by_base[piece.end.id]
         )
-        """Whether one of them may have deleted such a version, and somebody was told that the resource is gone."""
+        """Whether one of them may have deleted such a version, while an answer says that the resource is gone."""
 
     def accepted_after(self, end: str) -> Write | None:
-        """The accepted write that replaced this version, if its answer names no version."""
+        """Return the accepted write that replaced this version, if its answer names no version."""
         return next((write for write in self.by_base.get(end, ()) if write.accepted), None)
 
     def after(self, end: str, until: int, spent: AbstractSet[Write], *, deletes: bool = False) -> Iterator[Write]:
-        """Those that can have replaced version ``end`` by a time: the best that named it, then the best blind one.
+        """Yield those that can have replaced version ``end`` by a time: the first that named it, the first blind one.
 
-        What a later one can explain, an earlier one can. ``deletes`` asks for deletes, otherwise for updates.
+        An earlier write explains all that a later one can. ``deletes`` asks for deletes instead of updates.
         """
         for writes in (self.by_base.get(end, ()), self.blind):
             for write in writes:
@@ -170,38 +172,38 @@ class Makers:
 
 
 class Placed(NamedTuple):
-    """A piece in its place, and the write of unknown version that made its first version, if one did."""
+    """A piece, and the write of unknown version that made its first version and so links it to the piece before."""
 
     piece: Chain
-    maker: Write | None
+    link: Write | None
 
 
 Arrangement = tuple[Placed, ...]
 
 
 def arrangements(
-    placed: Arrangement, waiting: Sequence[Chain], makers: Makers, spent: AbstractSet[Write], lasted: int = NEVER
+    placed: Arrangement, waiting: Sequence[Chain], loose: LooseWrites, spent: AbstractSet[Write], lasted: int = NEVER
 ) -> Iterator[Arrangement]:
-    """Every order in which the waiting pieces can follow those that are placed, by their links and their times."""
+    """Yield every order in which the waiting pieces can follow the placed ones, by their links and their times."""
     if all(piece.optional for piece in waiting):
         yield placed
-        if not makers.may_delete_unseen:
+        if not loose.may_delete_unseen:
             return
     for piece in waiting:
         if piece.begun.time < lasted:
             continue
         others = [other for other in waiting if other is not piece]
-        for maker in _makers_of(placed, piece, others, makers, spent):
-            after = max(lasted, piece.lasted.time, maker.start if maker else NEVER)
+        for link in _links_to(placed, piece, others, loose, spent):
+            after = max(lasted, piece.lasted.time, link.start if link else NEVER)
             if all(other.begun.time >= after for other in others):
-                more = spent if maker is None else {*spent, maker}
-                yield from arrangements((*placed, Placed(piece, maker)), others, makers, more, after)
+                more = spent if link is None else {*spent, link}
+                yield from arrangements((*placed, Placed(piece, link)), others, loose, more, after)
 
 
-def _makers_of(
-    placed: Arrangement, piece: Chain, others: Sequence[Chain], makers: Makers, spent: AbstractSet[Write]
+def _links_to(
+    placed: Arrangement, piece: Chain, others: Sequence[Chain], loose: LooseWrites, spent: AbstractSet[Write]
 ) -> Iterator[Write | None]:
-    """What can have made the first version of a piece in this place. Nothing where the piece cannot stand here."""
+    """Yield what can have made the first version of a piece here. Yield nothing where the piece cannot come next."""
     if not placed:
         if piece.is_created or not any(other.is_created for other in others):
             yield None
@@ -210,21 +212,21 @@ def _makers_of(
     if last.is_deleted or piece.is_created:
         return
     if piece.is_orphan:
-        yield from makers.after(last.end.id, piece.begun.time, spent)
-    elif makers.accepted_after(last.end.id) is None:
+        yield from loose.after(last.end.id, piece.begun.time, spent)
+    elif loose.accepted_after(last.end.id) is None:
         yield None
 
 
-def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
-    """One chain of an arrangement, with the versions nobody saw that a refusal before a blind write tells of."""
+def joined(track: Track, arrangement: Arrangement, loose: LooseWrites) -> Chain:
+    """Join the pieces of an arrangement. A refusal may require an unseen version before a blind write; add it."""
     whole = Chain()
-    spent = {placed.maker for placed in arrangement if placed.maker}
-    for piece, maker in arrangement:
-        root = maker or piece.writes[0]
+    spent = {placed.link for placed in arrangement if placed.link}
+    for piece, link in arrangement:
+        root = link or piece.writes[0]
         if root is not None and root.blind:
             if not whole.versions:
                 whole.add(Version(" unseen, before"), None)
-            elif (unseen := _unseen_before(track, whole, root, makers, spent)) is not None:
+            elif (unseen := _unseen_before(track, whole, root, loose, spent)) is not None:
                 whole.add(Version(f" unseen, by {unseen.seq}"), unseen)
                 spent.add(unseen)
         whole.add(piece.versions[0], root)
@@ -233,18 +235,20 @@ def joined(track: Track, arrangement: Arrangement, makers: Makers) -> Chain:
     return whole
 
 
-def _unseen_before(track: Track, whole: Chain, root: Write, makers: Makers, spent: AbstractSet[Write]) -> Write | None:
-    """The write that replaced the end of the chain before the blind write ``root`` did, if a refusal needs one."""
+def _unseen_before(
+    track: Track, whole: Chain, root: Write, loose: LooseWrites, spent: AbstractSet[Write]
+) -> Write | None:
+    """Return the write that replaced the end of the chain before the blind write ``root``, if a refusal needs one."""
     version, write = whole.end, whole.writes[-1]
     there = min(version.seen_by.time, write.end if write else ALWAYS)
     refused = [refusal.end for refusal in track.refusals.get(version.id, ()) if refusal.start > there]
     if not refused or min(refused) >= root.start:
         return None
-    return next(makers.after(version.id, min(refused), spent), None)
+    return next(loose.after(version.id, min(refused), spent), None)
 
 
 def extended(chain: Chain, write: Write) -> Chain:
-    """The chain with a last version that nobody saw."""
+    """Return the chain with a last version that no exchange shows."""
     version = Version(f" unseen, by {write.seq}")
     return Chain([*chain.versions, version], [*chain.writes, write])
 
@@ -254,7 +258,7 @@ def extended(chain: Chain, write: Write) -> Chain:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Answers that do not fit any moments at which the versions of a chain began.
+    """Answers that no moments at which the versions of a chain began can explain.
 
     Version ``early`` began ``by`` a moment, which an exchange shows. Other exchanges show that it began later:
 
@@ -269,8 +273,8 @@ class Contradiction:
     by: Moment
     late: Moment | None = None
     first: int = 0
-    absence: Answer | None = None
-    refusals: tuple[Answer, ...] = ()
+    absence: Interval | None = None
+    refusals: tuple[Interval, ...] = ()
 
     @property
     def links(self) -> list[Write]:
@@ -298,7 +302,7 @@ class Contradiction:
 
 
 def find_contradiction(track: Track, chain: Chain, *, alone: bool = False) -> Contradiction | None:
-    """The contradiction in time that the fewest exchanges show, if there is one. ``alone``: of a part of a chain."""
+    """Return the contradiction that the fewest exchanges show. ``alone``: the chain is only a part of the history."""
     found = _Moments(track, chain, alone=alone).contradiction()
     if found is not None and not alone and chain.is_orphan and track.origin < ALWAYS:
         return _Moments(track, chain, appeared=True).contradiction() and found
@@ -337,7 +341,7 @@ class _Moments:
         return found
 
     def _of_bounds(self) -> Contradiction | None:
-        """A version began before itself or before one that precedes it."""
+        """Find a version that began before itself, or before a version that precedes it."""
         best: Contradiction | None = None
         latest = NEVER
         for early, (lower, upper) in enumerate(zip(self.lower, self.upper, strict=True)):
@@ -354,17 +358,17 @@ class _Moments:
         return best
 
     def _late(self, number: int, than: int) -> Moment:
-        """Why a version began later than that: its own write if that will do, for the order needs it anyway."""
+        """Return why a version began later than that: its own write if possible, as the order needs that anyway."""
         write = self.chain.writes[number]
         return Moment(write.start, write.seq) if write is not None and write.start > than else self.lower[number]
 
     def _by(self, number: int, than: int) -> Moment:
-        """Why a version began earlier than that: its own write if that will do."""
+        """Return why a version began earlier than that: its own write if possible."""
         write = self.chain.writes[number]
         return Moment(write.end, write.seq) if write is not None and write.end < than else self.upper[number]
 
     def _of_absences(self) -> Contradiction | None:
-        """Each *not found* comes before the creation, unless it can come after the deletion."""
+        """Find a *not found* that comes neither before the creation nor after the deletion."""
         deleted = max(self.lower) if self.chain.is_deleted else None
         before = [absence for absence in self.track.absences if deleted is None or absence.end < deleted.time]
         by = min(self.upper)
@@ -381,7 +385,7 @@ class _Moments:
         return None
 
     def _of_refusals(self) -> Contradiction | None:
-        """Raise each moment as the refusals demand, from the last version to the first.
+        """Raise each moment as the refusals require, from the last version to the first.
 
         A refusal raises a moment to its own start, which lies before the moment of the next version. So no later
         moment has to be raised again.
@@ -401,12 +405,12 @@ class _Moments:
         return min(found, key=lambda each: len(each.exchanges), default=None)
 
     def _trace(self, early: int, moments: list[int]) -> Contradiction:
-        """The refusals that raise a moment too far, each because of the next one, and what raised the last."""
+        """Return the refusals that raise a moment too far, each because of the next one, and what raised the last."""
         by = self.upper[early]
         if by.time >= moments[early]:
             version = self.chain.versions[early]
             by = Moment(NEVER, version.seen_by.seq or (version.replaced_by.seq if version.replaced_by else 0))
-        refusals: list[Answer] = []
+        refusals: list[Interval] = []
         limit, late = by.time, None
         for number, following in enumerate([*moments[early + 1 :], ALWAYS], early):
             if self.lower[number].time > limit:

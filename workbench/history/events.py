@@ -1,6 +1,6 @@
-"""What each exchange says about the versions of its resource, and what all of them say together.
+"""Read what each exchange says about the versions of its resource, and collect it for each resource.
 
-The proof (``check``) and ``Client.resolve`` (``rules.resolution``) both read exchanges through ``read_event``. A
+The proof (``check``) and ``Client.resolve`` (``client.unanswered``) both read exchanges with ``read_event``. A
 ``Track`` collects the events of one resource. This module does not decide whether a history is correct.
 
 A write that got an answer took effect once, between its start and its end. A write without an answer took effect at
@@ -32,7 +32,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Said(enum.Enum):
-    """What an exchange says about its resource."""
+    """The kinds of evidence that an exchange gives about its resource."""
 
     SHOWN = "shown"
     """The answer shows the current version."""
@@ -50,7 +50,7 @@ class Said(enum.Enum):
 
 
 class Deed(enum.Enum):
-    """What a write does. The value is the word that a sentence uses."""
+    """What a write does. Sentences use the value."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -58,7 +58,7 @@ class Deed(enum.Enum):
 
 
 class Event(NamedTuple):
-    """What one exchange says.
+    """What one exchange says about the versions of its resource.
 
     ``named`` is the version id in its ``If-Match``; ``None`` where that names no single version. ``version`` is the
     version id that the answer shows or that an accepted write made; ``None`` where the answer names none.
@@ -85,7 +85,7 @@ _SAID: Final = {
 
 
 def read_event(exchange: Exchange) -> Event:
-    """What an exchange says about the versions of its resource."""
+    """Return what an exchange says about the versions of its resource."""
     said, method = _SAID.get(exchange.verdict), exchange.request.method
     if said is Said.SHOWN:
         return Event(said, Deed.UPDATE, None, _shown(exchange)) if method in ("GET", "HEAD") else _NO_EVENT
@@ -105,13 +105,13 @@ _NO_EVENT: Final = Event(Said.NOTHING, Deed.UPDATE, None, None)
 
 @lru_cache(maxsize=4096)
 def named_version(if_match: str | None) -> str | None:
-    """The version id in an ``If-Match``, leniently: some servers take a strong tag or a bare version id."""
+    """Return the version id in an ``If-Match``: in a weak tag, a strong tag, or bare, as some servers take it."""
     bare = if_match if if_match is not None and VERSION_ID.fullmatch(if_match) else None
     return _version_id(if_match) or bare
 
 
 def _shown(exchange: Exchange) -> str | None:
-    """The version id of an answer: in its ETag, in its body, or the one that the client holds (304)."""
+    """Return the version id that a response shows: in its ETag, in its body, or in the ``If-None-Match`` (304)."""
     response = exchange.response
     tag = _version_id(response.headers.get("ETag")) if response else None
     if tag is None and exchange.verdict is Verdict.NOT_MODIFIED:
@@ -131,7 +131,7 @@ def _version_id(tag: str | None) -> str | None:
 
 
 class Moment(NamedTuple):
-    """A time, and the number of the exchange that gives it; 0 where none does."""
+    """A time, and the number of the exchange that shows it; 0 where none does."""
 
     time: int
     seq: int
@@ -141,8 +141,8 @@ NOT_SEEN: Final = Moment(ALWAYS, 0)
 NOT_KEPT: Final = Moment(NEVER, 0)
 
 
-class Answer(NamedTuple):
-    """The end, the start and the number of an exchange, in the order in which it is useful to sort them."""
+class Interval(NamedTuple):
+    """The end, the start and the number of an exchange. Sorting puts the earliest end first."""
 
     end: int
     start: int
@@ -170,7 +170,7 @@ class Write:
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """One version of a resource: which writes made and replaced it, and when somebody saw it."""
+    """One version of a resource: the writes that made and replaced it, and when exchanges show it."""
 
     id: str
     made_by: Write | None = None
@@ -180,7 +180,7 @@ class Version:
     seen_until: Moment = NOT_KEPT
     """The latest start of a request whose answer shows it: the version lasted until then."""
     read_in: int = 0
-    """The number of a read that brought its content; 0 where none did."""
+    """The number of a read that returned its content; 0 where none did."""
 
     def see(self, seq: int, start: int, end: int) -> None:
         """Note an exchange that shows this version."""
@@ -206,10 +206,10 @@ class Track:
     """Pairs of accepted writes whose answers name the same version."""
     echoes: list[Write] = field(default_factory=list)
     """Updates whose answer names the version that they replaced."""
-    refusals: dict[str, list[Answer]] = field(default_factory=dict)
+    refusals: dict[str, list[Interval]] = field(default_factory=dict)
     """By version: the requests that were refused because it was not the current one."""
-    absences: list[Answer] = field(default_factory=list)
-    """The requests that were answered *not found*."""
+    absences: list[Interval] = field(default_factory=list)
+    """The requests that got *not found*."""
     unchanged: list[int] = field(default_factory=list)
     """The numbers of the writes that were refused."""
     origin: int = ALWAYS
@@ -219,23 +219,23 @@ class Track:
     last_seen: dict[str, str] = field(default_factory=dict)
 
     def version(self, version_id: str) -> Version:
-        """The version of that id, new or known."""
+        """Return the version with that id; add it if it is new."""
         found = self.versions.get(version_id)
         if found is None:
             found = self.versions[version_id] = Version(version_id)
         return found
 
     def note(self, seq: int, exchange: Exchange, start: int, end: int) -> None:
-        """Take in one exchange about this resource."""
+        """Add one exchange about this resource."""
         event = read_event(exchange)
         said = event.said
         if said is Said.SHOWN:
             self._show(seq, exchange, event.version, start, end)
         elif said is Said.STALE or said is Said.ABSENT or said is Said.REFUSED:
             if said is Said.ABSENT:
-                self.absences.append(Answer(end, start, seq))
+                self.absences.append(Interval(end, start, seq))
             elif event.named is not None and said is Said.STALE:
-                self.refusals.setdefault(event.named, []).append(Answer(end, start, seq))
+                self.refusals.setdefault(event.named, []).append(Interval(end, start, seq))
             if exchange.request.method not in SAFE_METHODS:
                 self.unchanged.append(seq)
         elif said is Said.ACCEPTED:
@@ -283,7 +283,9 @@ class Track:
             made.made_by = write
         else:
             self.doubles.append((made.made_by, write))
-        if write.base is not None and not write.blind:  # before a blind write another may have come between
+        if (
+            write.base is not None and not write.blind
+        ):  # another version may lie between what a blind write saw and what it made
             base = self.version(write.base)
             if base.replaced_by is None:
                 base.replaced_by = write
@@ -293,24 +295,24 @@ class Track:
 
 # --- all resources ---
 
-Span = tuple[int, int]
-"""The start and the end of an exchange."""
-
 
 def read_tracks(exchanges: Callable[[], Iterable[Exchange]], *, in_turn: bool, skew: int) -> list[Track]:
-    """The events of each resource, in the order in which the history first names them.
+    """Return the events of each resource, in the order in which the history first names them.
 
-    Times come from the clock where every exchange has an ``elapsed``, else from the order in which exchanges ended.
+    Times come from the clock where every exchange has an ``elapsed``. Otherwise they come from the order in which the
+    exchanges ended. ``skew`` is in microseconds.
     """
     if not in_turn:
         try:
-            return _tracks(exchanges(), partial(_by_clock, skew + 1))  # the clock cuts off parts of a microsecond
+            return _tracks(
+                exchanges(), partial(_by_clock, skew + 1)
+            )  # + 1, because ``sent_at`` is cut off to whole microseconds
         except _NotTimed:
             pass
     return _tracks(exchanges(), partial(_by_order, None if in_turn else {}))
 
 
-def _tracks(exchanges: Iterable[Exchange], span: Callable[[int, Exchange], Span]) -> list[Track]:
+def _tracks(exchanges: Iterable[Exchange], span: Callable[[int, Exchange], tuple[int, int]]) -> list[Track]:
     tracks: dict[tuple[str, str, str], Track] = {}
     by_url: dict[tuple[str, str, str], Track] = {}
     origins: dict[tuple[str, str], int] = {}
@@ -326,8 +328,8 @@ def _tracks(exchanges: Iterable[Exchange], span: Callable[[int, Exchange], Span]
         about = (exchange.request.url, kind, logical_id)
         track = by_url.get(about)
         if track is None:
-            place = (_base_of(exchange), kind, logical_id)
-            track = by_url[about] = tracks.setdefault(place, Track(f"{kind}/{logical_id}"))
+            resource = (_base_of(exchange), kind, logical_id)
+            track = by_url[about] = tracks.setdefault(resource, Track(f"{kind}/{logical_id}"))
         start, end = span(seq, exchange)
         track.note(seq, exchange, start, end)
     for (base, kind, _), track in tracks.items():
@@ -339,7 +341,7 @@ class _NotTimed(Exception):
     """An exchange has no ``elapsed``."""
 
 
-def _by_clock(skew: int, _: int, exchange: Exchange) -> Span:
+def _by_clock(skew: int, _: int, exchange: Exchange) -> tuple[int, int]:
     if exchange.elapsed is None:
         raise _NotTimed
     since = exchange.sent_at - _EPOCH
@@ -347,8 +349,8 @@ def _by_clock(skew: int, _: int, exchange: Exchange) -> Span:
     return start, start + ceil(exchange.elapsed * 1_000_000) + skew
 
 
-def _by_order(ends: dict[str, int] | None, seq: int, exchange: Exchange) -> Span:
-    """A client sends its next request after its last answer. More is unknown, unless all went in turn."""
+def _by_order(ends: dict[str, int] | None, seq: int, exchange: Exchange) -> tuple[int, int]:
+    """Return times by which each client sends a request after its last response; ``ends=None``: all in turn."""
     if ends is None:
         return 2 * seq - 1, 2 * seq
     start = ends.get(exchange.client, NEVER) + 1
@@ -357,7 +359,7 @@ def _by_order(ends: dict[str, int] | None, seq: int, exchange: Exchange) -> Span
 
 
 def _base_of(exchange: Exchange) -> str:
-    """The base URL: what stands before the type, and before the id if the request has one."""
+    """Return the base URL: the part before the type, or before the type and id of the request."""
     url, kind = exchange.request.url, f"/{exchange.resource_type}"
     if exchange.interaction == "create" and exchange.request.method == "POST":
         return url.partition("?")[0].rstrip("/").removesuffix(kind)

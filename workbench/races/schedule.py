@@ -1,13 +1,11 @@
-"""Interleavings as data: who reads, edits and puts when, and what is lost by it.
+"""Play a schedule: which client reads, edits and puts in which order, and which updates are lost.
 
-A schedule is a list of ``(client, step)``, or the same in words: ``"alice reads, bob reads, alice puts,
-bob puts"``. Played at any endpoint it gives the same result every time, because each step ends before the
-next begins: the order of the steps is all that concurrency is here.
+A schedule is a list of ``(client, step)``, or the same in words: ``"alice reads, bob reads, alice puts, bob puts"``.
+Each step ends before the next one begins. So a schedule gives the same result every time.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +15,7 @@ from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
-from workbench.history import Loss, Proof, history
+from workbench.history.check import Loss, Proof, history
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,20 +29,21 @@ NEEDS: Final = {
     "bob": "Needs information in easy read",
     "carol": "Needs a double appointment",
 }
-"""What each practitioner of the story adds to the patient's reasonable adjustments."""
+"""The entry that each practitioner adds to the patient's reasonable adjustments."""
 
 Step = tuple[str, str]
 Edit = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def read_schedule(schedule: str | Iterable[Step], clients: Sequence[str] = tuple(NEEDS)) -> tuple[Step, ...]:
-    """A schedule as steps; raises ``BadInput`` that names the first client or step that is not known.
+    """Return a schedule as steps. Raises ``BadInput`` that names the first unknown client or step.
 
     >>> read_schedule("alice reads, alice puts")
     (('alice', 'reads'), ('alice', 'puts'))
     """
     if isinstance(schedule, str):
-        schedule = [_words(part) for part in schedule.replace("\n", ",").split(",") if part.strip()]
+        parts = [part.strip().partition(" ") for part in schedule.replace("\n", ",").split(",") if part.strip()]
+        schedule = [(client, step.strip()) for client, _, step in parts]
     steps = tuple((client, step) for client, step in schedule)
     for number, (client, step) in enumerate(steps, 1):
         if client not in clients:
@@ -54,13 +53,8 @@ def read_schedule(schedule: str | Iterable[Step], clients: Sequence[str] = tuple
     return steps
 
 
-def _words(part: str) -> Step:
-    client, _, step = part.strip().partition(" ")
-    return client, step.strip()
-
-
 def adds_need(resource: dict[str, Any], client: str) -> dict[str, Any]:
-    """The story's edit: the practitioner adds an entry to the List, once."""
+    """Return the List with the entry of this practitioner, unless it has it already."""
     need = NEEDS.get(client, f"Added by {client}")
     entries = resource.get("entry", [])
     if any(entry.get("item", {}).get("display") == need for entry in entries):
@@ -70,7 +64,7 @@ def adds_need(resource: dict[str, Any], client: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Participant:
-    """One client in a schedule: what it read, what it made of it, and what became of that."""
+    """One client in a schedule: its last read, its draft, and its last put."""
 
     client: Client
     target: tuple[str, str]
@@ -80,13 +74,13 @@ class Participant:
     put: Exchange | None = None
 
     def take(self, step: str) -> Exchange | None:
-        """Take one step; ``None`` for an edit, which sends nothing. Raises ``BadInput`` for one out of order."""
+        """Take one step and return its exchange; ``None`` for an edit. Raises ``BadInput`` for a put before a read."""
         if step == "reads":
             self.read, self.draft, self.put = self.client.read(*self.target), None, None
             return self.read
         if self.read is None or not isinstance(self.read.resource, dict):
             who = self.client.name.capitalize()
-            raise BadInput(f"{who} {step} before having read {'/'.join(self.target)}; let them read first.")
+            raise BadInput(f"{who} {step} before having read {'/'.join(self.target)}. Let {who} read first.")
         if step == "edits" or self.draft is None:
             self.draft = self.edit(without_version(self.read.resource), self.client.name)
         if step == "edits":
@@ -101,7 +95,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Play:
-    """A schedule as it is played: every step taken, and what is stored after it."""
+    """A schedule that is being played: the steps taken, and the resource as it is stored."""
 
     endpoint: Endpoint
     target: tuple[str, str]
@@ -112,7 +106,7 @@ class Play:
     _proof: tuple[int, Proof] | None = None
 
     def take(self, client: str, step: str) -> Exchange | None:
-        """Take one step more."""
+        """Take one more step and return its exchange; ``None`` for an edit."""
         participant = self.participants.get(client)
         if participant is None:
             participant = Participant(self.endpoint.client(client), self.target, self.edit)
@@ -125,17 +119,15 @@ class Play:
 
     @property
     def proof(self) -> Proof:
-        """Whether the endpoint can have been correct in what all its clients did to this resource so far."""
+        """The check of all exchanges about this resource: could a correct endpoint have given these answers?"""
         journal = self.endpoint.journal
         if self._proof is None or self._proof[0] != len(journal):
-            # Each step ends before the next begins.
-            found = history(journal, in_turn=True).check("/".join(self.target))
-            self._proof = (len(journal), found)
+            self._proof = (len(journal), history(journal, in_turn=True).check("/".join(self.target)))
         return self._proof[1]
 
     @property
     def losses(self) -> list[Loss]:
-        """What was accepted and then overwritten by somebody who had not seen it."""
+        """The updates that were accepted and then overwritten by a client that had not seen them."""
         return list(self.proof.losses)
 
     @property
@@ -149,26 +141,22 @@ class Play:
         return tuple(exchange.status for (_, step), exchange in self.taken if step == "puts" and exchange is not None)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a step: who, what, status, ETag, verdict."""
+        """One row per step: client, step, status, ETag and verdict."""
         import pandas as pd
 
         rows = [
-            (
-                number,
-                client,
-                step,
-                exchange and exchange.status,
-                exchange and str(exchange.etag or ""),
-                _verdict(exchange),
-            )
+            {
+                "step": number,
+                "client": client,
+                "does": step,
+                "status": exchange and exchange.status,
+                "etag": exchange and str(exchange.etag or ""),
+                "verdict": exchange.verdict.value if exchange else None,
+            }
             for number, ((client, step), exchange) in enumerate(self.taken, 1)
         ]
         frame = pd.DataFrame(rows, columns=["step", "client", "does", "status", "etag", "verdict"])
         return frame.astype({"status": "Int64"})
-
-
-def _verdict(exchange: Exchange | None) -> str | None:
-    return exchange.verdict.value if exchange else None
 
 
 def play(
@@ -179,9 +167,9 @@ def play(
     edit: Edit = adds_need,
     clients: Sequence[str] = tuple(NEEDS),
 ) -> Play:
-    """Play a schedule at an endpoint, on ``target`` (type and id) or on a List made for it.
+    """Play a schedule at an endpoint, on ``target`` (type and id) or on a new List.
 
-    Raises ``BadInput`` for an unknown client or step, or a step out of order, before or when it comes.
+    Raises ``BadInput`` for an unknown client or step before anything is sent, and for a put before a read.
     """
     steps = read_schedule(schedule, clients)
     played = Play(endpoint, target or new_story(endpoint), edit)
@@ -191,12 +179,12 @@ def play(
 
 
 def new_story(endpoint: Endpoint) -> tuple[str, str]:
-    """A List of reasonable adjustments of its own for one play, made at the endpoint; its type and id."""
+    """Create a List of reasonable adjustments for one play, and return its type and id."""
     return new_list(endpoint.client("story"))
 
 
 def new_list(client: Client) -> tuple[str, str]:
-    """A List of reasonable adjustments, made by this client; its type and id."""
+    """Create a List of reasonable adjustments, and return its type and id."""
     made = client.create(
         {
             "resourceType": "List",
@@ -214,28 +202,25 @@ def new_list(client: Client) -> tuple[str, str]:
 def interleavings(
     clients: Sequence[str] = ("alice", "bob"), steps: Sequence[str] = ("reads", "puts")
 ) -> Iterator[tuple[Step, ...]]:
-    """Every order in which the clients can take their steps: 6 for two clients, 90 for three.
+    """Yield every order in which the clients can take their steps: 6 for two clients, 90 for three.
 
     >>> sum(1 for _ in interleavings(["alice", "bob"])), sum(1 for _ in interleavings(["alice", "bob", "carol"]))
     (6, 90)
     """
-    slots = range(len(clients) * len(steps))
-    yield from _orders(tuple(slots), tuple(clients), tuple(steps), {})
 
+    def orders(left: dict[str, tuple[str, ...]]) -> Iterator[tuple[Step, ...]]:
+        if not any(left.values()):
+            yield ()
+        for client, steps_left in left.items():
+            if steps_left:
+                for rest in orders({**left, client: steps_left[1:]}):
+                    yield ((client, steps_left[0]), *rest)
 
-def _orders(
-    free: tuple[int, ...], clients: tuple[str, ...], steps: tuple[str, ...], placed: dict[int, Step]
-) -> Iterator[tuple[Step, ...]]:
-    if not clients:
-        yield tuple(placed[slot] for slot in sorted(placed))
-        return
-    for chosen in itertools.combinations(free, len(steps)):
-        mine = {slot: (clients[0], step) for slot, step in zip(chosen, steps, strict=True)}
-        yield from _orders(tuple(slot for slot in free if slot not in mine), clients[1:], steps, placed | mine)
+    yield from orders({client: tuple(steps) for client in clients})
 
 
 def play_all(endpoint: Endpoint, clients: Sequence[str] = ("alice", "bob")) -> pd.DataFrame:
-    """Every interleaving of the clients, each played on a List of its own: its statuses, and who lost what."""
+    """Play every interleaving of the clients on a new List. One row each: its statuses, and whose update was lost."""
     import pandas as pd
 
     rows = []

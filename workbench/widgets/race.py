@@ -23,8 +23,7 @@ from workbench.endpoint.policy import POLICIES
 from workbench.errors import WorkbenchError
 from workbench.journal.diagram import Picture
 from workbench.races.race import race
-from workbench.races.relay import Counts
-from workbench.races.results import Race
+from workbench.races.results import Counts, Race
 from workbench.races.strategy import STRATEGIES
 from workbench.widgets import html as markup
 
