@@ -108,9 +108,9 @@ def test_an_endpoint_that_has_ended_is_said_in_a_sentence() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_race_that_breaks_off_is_not_passed_over() -> None:
+def test_an_unexpected_error_is_shown() -> None:
     with Endpoint.in_process() as endpoint:
         bench = small(RaceBench(endpoint))
         bench._endpoint = object()  # type: ignore[assignment]  # anything that is no endpoint
         assert bench.run() is None
-        assert "The race broke off" in bench._verdict.value
+        assert "The race stopped because of an unexpected error" in bench._verdict.value

@@ -11,7 +11,7 @@ import pytest
 
 from workbench import Client, Connection, Endpoint, EndpointPicker, Workbench, WriteNotAllowed
 from workbench.widgets.draft import Guard
-from workbench.widgets.writes import MINUTES, WriteSwitch
+from workbench.widgets.workbench import MINUTES, WriteSwitch
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 
@@ -50,10 +50,10 @@ def test_it_is_off_at_first_names_the_host_and_says_for_how_long(switch: WriteSw
         switch.check()
     switch.switch.value = True
     switch.check()
-    assert f"turns itself off after {MINUTES} minutes" in switch._state.value
+    assert f"switches off after {MINUTES} minutes" in switch._state.value
 
 
-def test_it_turns_itself_off(switch: WriteSwitch, hands: Hands) -> None:
+def test_it_switches_itself_off(switch: WriteSwitch, hands: Hands) -> None:
     switch.switch.value = True
     hands.go(MINUTES * 60 - 1)
     switch.check()
