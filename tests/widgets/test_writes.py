@@ -163,3 +163,20 @@ def test_a_secret_that_cannot_be_had_is_said(spine: Endpoint, tmp_path: Path) ->
     picker = EndpointPicker(written(tmp_path, text))
     assert picker.test() is None
     assert "NO_SUCH_VARIABLE" in picker._notice.value
+
+
+def test_opening_again_closes_the_workbench_that_was_open(spine: Endpoint, tmp_path: Path) -> None:
+    picker = EndpointPicker(written(tmp_path, f'[here]\nbase_url = "{spine.base_url}"\n'))
+    first = picker.open_bench()
+    assert first is not None
+    second = picker.open_bench()
+    assert first.comm is None, "a closed widget has no connection to a page"
+    assert picker._place.children == (second,)
+    assert repr(picker) == "EndpointPicker()"
+
+
+def test_a_file_of_profiles_that_cannot_be_read_is_shown(tmp_path: Path) -> None:
+    picker = EndpointPicker(written(tmp_path, "[here"))
+    assert "swb-notice" in picker._notice.value
+    assert picker.profile.options == ()
+    assert picker.open_button.disabled
