@@ -1,6 +1,5 @@
-// Builds the widgets into the Python package, a self-contained ES module
-// and where need be a style sheet each: anywidget sends them to the browser as text, so a
-// notebook needs no other file and no network.
+// Build each widget into the Python package: one self-contained ES module, and a style sheet if it has one.
+// anywidget sends them to the browser as text, so a notebook needs no other file and no network.
 import { build } from "esbuild";
 
 const options = {
@@ -11,9 +10,9 @@ const options = {
   format: "esm",
   target: "es2022",
   minify: true,
-  legalComments: "eof", // the licences of what is bundled stay with it
+  legalComments: "eof", // keep the licences of the bundled packages
   logLevel: "warning",
 };
 
-// esbuild has said what is wrong by the time it gives up; a stack trace adds nothing.
+// esbuild has already printed what is wrong; a stack trace adds nothing.
 build(options).catch(() => process.exit(1));

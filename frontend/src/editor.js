@@ -39,7 +39,7 @@ const APPEARANCE = [
   drawSelection(),
   dropCursor(),
   bracketMatching(),
-  EditorView.lineWrapping, // a narrative's markup is one very long string
+  EditorView.lineWrapping, // the XHTML of a narrative is one very long string
   syntaxHighlighting(classHighlighter), // plain class names: editor.css has the colours
 ];
 
@@ -56,12 +56,12 @@ const EDITING = [
 ];
 
 /**
- * Tab is not bound, on purpose: it moves the focus on, so that nobody who works
- * by keyboard is caught in the editor. Ctrl-[ and Ctrl-] change the indentation.
+ * Tab is deliberately not bound: it moves the focus out of the editor, which keyboard users need.
+ * Ctrl-[ and Ctrl-] change the indentation.
  */
 function keysFor(shared) {
   const submit = () => (shared.submit(), true);
-  // Nothing is saved by Ctrl-S; it only keeps the browser from offering the page as a file.
+  // Ctrl-S does nothing here. Without this, the browser would offer to save the page.
   const nothing = () => true;
   return keymap.of([
     { key: "Mod-Enter", run: submit },
@@ -75,7 +75,7 @@ function keysFor(shared) {
   ]);
 }
 
-/** What Python may change while the view is open. */
+/** The settings that Python may change while the view is open. */
 function settingsOf(model) {
   const readOnly = model.get("read_only");
   return [
@@ -84,7 +84,7 @@ function settingsOf(model) {
     EditorView.contentAttributes.of({
       "aria-label": model.get("label"),
       "aria-readonly": String(readOnly),
-      tabindex: "0", // a read-only text can still be reached, scrolled and searched by keyboard
+      tabindex: "0", // so that a read-only text can be reached, scrolled and searched by keyboard
     }),
   ];
 }
@@ -122,8 +122,7 @@ function renderEditor({ model, el, shared }) {
   };
 }
 
-// A function, because anywidget calls it once for each widget: the text is then
-// shared by that widget's views and by nothing else.
+// anywidget calls this function once for each widget, so all views of that widget share the text.
 export default () => {
   let shared;
   return {

@@ -1,9 +1,8 @@
 /**
  * Keep JupyterLab's keyboard shortcuts out of an element.
  *
- * Lab looks at every keystroke before the page does, and in command mode a
- * plain "d d" deletes a cell. The attribute makes Lab's own handler stand back;
- * stopping the event keeps it from any listener further up (Notebook 7, Voilà).
+ * Lab handles every keystroke before the page does, and in command mode "d d" deletes a cell. The attribute makes
+ * Lab's handler ignore the element. Stopping the event keeps it from listeners further up (Notebook 7, Voilà).
  *
  * @param {HTMLElement} element
  */

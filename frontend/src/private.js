@@ -1,23 +1,23 @@
 import { keepNotebookShortcutsOut } from "./notebook_keys.js";
 
 /**
- * What one private widget shows, on this page. It comes in messages and is never part of the widget's state, because
+ * The content of one private widget on this page. It comes in messages and is not part of the widget's state, because
  * a notebook can be saved with the state of its widgets.
  */
 class Content {
-  now = { html: "", value: "", labels: [] };
+  current = { html: "", value: "", labels: [] };
   #views = new Set();
 
   constructor(model) {
     model.on("msg:custom", (message) => {
       if (message.kind !== "content") return;
-      this.now = message;
+      this.current = message;
       for (const draw of this.#views) draw();
     });
     model.send({ kind: "want" });
   }
 
-  /** Call `draw` now and at each change; returns the function that ends it. */
+  /** Call `draw` now and after each change. Return a function that stops this. */
   show(draw) {
     this.#views.add(draw);
     draw();
@@ -25,13 +25,13 @@ class Content {
   }
 }
 
-/** The same elements and classes as the widget that stands here where the content may be saved. */
+/** Each shape uses the elements and classes of the ipywidget of the same name. */
 const SHAPES = {
   html: (el, content) => {
     const inside = document.createElement("div");
     inside.className = "widget-html-content";
     el.append(inside);
-    return () => (inside.innerHTML = content.now.html); // made by markup.py, which escapes every text
+    return () => (inside.innerHTML = content.current.html); // html.py made it and escaped every text
   },
   text: (el, content, model) => {
     const box = labelled(el, model, document.createElement("input"));
@@ -40,15 +40,15 @@ const SHAPES = {
     const event = model.get("continuous_update") ? "input" : "change";
     box.addEventListener(event, () => model.send({ kind: "value", value: box.value }));
     return () => {
-      if (box.value !== content.now.value) box.value = content.now.value;
+      if (box.value !== content.current.value) box.value = content.current.value;
     };
   },
   dropdown: (el, content, model) => {
     const box = labelled(el, model, document.createElement("select"));
     box.addEventListener("change", () => model.send({ kind: "index", index: box.selectedIndex }));
     return () => {
-      box.replaceChildren(...content.now.labels.map((label) => new Option(label)));
-      box.selectedIndex = content.now.index;
+      box.replaceChildren(...content.current.labels.map((label) => new Option(label)));
+      box.selectedIndex = content.current.index;
     };
   },
 };
@@ -74,7 +74,7 @@ function renderPrivate({ model, el, content }) {
   return content.show(SHAPES[shape](el, content, model));
 }
 
-// A function, because anywidget calls it once for each widget: the content is then shared by that widget's views.
+// anywidget calls this function once for each widget, so all views of that widget share the content.
 export default () => {
   let content;
   return {

@@ -1,25 +1,24 @@
 /**
- * The rows of one table on this page, kept in step with the kernel's.
+ * The rows of one table on this page, kept equal to the kernel's rows.
  *
- * The kernel sends each row once, numbered from the start of its generation; a
- * `replace` in Python begins the next generation. A message may come twice, or be
- * missed because it was sent before this page was listening: rows that are here
- * already are left out, and a gap is asked for. So every page ends up right.
+ * The kernel sends each row once, with its number in its generation; `replace` in Python starts the next generation.
+ * A message may arrive twice, or be missed because this page was not listening yet. Rows that are already here are
+ * skipped, and missing rows are requested.
  */
 export class RowStore {
   rows = [];
   #generation = 0;
   #model;
   #listeners = new Set();
-  /** The place from which the kernel was last asked to send. */
-  #asked = "";
+  /** The generation and row number of the last request. */
+  #requested = "";
 
   constructor(model) {
     this.#model = model;
     model.on("msg:custom", (message) => {
       if (message.kind === "rows") this.#take(message);
     });
-    this.#ask();
+    this.#request();
   }
 
   get generation() {
@@ -27,8 +26,8 @@ export class RowStore {
   }
 
   /**
-   * Be told of what is new: `onRows(rows)` for rows added at the end, `onReset()`
-   * when all that was there is gone. Returns the function that ends it.
+   * Call `onRows(rows)` for rows added at the end, and `onReset()` when all rows were removed.
+   * Return a function that stops this.
    */
   listen(listener) {
     this.#listeners.add(listener);
@@ -39,7 +38,7 @@ export class RowStore {
     if (generation < this.#generation) return;
     if (generation > this.#generation) this.#reset(generation);
     if (start > this.rows.length) {
-      this.#ask();
+      this.#request();
       return;
     }
     const fresh = rows.slice(this.rows.length - start);
@@ -54,12 +53,12 @@ export class RowStore {
     for (const { onReset } of this.#listeners) onReset();
   }
 
-  /** Ask for what is missing, but not again while the answer is on its way. */
-  #ask() {
-    const place = { generation: this.#generation, start: this.rows.length };
-    const name = `${place.generation}:${place.start}`;
-    if (name === this.#asked) return;
-    this.#asked = name;
-    this.#model.send({ kind: "want", ...place });
+  /** Request the missing rows; do not repeat a request that is not answered yet. */
+  #request() {
+    const next = { generation: this.#generation, start: this.rows.length };
+    const name = `${next.generation}:${next.start}`;
+    if (name === this.#requested) return;
+    this.#requested = name;
+    this.#model.send({ kind: "want", ...next });
   }
 }

@@ -2,29 +2,27 @@ import { isolateHistory } from "@codemirror/commands";
 import { setDiagnostics } from "@codemirror/lint";
 import { Annotation, Text } from "@codemirror/state";
 
-/** Time without a keystroke after which the kernel is told of the new text. */
+/** Time without a keystroke after which the new text is sent to the kernel. */
 const TYPING_PAUSE_MS = 200;
 
-/** Tells this page's edits from those of another page open on the same kernel. */
+/** Distinguishes this page's edits from those of other pages on the same kernel. */
 const PAGE = Math.random().toString(36).slice(2);
 
-/** Marks a transaction that brings a view in step, as opposed to one by its user. */
-const broughtIn = Annotation.define();
+/** Marks a transaction that copies a change into a view, as opposed to an edit by its user. */
+const copied = Annotation.define();
 
 /** @param {string} text */
 const toDoc = (text) => Text.of(text.split("\n"));
 
 /**
- * The one text behind every view of a widget on this page.
+ * The one text behind all views of a widget on this page.
  *
- * Views pass their changes to each other here, at every keystroke, and only this
- * object talks to the kernel. A text is named by two things: `revision`, which the
- * kernel counts up whenever Python replaces the text, and `edit`, the name of the
- * last message from a browser (empty for a text that came from Python).
+ * Each view copies its changes to the others through this object, at every keystroke. Only this object talks to the
+ * kernel. `revision` and `edit` identify a text. The kernel increments `revision` when Python replaces the text.
+ * `edit` names the last message from a browser, and is empty for a text from Python.
  *
- * The text goes to the kernel in a message of its own and not as a widget trait:
- * ipywidgets may hold a trait back while an earlier one is being answered, and a
- * button's click would then arrive before the text it is about.
+ * The text goes to the kernel in a message of its own and not as a widget trait. ipywidgets may delay a trait until
+ * an earlier one is answered, so a click on a button would arrive before the text that it should send.
  */
 export class SharedText {
   #model;
@@ -33,12 +31,12 @@ export class SharedText {
   #edits = 0;
   #revision;
   #edit;
-  /** The text as the views show it; immutable, so comparing identity is enough. */
+  /** The text in the views. It is immutable, so identity shows whether it changed. */
   #doc;
-  /** The text as the kernel has it, or will have it once the last message is in. */
+  /** The text in the kernel once it has received the last message. */
   #sent;
-  /** What the kernel has found in a private text; else it is a trait. */
-  #found;
+  /** The diagnostics of a private text; those of other texts are a trait. */
+  #privateDiagnostics;
 
   constructor(model, signal) {
     this.#model = model;
@@ -50,7 +48,7 @@ export class SharedText {
     model.on("change:_diagnostics", () => this.#drawDiagnostics());
     model.on("msg:custom", (message) => this.#receive(message));
     this.#flushBeforeAnythingElse(signal);
-    if (model.get("private")) model.send({ kind: "want" }); // its text is in no trait
+    if (model.get("private")) model.send({ kind: "want" }); // its text is not in a trait
   }
 
   get doc() {
@@ -67,23 +65,23 @@ export class SharedText {
     this.#views.delete(view);
   }
 
-  /** Called by a view for each update: pass its user's changes on. */
+  /** Called by a view for each update: copy its user's changes to the other views. */
   updated(update) {
     if (!update.docChanged) return;
-    if (update.transactions.some((each) => each.annotation(broughtIn))) return;
+    if (update.transactions.some((each) => each.annotation(copied))) return;
     this.#doc = update.state.doc;
-    this.#bringIn(update.changes, { except: update.view });
+    this.#copyToViews(update.changes, { except: update.view });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.flush(), TYPING_PAUSE_MS);
   }
 
-  /** Send the text now, if the kernel does not have it. */
+  /** Send the text now if the kernel does not have it yet. */
   flush() {
     clearTimeout(this.#timer);
     if (!this.#dirty) return;
-    const alreadyThere = this.#doc.eq(this.#sent); // typed and taken back
+    const unchanged = this.#doc.eq(this.#sent); // typed and undone
     this.#sent = this.#doc;
-    if (alreadyThere) {
+    if (unchanged) {
       this.#drawDiagnostics();
       return;
     }
@@ -108,19 +106,19 @@ export class SharedText {
     if (message.kind === "text") this.#accept(message);
     if (message.kind === "edited") this.#askIfBehind(message);
     if (message.kind === "diagnostics") {
-      this.#found = message;
+      this.#privateDiagnostics = message;
       this.#drawDiagnostics();
     }
   }
 
-  /** Another page has changed the text: fetch it, unless ours is about to replace it. */
+  /** Another page changed the text: fetch it, unless a newer text from this page is about to replace it. */
   #askIfBehind({ revision, edit }) {
     const ours = edit.startsWith(`${PAGE}-`);
     if (ours || this.#dirty || revision !== this.#revision || edit === this.#edit) return;
     this.#model.send({ kind: "want" });
   }
 
-  /** Show a text from the kernel, unless it is older than what is shown. */
+  /** Show a text from the kernel, unless it is older than the text shown. */
   #accept({ text, revision, edit }) {
     if (revision < this.#revision) return;
     if (revision === this.#revision && (this.#dirty || edit === this.#edit)) return;
@@ -136,22 +134,22 @@ export class SharedText {
     const change = differenceOf(this.#doc.toString(), text);
     this.#doc = toDoc(text);
     for (const view of this.#views) view.dispatch(setDiagnostics(view.state, []));
-    // One step of its own in the history: one undo brings back what was there.
-    this.#bringIn(change, { annotations: isolateHistory.of("full") });
+    // A separate step in the history, so that one undo restores the earlier text.
+    this.#copyToViews(change, { annotations: isolateHistory.of("full") });
   }
 
-  #bringIn(changes, { except = undefined, annotations = undefined }) {
+  #copyToViews(changes, { except = undefined, annotations = undefined }) {
     for (const view of this.#views) {
       if (view === except) continue;
-      const marks = [broughtIn.of(true)];
+      const marks = [copied.of(true)];
       if (annotations) marks.push(annotations);
       view.dispatch({ changes, annotations: marks });
     }
   }
 
-  /** Draw the kernel's findings, if they are about the very text that is shown. */
+  /** Draw the kernel's diagnostics if they belong to the text that is shown. */
   #drawDiagnostics() {
-    const { revision, edit, items } = this.#found ?? this.#model.get("_diagnostics");
+    const { revision, edit, items } = this.#privateDiagnostics ?? this.#model.get("_diagnostics");
     if (this.#dirty || revision !== this.#revision || edit !== this.#edit) return;
     const length = this.#doc.length;
     const inside = items.map((item) => {
@@ -162,9 +160,8 @@ export class SharedText {
   }
 
   /**
-   * A click anywhere, a shortcut, or leaving the page may act on the text, so it
-   * goes first. Listening in the capture phase is what makes it first; focus
-   * alone is not enough, because Safari does not focus a button it clicks.
+   * A click, a shortcut, or leaving the page may act on the text, so the text is sent first. Listening in the
+   * capture phase makes this run first. Focus events alone are not enough: Safari does not focus a clicked button.
    */
   #flushBeforeAnythingElse(signal) {
     const flush = () => this.flush();
@@ -181,8 +178,7 @@ export class SharedText {
 /**
  * The smallest single replacement that turns one text into another.
  *
- * Replacing only what differs leaves the cursor, the folds and the scroll
- * position of an unchanged part where they are.
+ * Replacing only what differs keeps the cursor, the folds and the scroll position of the unchanged parts.
  */
 function differenceOf(before, after) {
   const shorter = Math.min(before.length, after.length);

@@ -28,7 +28,7 @@ ModuleRegistry.registerModules([
   ScrollApiModule,
 ]);
 
-// The grid writes its own style sheet; table.css has the values it is given here.
+// The grid makes its own style sheet; table.css defines the variables used here.
 const THEME = themeQuartz.withParams({
   accentColor: "var(--swb-accent)",
   backgroundColor: "var(--swb-background)",
@@ -52,7 +52,7 @@ const ROW_PX = 28;
 
 const byReading = new Intl.Collator("en", { numeric: true });
 
-/** Numbers by size and before texts; texts as a reader would order them. */
+/** Order numbers by size and before strings; order strings alphabetically, with numbers in them by size. */
 function compare(a, b) {
   const numbers = (typeof a === "number") + (typeof b === "number");
   if (numbers === 2) return a - b;
@@ -60,7 +60,7 @@ function compare(a, b) {
   return byReading.compare(a, b);
 }
 
-/** An empty cell goes last in either direction; the grid keeps equals in their order. */
+/** Sort empty cells last in either direction; the grid keeps the order of equal cells. */
 function compareCells(a, b, _rowA, _rowB, descending) {
   const empty = (a === null) - (b === null);
   if (empty !== 0) return descending ? -empty : empty;
@@ -71,7 +71,7 @@ function columnDefinition({ key, title, align, width, mono }) {
   return {
     colId: key,
     headerName: title,
-    // A getter, and not `field`: the grid would take the dots in "meta.versionId" for a path.
+    // A getter and not `field`, because the grid reads the dots in "meta.versionId" as a path.
     valueGetter: ({ data }) => data.cells[key] ?? null,
     comparator: compareCells,
     ...(width ? { width } : { flex: 1, minWidth: NARROWEST_FLEXIBLE_PX }),
@@ -108,17 +108,17 @@ function gridOptions(model, onChosen) {
     noRowsOverlayComponent: EmptyNotice,
     noRowsOverlayComponentParams: { text: model.get("empty") },
     animateRows: false,
-    deltaSort: true, // a row added to a sorted table moves into place; the rest stays sorted
+    deltaSort: true, // a row added to a sorted table moves into place; the other rows are not sorted again
     enableCellTextSelection: true,
-    // For a screen reader the cells must be there, and in the order they are seen.
+    // Screen readers need all cells in the DOM, in the order shown.
     ensureDomOrder: true,
     suppressColumnVirtualisation: true,
-    // Tab leaves the table; the arrow keys move inside it. Stopping at each cell
-    // would put thousands of them between a keyboard and the rest of the page.
+    // Tab leaves the table, and the arrow keys move inside it. A tab stop at each of thousands of cells would make
+    // the rest of the page unreachable by keyboard.
     tabToNextCell: () => false,
     tabToNextHeader: () => false,
     onRowClicked: ({ data }) => {
-      if (getSelection().isCollapsed) onChosen(data.index); // not at the end of marking text
+      if (getSelection().isCollapsed) onChosen(data.index); // not when the click ends a text selection
     },
     onCellKeyDown: ({ event, node }) => {
       if (event.key !== "Enter") return;
@@ -128,14 +128,14 @@ function gridOptions(model, onChosen) {
   };
 }
 
-/** One view: a grid that takes up new rows once per frame, however fast they come. */
+/** One view: a grid that adds the new rows once per frame. */
 class TableView {
   #store;
   #grid;
   #pending = [];
   #frame = 0;
   #count = 0;
-  /** Whether new rows are to be scrolled to: until the user scrolls up, and again from the end on. */
+  /** Whether to scroll to new rows: until the user scrolls up, and again after scrolling to the end. */
   #following;
   #follows;
   #top = 0;
@@ -186,14 +186,14 @@ class TableView {
     this.#pending = [];
     this.#count = 0;
     this.#following = this.#follows;
-    this.#top = 0; // or the emptied table's way up would be taken for the user's
+    this.#top = 0; // otherwise the jump to the top of the emptied table would look like scrolling by the user
     this.#grid.setGridOption("rowData", []);
   }
 
   #scrolled() {
     const { top } = this.#grid.getVerticalPixelRange();
-    // Only a user moves up. That the end is out of sight is not enough to tell: the
-    // table may have had no height yet, or rows may have come in since the last frame.
+    // Only a user scrolls up. It is not enough that the last row is hidden: the table may have had no height yet,
+    // or rows may have arrived since the last frame.
     if (this.#rowsBelow() <= 1) this.#following = this.#follows;
     else if (top < this.#top) this.#following = false;
     this.#top = top;
@@ -203,22 +203,21 @@ class TableView {
     return this.#grid.getColumnState().some(({ sort }) => sort);
   }
 
-  /** How many rows are below what can be seen, a row in part counted in part. */
+  /** Return how many rows are below the visible area; a partly visible row counts as a fraction. */
   #rowsBelow() {
     return this.#grid.getDisplayedRowCount() - this.#grid.getVerticalPixelRange().bottom / ROW_PX;
   }
 
-  #showEnd(looks = 3) {
+  #showEnd(attempts = 3) {
     if (this.#grid.isDestroyed()) return;
     const count = this.#grid.getDisplayedRowCount();
     if (count === 0 || !this.#following || this.#isSorted()) return;
     this.#grid.ensureIndexVisible(count - 1, "bottom");
-    // The grid's scrollbar is an element beside the rows; where frames are slow, its late
-    // event draws the rows back to where they were. So look again, but not for ever: a
-    // table that is not shown has no end in sight.
-    if (looks === 0) return;
+    // The grid's scrollbar is a separate element. With slow frames, its late event can scroll the rows back, so check
+    // again. The number of attempts is limited, because the last row of a hidden table never becomes visible.
+    if (attempts === 0) return;
     requestAnimationFrame(() => {
-      if (!this.#grid.isDestroyed() && this.#rowsBelow() > 0) this.#showEnd(looks - 1);
+      if (!this.#grid.isDestroyed() && this.#rowsBelow() > 0) this.#showEnd(attempts - 1);
     });
   }
 }
@@ -233,8 +232,7 @@ function renderTable({ model, el, store }) {
   return () => view.destroy();
 }
 
-// A function, because anywidget calls it once for each widget: the rows are then
-// shared by that widget's views and by nothing else.
+// anywidget calls this function once for each widget, so all views of that widget share the rows.
 export default () => {
   let store;
   return {

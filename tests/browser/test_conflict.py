@@ -107,19 +107,19 @@ def edit_by_keyboard(page: Page) -> None:
 
 
 def meet_a_conflict(page: Page) -> None:
-    """Alice loads and edits; Bob is quicker; she sends and is told 409."""
+    """Alice loads and edits; Bob is quicker; she sends and gets 409."""
     load(page)
     edit_by_keyboard(page)
     run_python(page, f"bob_changes({BOBS_TITLE!r}, {BOBS_NEED!r})")
     press(workbench(page), "Send PUT")
     expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
-    expect(page.get_by_text("Somebody has changed this resource since you loaded it.")).to_be_visible()
+    expect(page.get_by_text("This resource changed after you loaded it.")).to_be_visible()
 
 
 def compare(page: Page) -> Locator:
-    """Reload and compare; the one decision that is somebody's to make."""
+    """Reload and compare; return the one open conflict."""
     press(workbench(page), "Reload and compare")
-    expect(page.get_by_text("Both of you changed the same element in 1 place")).to_be_visible()
+    expect(page.get_by_text("1 open conflict, where you and another client changed the same element.")).to_be_visible()
     row = page.locator(".swb-decision").filter(has_text="title")
     expect(row).to_contain_text("conflict")
     return row
@@ -143,7 +143,7 @@ class TestResolving:
         expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
         take_picture(page)
         press(row, "mine")
-        expect(page.get_by_text("none of them open")).to_be_visible()
+        expect(page.get_by_text("no open conflict")).to_be_visible()
         expect(page.locator(".swb-message").first).to_contain_text("If-Match: ")
         press(workbench(page), "Send merged")
         expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
@@ -179,7 +179,7 @@ class TestConflictBench:
         locked, unlocked = bench(page).locator(".swb-card").all()
         expect(locked).to_contain_text("409 stale")
         expect(locked).to_contain_text("nothing was lost")
-        expect(unlocked.locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice was told 200")
+        expect(unlocked.locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
         assert kernel_value(page, "[loss.client for loss in conflict.unlocked.losses]") == ["alice"]
         assert kernel_value(page, "conflict.locked.losses") == []
 
@@ -211,7 +211,7 @@ class TestHostileText:
         expect(page.locator(".swb-table .ag-row").last).to_contain_text("<img/src=x/onerror=window.pwned=1>")
         expect_nothing_ran(page)
 
-    def test_in_the_resolver(self, page: Page) -> None:
+    def test_in_the_merge_view(self, page: Page) -> None:
         load(page)
         edit_by_keyboard(page)
         run_python(page, f"bob_changes({HOSTILE!r}, {HOSTILE!r})")
@@ -239,7 +239,7 @@ for play in (conflict.locked, conflict.unlocked):
             press(bench(page), step)
         expect(bench(page).locator(".swb-lost")).to_be_visible()
         expect(bench(page).locator(".swb-entries li", has_text=HOSTILE)).to_have_count(6)
-        bench(page).get_by_text("What was sent, and what came back").click()
+        bench(page).get_by_text("Requests and responses").click()
         expect(bench(page).locator(".swb-picture:visible")).to_have_count(2)
         expect_nothing_ran(page)
 

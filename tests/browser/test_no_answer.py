@@ -1,4 +1,4 @@
-"""An update that nobody answered, found out about in a real JupyterLab, by keyboard and in both themes."""
+"""An update without an answer, resolved in a real JupyterLab, by keyboard and in both themes."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def send_unanswered(page: Page, fault: str) -> None:
     expect(page.locator(".swb-changes").first).to_contain_text("Reasonable adjustments, reviewed")
     run_python(page, f"spine.set_faults('{fault}:update:times=1')")
     page.get_by_role("button", name="Send PUT").click()
-    expect(page.get_by_text("Nobody has said whether your update was carried out.")).to_be_visible()
+    expect(page.get_by_text("Your update got no answer")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

@@ -29,7 +29,7 @@ def test_the_workbench_shows_takes_typed_text_and_sends(page: Page, notebook_7: 
     run_all(page)
     expect(page.locator(".swb .cm-editor")).to_be_visible()
 
-    expect(page.locator(".swb-chip").first).to_contain_text('holding W/"25777f7d-27bc"')
+    expect(page.locator(".swb-chip").first).to_contain_text('version W/"25777f7d-27bc"')
     page.locator(".swb .cm-line").filter(has_text='"title"').click()
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")

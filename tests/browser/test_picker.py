@@ -58,7 +58,7 @@ def test_it_is_tried_opened_and_written_to_only_with_the_switch(page: Page) -> N
     press(page, "Send PUT")
     expect(picker).to_contain_text("Writing is switched off, so nothing was sent")
     page.get_by_role("button", name="Write to localhost:").click()  # its name begins with the icon's sign
-    expect(picker).to_contain_text("turns itself off after 10 minutes")
+    expect(picker).to_contain_text("switches off after 10 minutes")
     press(page, "Send PUT")
     expect(picker).to_contain_text("updated")
     assert kernel_value(page, "[each.status for each in picker.bench.client.journal]") == [200, 200]

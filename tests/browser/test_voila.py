@@ -88,7 +88,7 @@ def expect_end_of_story(page: Page) -> None:
     expect(with_lock(page)).to_contain_text("409 stale", timeout=PLAYED)
     expect(with_lock(page)).to_contain_text("nothing was lost")
     expect(without_lock(page).locator(".swb-chip")).to_have_text(["200 updated", "200 updated"])
-    expect(without_lock(page).locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice was told 200")
+    expect(without_lock(page).locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
     expect(without_lock(page)).to_contain_text("Alice's entry is lost.")
 
 
@@ -215,11 +215,11 @@ class TestStory:
 
     def test_stop_stops_it_and_keeps_what_has_happened(self, bench: Page) -> None:
         press(bench, "Play")
-        expect(with_lock(bench)).to_contain_text("Bob holds")
+        expect(with_lock(bench)).to_contain_text("Bob has")
         press(bench, "Stop")
         expect(bench.get_by_role("button", name="Play")).to_be_enabled()
         expect(with_lock(bench)).to_contain_text("Nothing has been sent yet.")
-        expect(with_lock(bench)).to_contain_text("Alice holds")
+        expect(with_lock(bench)).to_contain_text("Alice has")
         press(bench, "Alice puts")
         expect(with_lock(bench)).to_contain_text("200 updated")
 

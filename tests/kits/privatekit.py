@@ -30,7 +30,7 @@ def show_everything(client):
     colleague.update(edited("theirs", note=[{"text": NAME}]))
     bench.send()
     bench.compare()
-    row = next(each for each in bench.resolver.rows if each.decision.path == "title")
+    row = next(each for each in bench.merge_view.rows if each.decision.path == "title")
     row.choice.value = "edit"
     row.text.value = NAME + " is not JSON"
     row.text.value = '"' + NAME + ' typed"'

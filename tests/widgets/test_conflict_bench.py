@@ -1,4 +1,4 @@
-"""The conflict bench without a browser: what its buttons do, and what stands under each side afterwards."""
+"""The conflict bench without a browser: what its buttons do, and what each side shows afterwards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_story_by_its_buttons(bench: ConflictBench) -> None:
     assert (bench.locked.statuses, bench.unlocked.statuses) == ((200, 409), (200, 200))
     assert "nothing was lost" in bench._with.value
     assert "Alice&#x27;s entry is lost" in bench._without.value
-    assert "<s>Needs a hearing loop</s> <b>lost</b>: Alice was told 200" in bench._without.value
+    assert "<s>Needs a hearing loop</s> <b>lost</b>: Alice got 200" in bench._without.value
 
 
 def test_what_cannot_be_done_yet_cannot_be_pressed(bench: ConflictBench) -> None:
@@ -82,7 +82,7 @@ def test_a_second_click_on_play_starts_nothing_and_stop_stops(bench: ConflictBen
         assert first is not None
         bench.play_button.click()
         assert bench._playing is first
-        await asyncio.sleep(0)  # the first step is taken, and the pace waited for
+        await asyncio.sleep(0)  # the first step is taken, and the task waits
         assert bench.play_button.disabled
         bench.stop_button.click()
         await asyncio.gather(first, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The journal exported from the widget: into one folder, over no other file unasked, or as a download."""
+"""Export the journal from the widget: into one folder, asking before it overwrites, or as a download."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_writes_into_one_folder_for_its_owner_alone(export: Export, tmp_path:
     export.path.value = name
     export.button.click()
     assert files(tmp_path) == [f"exports/{name}"]
-    assert "Written: " in export.said.value
+    assert "Written: " in export.outcome.value
     assert stat.S_IMODE((tmp_path / "exports" / name).stat().st_mode) == 0o600
     assert not asks(export)
 
@@ -47,18 +47,18 @@ def test_it_writes_nowhere_else(export: Export, tmp_path: Path, name: str) -> No
     export.path.value = name
     for press in (export.button, export.overwrite, export.download_button):
         press.click()
-        assert "is not a file name" in export.said.value
+        assert "is not a file name" in export.outcome.value
     assert files(tmp_path) == []
 
 
 def test_it_asks_before_it_overwrites(export: Export, tmp_path: Path) -> None:
     there = tmp_path / "exports" / "journal.har"
     there.parent.mkdir()
-    there.write_text("somebody's own")
+    there.write_text("the user's own")
     export.button.click()
     assert asks(export)
-    assert "exports/journal.har is there already" in export.said.value
-    assert there.read_text() == "somebody's own"
+    assert "exports/journal.har already exists" in export.outcome.value
+    assert there.read_text() == "the user's own"
     export.path.value = "other.har"
     assert not asks(export), "the question was about another file"
     export.path.value = "journal.har"
@@ -70,25 +70,25 @@ def test_it_asks_before_it_overwrites(export: Export, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dangling", [False, True])
-def test_a_symbolic_link_is_not_followed(export: Export, tmp_path: Path, dangling: bool) -> None:
+def test_a_symbolic_link_is_neither_followed_nor_replaced(export: Export, tmp_path: Path, dangling: bool) -> None:
     target, link = tmp_path / "target", tmp_path / "exports" / "journal.har"
     link.parent.mkdir()
     link.symlink_to(target)
     if not dangling:
-        target.write_text("somebody's own")
-    export.button.click()
-    assert asks(export)
-    export.overwrite.click()
-    assert link.is_file()
-    assert not link.is_symlink()
+        target.write_text("the user's own")
+    for press in (export.button, export.overwrite):
+        press.click()
+        assert "is a symbolic link" in export.outcome.value
+        assert not asks(export)
+    assert link.is_symlink()
     assert target.exists() is not dangling
-    assert dangling or target.read_text() == "somebody's own"
+    assert dangling or target.read_text() == "the user's own"
 
 
 def test_another_ending_is_a_sentence(export: Export, tmp_path: Path) -> None:
     export.path.value = "journal.txt"
     export.button.click()
-    assert "end its name in .har, .csv, .jsonl or .svg" in export.said.value
+    assert "end its name in .har, .csv, .jsonl or .svg" in export.outcome.value
     assert files(tmp_path) == []
 
 

@@ -66,10 +66,10 @@ def with_the_name(widget: ipywidgets.Widget) -> list[str]:
 
 def test_a_live_bench_shows_it_and_its_state_does_not_hold_it(scene: dict[str, Any]) -> None:
     bench = scene["show_everything"](scene["LIVE"])
-    shown = (bench._changes, bench._request, bench._answer, bench._raw, bench._sequence, bench.resolver.children[2])
+    shown = (bench._changes, bench._request, bench._answer, bench._raw, bench._sequence, bench.merge_view.children[2])
     assert PLANTED in str([getattr(each, "value", "") for each in shown])
     assert PLANTED in bench.editor.value
-    assert PLANTED in bench.resolver.rows[0].text.value
+    assert PLANTED in bench.merge_view.rows[0].text.value
     assert PLANTED in bench.found.options[1][0]
     assert with_the_name(bench) == []
     assert bench.logical_id.value not in states(bench), "an id can be somebody's number"
@@ -85,7 +85,7 @@ def test_on_this_machine_the_state_holds_it(scene: dict[str, Any]) -> None:
 
 def test_what_a_trial_says_is_in_no_state() -> None:
     picker = EndpointPicker()
-    picker._say(PLANTED)
+    picker._show_notice(PLANTED)
     assert with_the_name(picker) == []
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from workbench import Endpoint, RaceBench
+from workbench.races.relay import Counts
+from workbench.widgets.race import _results
 
 
 def small(bench: RaceBench, **chosen: object) -> RaceBench:
@@ -108,9 +111,38 @@ def test_an_endpoint_that_has_ended_is_said_in_a_sentence() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_race_that_breaks_off_is_not_passed_over() -> None:
+def test_an_unexpected_error_is_shown() -> None:
     with Endpoint.in_process() as endpoint:
         bench = small(RaceBench(endpoint))
         bench._endpoint = object()  # type: ignore[assignment]  # anything that is no endpoint
         assert bench.run() is None
-        assert "The race broke off" in bench._verdict.value
+        assert "The race stopped because of an unexpected error" in bench._verdict.value
+
+
+def test_an_update_without_an_answer_is_counted(spine: Endpoint) -> None:
+    spine.set_faults("drop-answer:update:times=1")
+    bench = small(RaceBench(spine), clients=1)
+    race = bench.run()
+    assert race is not None
+    assert race.counts.unknown == 1
+    assert "1 update was not answered" in bench._verdict.value
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"readable": False}, "it is unknown what was lost"),
+        (
+            {"lost": ("a", "b", "c", "d", "e", "f", "g")},
+            "7 updates were accepted and then overwritten: a, b, c, d, e, f, …",
+        ),
+        ({"counts": Counts(gave_up=2)}, "2 updates were given up as stale"),
+    ],
+)
+def test_every_result_is_a_sentence(changed: dict[str, object], sentence: str) -> None:
+    bench = small(RaceBench(), clients=1, updates=1)
+    race = bench.run()
+    assert race is not None
+    names = ("complete", "readable", "lost", "accepted", "counts", "proof")
+    race_like = SimpleNamespace(**{name: getattr(race, name) for name in names} | changed)
+    assert sentence in " ".join(text for text, _ in _results(race_like))  # type: ignore[arg-type]

@@ -101,14 +101,14 @@ def test_opening_it_sends_nothing(bench: Workbench) -> None:
     assert text_of(bench._request) == "Load a resource to see the request."
     assert text_of(bench._notice) == text_of(bench._answer) == bench.editor.value == ""
     assert bench.send_button.disabled
-    assert not any(map(shown, (bench.found, bench._question, bench.older, bench.typed, bench.resolver, bench._stale)))
+    assert not any(map(shown, (bench.found, bench._question, bench.older, bench.typed, bench.merge_view, bench._stale)))
 
 
 def test_load_edit_send(bench: Workbench) -> None:
     read = bench.load()
     assert read is not None
     assert read.verdict is Verdict.READ
-    assert text_of(bench._chip).startswith(f"holding  {LOADED}")
+    assert text_of(bench._chip).startswith(f"version  {LOADED}")
     assert "Fri, 25 May 2018 16:09:50 GMT" in text_of(bench._chip)
     assert "versionId" not in bench.editor.value, "the version is the endpoint's to write"
     assert text_of(bench._changes) == "Nothing has been changed since loading."
@@ -124,7 +124,7 @@ def test_load_edit_send(bench: Workbench) -> None:
     assert b"versionId" not in put.request.body
     answer = re.sub(r"\s+", " ", text_of(bench._answer))
     assert answer.startswith(f"200 OK updated {LOADED} → {put.etag}")
-    assert text_of(bench._chip).startswith(f"holding  {put.etag}")
+    assert text_of(bench._chip).startswith(f"version  {put.etag}")
     assert text_of(bench._changes) == "Nothing has been changed since loading."
     assert "HTTP/1.1 200 OK" in text_of(bench._raw)
 
@@ -179,7 +179,7 @@ def test_what_was_refused_stays_in_the_editor_and_can_be_sent_again(moved_on: Wo
 
 def test_the_older_versions_are_offered_the_latest_first(moved_on: Workbench) -> None:
     assert list(moved_on.older.options) == [LOADED]
-    second = moved_on.desk.etag
+    second = moved_on.draft.etag
     edit(moved_on, "Second version", "Third version")
     moved_on.send()
     assert list(moved_on.older.options) == [second, LOADED]
@@ -215,7 +215,7 @@ def test_an_update_without_an_answer_is_found_to_have_landed(loaded: Workbench, 
     loaded.find_out_button.click()
     assert text_of(loaded._notice).startswith("Landed: version ")
     assert not shown(loaded._unanswered)
-    assert loaded.desk.etag == loaded.client.last_seen("List", LOGICAL_ID) != LOADED
+    assert loaded.draft.etag == loaded.client.last_seen("List", LOGICAL_ID) != LOADED
     assert loaded.editor.value == text
     assert "Nothing has been changed" in text_of(loaded._changes)
     edit(loaded, "reviewed", "reviewed again")
@@ -234,7 +234,7 @@ def test_an_update_without_an_answer_is_found_not_to_have_landed(
     assert found.outcome is Landing.NOT_SO_FAR
     assert "with the same If-Match" in text_of(loaded._notice)
     assert shown(loaded._unanswered), "it may yet arrive"
-    assert loaded.desk.etag == LOADED
+    assert loaded.draft.etag == LOADED
     sent = loaded.send()
     assert sent is not None
     assert sent.verdict is Verdict.UPDATED
@@ -271,7 +271,7 @@ def test_somebody_has_written_since_and_reload_and_compare_is_offered(loaded: Wo
     assert found is not None
     assert found.outcome is Landing.CANNOT_BE_KNOWN
     assert shown(loaded._stale)
-    assert loaded.desk.etag == LOADED, "nobody has looked at the new version yet"
+    assert loaded.draft.etag == LOADED, "nobody has looked at the new version yet"
     loaded.send()
     found = loaded.find_out()
     assert found is not None
@@ -313,7 +313,7 @@ def test_a_stale_update_says_what_to_do_and_the_merge_can_be_sent(loaded: Workbe
     put = loaded.send()
     assert put is not None
     assert put.verdict is Verdict.UPDATED
-    assert not shown(loaded.resolver)
+    assert not shown(loaded.merge_view)
 
 
 def test_a_refusal_of_an_older_version_says_nothing_about_the_version_held(moved_on: Workbench) -> None:
@@ -340,7 +340,7 @@ def test_control_enter_sends_only_what_can_be_sent(loaded: Workbench) -> None:
     loaded.editor.value = "{"
     submit()
     assert len(loaded.client.journal) == 1
-    loaded.editor.value = loaded.desk.text
+    loaded.editor.value = loaded.draft.text
     submit()
     assert [exchange.interaction for exchange in loaded.client.journal] == ["read", "update"]
 
@@ -422,16 +422,16 @@ def test_loading_over_unsent_edits_asks_first(loaded: Workbench, edited: str) ->
     assert "changes that were not sent" in text_of(loaded._notice)
     assert (loaded.editor.value, len(loaded.client.journal)) == (mine, 1)
 
-    loaded._keep.click()
+    loaded._keep_button.click()
     assert not shown(loaded._question)
     assert text_of(loaded._notice) == ""
     assert (loaded.editor.value, len(loaded.client.journal)) == (mine, 1)
 
     loaded.load_button.click()
-    loaded._discard.click()
+    loaded._discard_button.click()
     assert not shown(loaded._question)
     assert text_of(loaded._notice) == ""
-    assert loaded.editor.value == loaded.desk.text != mine
+    assert loaded.editor.value == loaded.draft.text != mine
     assert len(loaded.client.journal) == 2
 
 
@@ -439,7 +439,7 @@ def test_loading_over_no_edits_does_not_ask(loaded: Workbench) -> None:
     loaded.editor.value = json.dumps(json.loads(loaded.editor.value))  # laid out anew, but the same
     loaded.load_button.click()
     assert not shown(loaded._question)
-    assert loaded.editor.value == loaded.desk.text
+    assert loaded.editor.value == loaded.draft.text
     assert len(loaded.client.journal) == 2
 
 
@@ -450,7 +450,7 @@ def test_loading_over_no_edits_does_not_ask(loaded: Workbench) -> None:
         ("Patient", "1", "501 Not Implemented"),
         ("List", "", "Which List? Give its id."),
         ("List", "a b", "'a b' is not a FHIR id"),
-        ("", LOGICAL_ID, "Which type of resource?"),
+        ("", LOGICAL_ID, "No resource type was given"),
         ("list", LOGICAL_ID, "'list' is not a resource type"),
     ],
 )
@@ -462,7 +462,7 @@ def test_a_load_that_fails_says_so_and_keeps_the_text(
     loaded.load(resource_type, logical_id)
     assert words in text_of(loaded._notice) + text_of(loaded._answer)
     assert loaded.editor.value == mine
-    assert loaded.desk.name == ("List", LOGICAL_ID)
+    assert loaded.draft.name == ("List", LOGICAL_ID)
     assert not loaded.send_button.disabled
 
 
@@ -581,7 +581,7 @@ def test_an_answer_that_is_no_resource_replaces_nothing(elsewhere: Workbench, se
     server.says("GET", 200, body, ETag='W/"newer"')
     elsewhere.load()
     assert elsewhere.editor.value == mine
-    assert elsewhere.desk.etag == 'W/"a"'
+    assert elsewhere.draft.etag == 'W/"a"'
     put = elsewhere.send()
     assert put is not None
     assert put.if_match == 'W/"a"'
@@ -589,7 +589,7 @@ def test_an_answer_that_is_no_resource_replaces_nothing(elsewhere: Workbench, se
 
 Press = Callable[[Workbench], object]
 PRESSES: dict[str, Press] = {
-    "load": lambda bench: bench._discard.click(),
+    "load": lambda bench: bench._discard_button.click(),
     "search": lambda bench: bench.search_button.click(),
     "send": lambda bench: bench.send_button.click(),
     "compare": lambda bench: bench.compare_button.click(),
@@ -875,7 +875,7 @@ def test_no_text_of_a_server_is_markup(server: Server) -> None:
 
     server.says("GET", 200, json.loads(json.dumps(evil).replace("alert(1)", "alert(6)")), ETag='W/"2"')
     bench.compare()
-    assert bench.resolver.rows
+    assert bench.merge_view.rows
     said = assert_harmless(bench)
     assert "alert(6)" in said
 
@@ -938,7 +938,7 @@ def test_each_workbench_has_its_own_text(spine: Endpoint) -> None:
     benches = [Workbench(spine.client(name), "List", LOGICAL_ID) for name in ("alice", "bob")]
     exchanges: list[Exchange | None] = [bench.load() for bench in benches]
     edit(benches[0])
-    assert benches[1].editor.value == benches[1].desk.text
+    assert benches[1].editor.value == benches[1].draft.text
     assert all(exchanges)
     assert len(journal) == 0
     for bench in benches:

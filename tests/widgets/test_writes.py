@@ -11,7 +11,7 @@ import pytest
 
 from workbench import Client, Connection, Endpoint, EndpointPicker, Workbench, WriteNotAllowed
 from workbench.widgets.draft import Guard
-from workbench.widgets.writes import MINUTES, WriteSwitch
+from workbench.widgets.workbench import MINUTES, WriteSwitch
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 
@@ -50,10 +50,10 @@ def test_it_is_off_at_first_names_the_host_and_says_for_how_long(switch: WriteSw
         switch.check()
     switch.switch.value = True
     switch.check()
-    assert f"turns itself off after {MINUTES} minutes" in switch._state.value
+    assert f"switches off after {MINUTES} minutes" in switch._state.value
 
 
-def test_it_turns_itself_off(switch: WriteSwitch, hands: Hands) -> None:
+def test_it_switches_itself_off(switch: WriteSwitch, hands: Hands) -> None:
     switch.switch.value = True
     hands.go(MINUTES * 60 - 1)
     switch.check()
@@ -163,3 +163,20 @@ def test_a_secret_that_cannot_be_had_is_said(spine: Endpoint, tmp_path: Path) ->
     picker = EndpointPicker(written(tmp_path, text))
     assert picker.test() is None
     assert "NO_SUCH_VARIABLE" in picker._notice.value
+
+
+def test_opening_again_closes_the_workbench_that_was_open(spine: Endpoint, tmp_path: Path) -> None:
+    picker = EndpointPicker(written(tmp_path, f'[here]\nbase_url = "{spine.base_url}"\n'))
+    first = picker.open_bench()
+    assert first is not None
+    second = picker.open_bench()
+    assert first.comm is None, "a closed widget has no connection to a page"
+    assert picker._place.children == (second,)
+    assert repr(picker) == "EndpointPicker()"
+
+
+def test_a_file_of_profiles_that_cannot_be_read_is_shown(tmp_path: Path) -> None:
+    picker = EndpointPicker(written(tmp_path, "[here"))
+    assert "swb-notice" in picker._notice.value
+    assert picker.profile.options == ()
+    assert picker.open_button.disabled

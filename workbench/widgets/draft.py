@@ -1,6 +1,6 @@
-"""What lies on the desk: a resource as it was loaded, the text as it is edited, and what would be sent.
+"""The draft of one resource: as it was loaded, as it is edited, and the request that would send it.
 
-The state behind the ``Workbench`` widget, without a widget in it. Knows the client; draws nothing.
+This is the state behind the ``Workbench`` widget. It uses a client, and it contains no widget.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from workbench.client.client import Client, Prefer
 from workbench.client.unanswered import Resolution, holds
-from workbench.errors import BadInput
+from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.message import Exchange, Request
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
@@ -21,7 +21,7 @@ from workbench.fhir.resource import identity, without_version
 
 
 class Guard(enum.Enum):
-    """Which ``If-Match`` to send. The value is what a script sets and a page shows."""
+    """Which ``If-Match`` to send. The value is the label that the workbench shows."""
 
     LOADED = "loaded version"
     NONE = "none"
@@ -32,124 +32,139 @@ class Guard(enum.Enum):
 PREFERENCES: Final[tuple[Prefer, ...]] = ("minimal", "representation", "OperationOutcome")
 
 
-class Desk:
-    """One resource of one client, between being loaded and being sent."""
+class Draft:
+    """One resource of one client, from the read that loads it to the update that sends it."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.name: tuple[str, str] | None = None
+        """Type and logical id of the resource; ``None`` before a resource is loaded."""
         self.etag: str | None = None
-        """The version held: loaded, or the one the last accepted update made."""
+        """The version that the draft is based on: the one loaded, or the one that the last update made."""
         self.last_modified: str | None = None
         self.stale = False
-        """Whether the endpoint has said that ``etag`` is no longer current."""
+        """Whether an answer showed that ``etag`` is no longer the current version."""
         self.loaded: Exchange | None = None
-        """The read whose resource was put on the desk last."""
+        """The read that loaded the resource."""
         self.unanswered: Exchange | None = None
-        """The update sent last, if it may have been carried out and nobody has said so."""
-        self._name: tuple[str, str] | None = None
+        """The last update, while it is unknown whether the endpoint carried it out."""
         self._base: dict[str, Any] = {}
-        self._seen: defaultdict[str, list[str]] = defaultdict(list)
-        self._noted = 0
-
-    @property
-    def name(self) -> tuple[str, str] | None:
-        """Type and id of the resource loaded; ``None`` before the first."""
-        return self._name
+        self._etags_of: defaultdict[str, list[str]] = defaultdict(list)
+        self._exchanges_seen = 0
 
     @property
     def text(self) -> str:
-        """The resource as loaded, as text to edit: all but the version, which is the endpoint's to write."""
+        """The resource as loaded, as JSON text without its version, which the endpoint assigns."""
         return json.dumps(self._base, indent=2) if self._base else ""
 
     def load(self, resource_type: str, logical_id: str) -> Exchange:
-        """Read a resource and put it on the desk; what lies there stays if it cannot be had."""
+        """Read a resource and make it the draft. If the read fails, the draft does not change.
+
+        Raises ``BadInput`` if the type is missing or the id is not valid.
+        """
         if not resource_type.strip():
-            raise BadInput("Which type of resource? Give one, such as List.")
+            raise BadInput("No resource type was given. Give one, such as List.")
         exchange = self.client.read(resource_type.strip(), logical_id.strip())
         resource = exchange.resource
         if exchange.verdict is Verdict.READ and isinstance(resource, dict):
-            self.loaded, self._name = exchange, (exchange.resource_type, exchange.logical_id)
-            self._hold(exchange, without_version(resource))
+            self.loaded, self.name = exchange, (exchange.resource_type, exchange.logical_id)
+            self._rebase(exchange, resource)
         return exchange
 
     def resource(self, text: str) -> dict[str, Any]:
-        """The text as a resource that can be sent; raises ``BadInput`` that says why it cannot."""
+        """Parse the text as the resource to send.
+
+        Raises ``BadInput`` if the text is not a resource with an id, or not the resource that was loaded.
+        """
         resource = json.parse(text)
-        about = identity(resource)
-        if self._name is not None and about != self._name:
+        found = identity(resource)
+        if self.name is not None and found != self.name:
             raise BadInput(
-                f"This text is {'/'.join(about)}, but {'/'.join(self._name)} was loaded; "
-                "put its resourceType and id back, or load the other one."
+                f"This text is {'/'.join(found)}, but {'/'.join(self.name)} was loaded. "
+                f"Restore its resourceType and id, or load {'/'.join(found)}."
             )
         assert isinstance(resource, dict)
         return resource
 
     def changes(self, resource: dict[str, Any]) -> list[Change]:
-        """What the user has changed since loading; the version is not theirs, so it plays no part."""
+        """Return what differs from the resource as loaded; the version is not compared."""
         return list(changes(self._base, without_version(resource)))
 
+    def has_changes(self, text: str) -> bool:
+        """Whether loading another resource would discard changes made in the text."""
+        if text in ("", self.text):
+            return False
+        try:
+            return bool(self.changes(self.resource(text)))
+        except WorkbenchError:
+            return True  # text that cannot be parsed may still be the user's work
+
     def if_match(self, guard: Guard, *, older: str | None = None, typed: str = "") -> str | None:
-        """The ``If-Match`` that a choice comes to; raises ``BadInput`` where there is no such version."""
+        """Return the ``If-Match`` value to send; raise ``BadInput`` if no such version is known."""
         if guard is Guard.NONE:
             return None
         if guard is Guard.TYPED:
             return typed
-        tag = self.etag if guard is Guard.LOADED else older
-        if tag is None:
-            kind = "version has been loaded" if guard is Guard.LOADED else "older version is known"
-            raise BadInput(f"No {kind} yet; load a resource, or choose another If-Match.")
-        return tag
+        etag = self.etag if guard is Guard.LOADED else older
+        if etag is None:
+            what = "version has been loaded" if guard is Guard.LOADED else "older version is known"
+            raise BadInput(f"No {what} yet. Load a resource, or choose another If-Match.")
+        return etag
 
     def older_etags(self) -> list[str]:
-        """The versions of this resource that the journal has seen, but for the one held; the latest first."""
+        """Return the other versions of this resource that the journal shows, the latest first."""
         journal = self.client.journal
-        while self._noted < len(journal):
-            self._note(journal[self._noted])
-            self._noted += 1
-        seen = self._seen["/".join(self._name)] if self._name else []
-        return [tag for tag in reversed(seen) if tag != self.etag]
+        for index in range(self._exchanges_seen, len(journal)):
+            exchange = journal[index]
+            etags = self._etags_of[exchange.target]
+            if exchange.etag and exchange.ok and str(exchange.etag) not in etags:
+                etags.append(str(exchange.etag))
+            self._exchanges_seen = index + 1
+        etags = self._etags_of["/".join(self.name)] if self.name else []
+        return [etag for etag in reversed(etags) if etag != self.etag]
 
     def preview(self, resource: dict[str, Any], if_match: str | None, prefer: str) -> Request:
-        """The request exactly as ``send`` would send it."""
-        return self.client.preview_update(resource, if_match=if_match, prefer=_wanted(prefer))
+        """Return the request exactly as ``send`` would send it."""
+        return self.client.preview_update(resource, if_match=if_match, prefer=_prefer(prefer))
 
     def send(self, text: str, if_match: str | None, prefer: str) -> Exchange:
-        """PUT the text; if it is accepted, it and its new version are what the desk now holds."""
+        """PUT the text. If the endpoint accepts it, the draft is then based on the new version."""
         resource = self.resource(text)
-        exchange = self.client.update(resource, if_match=if_match, prefer=_wanted(prefer))
-        # A refusal of the same request, sent again, does not say what became of the first.
+        exchange = self.client.update(resource, if_match=if_match, prefer=_prefer(prefer))
+        # If the same update is sent again and refused, the result of the first one is still unknown.
         if left_open(exchange):
             self.unanswered = exchange
         if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
-            self._name = identity(resource)
-            self._hold(exchange, without_version(resource))
+            self.name = identity(resource)
+            self._rebase(exchange, resource)
         elif exchange.verdict is Verdict.STALE and if_match == self.etag:
             self.stale = True
         return exchange
 
     def find_out(self) -> Resolution:
-        """What became of the update that was not answered; if it landed, it is what the desk now holds.
+        """Read the resource to decide whether the unanswered update was carried out.
 
-        Raises ``BadInput`` where there is none.
+        If it was, and is still the current version, the draft is then based on it. Raises ``BadInput`` if
+        no update is unanswered.
         """
         if self.unanswered is None:
-            raise BadInput("No update is waiting for its answer, so there is nothing to find out.")
+            raise BadInput("No update is without an answer, so there is nothing to find out.")
         found = self.client.resolve(self.unanswered)
         read = found.read
         if read is None or read.verdict is not Verdict.READ:
             return found
         if found.landed and holds(self.unanswered, read):
-            self._hold(read, without_version(read.resource))
+            self._rebase(read, read.resource)
         else:
             self.stale = self.stale or str(read.etag) != self.etag
             self.unanswered = None if found.settled else self.unanswered
         return found
 
     def compare(self, text: str) -> tuple[Exchange, Merge | None]:
-        """Read the resource again and set it beside the text: a three-way merge from the version the text began with.
+        """Read the resource again and merge it with the text; base is the version that the text began with.
 
-        What was read becomes the version held, so what is sent next names it. The merge is ``None`` where it
-        could not be read; then nothing has changed here.
+        The draft is then based on the version read, so the next update names that version. If the read
+        fails, the merge is ``None`` and the draft does not change.
         """
         mine = self.resource(text)
         exchange = self.client.read(*identity(mine))
@@ -157,23 +172,18 @@ class Desk:
         if exchange.verdict is not Verdict.READ or not isinstance(theirs, dict):
             return exchange, None
         merged = merge(self._base or theirs, mine, theirs)
-        self._hold(exchange, without_version(theirs))
+        self._rebase(exchange, theirs)
         return exchange, merged
 
-    def _hold(self, exchange: Exchange, base: dict[str, Any]) -> None:
-        headers = exchange.response.headers if exchange.response else None
+    def _rebase(self, exchange: Exchange, resource: Any) -> None:
+        """Base the draft on the version that this exchange read or wrote."""
         self.etag = self.client.last_seen(exchange.resource_type, exchange.logical_id)
-        self.last_modified = headers.get("Last-Modified") if headers else None
+        self.last_modified = exchange.response.headers.get("Last-Modified") if exchange.response else None
         self.stale = False
         self.unanswered = None
-        self._base = base
-
-    def _note(self, exchange: Exchange) -> None:
-        tags = self._seen[exchange.target]
-        if exchange.etag and exchange.ok and str(exchange.etag) not in tags:
-            tags.append(str(exchange.etag))
+        self._base = without_version(resource)
 
 
-def _wanted(prefer: str) -> str | None:
-    """``minimal`` is what comes back without asking, so nothing is asked (PRF-1)."""
-    return None if prefer == "minimal" else prefer
+def _prefer(choice: str) -> str | None:
+    """Return the ``Prefer`` value; ``minimal`` is the default, so it is not sent (contract PRF-1)."""
+    return None if choice == "minimal" else choice

@@ -20,14 +20,14 @@ Diagnostic = TypedDict(
         "message": str,
     },
 )
-"""A finding to draw under the text: offsets in UTF-16 code units (see `utf16_offset`)."""
+"""A problem to mark in the text; offsets are in UTF-16 code units (see `utf16_offset`)."""
 
 
 def utf16_offset(text: str, offset: int) -> int:
     """Convert an offset in a Python string to the browser's count of UTF-16 code units.
 
-    Python counts code points; JavaScript counts anything beyond the basic plane
-    (an emoji, some Chinese characters) as two.
+    Python counts code points. JavaScript counts a character beyond the basic plane (an emoji, some Chinese
+    characters) as two.
     """
     if text.isascii():
         return offset
@@ -35,24 +35,22 @@ def utf16_offset(text: str, offset: int) -> int:
 
 
 def _presentable(text: str) -> str:
-    """Make a text one that the browser, the wire and UTF-8 can all carry unchanged.
+    """Return the text with characters that the browser and UTF-8 can carry unchanged.
 
-    The editor ends every line with a bare newline, so that offsets mean the same on
-    both sides. A lone surrogate has no UTF-8 form: it becomes a question mark, which
-    leaves every offset as it was.
+    Every line ends with a bare newline, so that offsets are the same on both sides. A lone surrogate has no UTF-8
+    form, so it becomes a question mark, which keeps every offset.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return lines.encode("utf-8", "replace").decode("utf-8")
 
 
 def _document_as_sent(_document: dict[str, Any], editor: JsonEditor) -> dict[str, Any]:
-    """Send the text as it is now, not as Python last set it.
+    """Return the current text, not the text that Python set last.
 
-    The trait changes only when Python replaces the text, but a page that opens
-    later (a reload, a second window) reads it too and must get what was typed since.
-    The page of a private editor asks for it.
+    The trait changes only when Python replaces the text. A page that opens later (a reload, a second window) also
+    reads the trait, and must get what was typed since. The page of a private editor asks for the text instead.
     """
-    return {"text": "", "revision": -1, "edit": ""} if editor.private else editor._named_text()
+    return {"text": "", "revision": -1, "edit": ""} if editor.private else editor._identified_text()
 
 
 def _diagnostics_as_sent(diagnostics: dict[str, Any], editor: JsonEditor) -> dict[str, Any]:
@@ -65,18 +63,17 @@ _NO_DIAGNOSTICS: Final[dict[str, Any]] = {"revision": -1, "edit": "", "items": [
 class JsonEditor(anywidget.AnyWidget):
     """An editor for one JSON text.
 
-    `value` is the text as the kernel knows it: observe it to follow the typing,
-    assign it to replace the text in every view. It is deliberately not a synced
-    trait. ipywidgets may hold a synced trait back while a button's click overtakes
-    it, and it would send each keystroke back to the page that typed it. Typed text
-    comes in a message of its own, which keeps its place in front of the click.
+    `value` is the text in the kernel: observe it to follow the typing, assign it to replace the text in every view.
+    It is not a synced trait, for two reasons. ipywidgets may delay a synced trait, so that a click on a button
+    arrives first. It would also send each keystroke back to the page that typed it. Typed text comes in a message
+    of its own, which arrives before the click.
 
-    A text is named by `revision` (how often Python replaced it) and `edit` (which
-    browser message brought it, empty if none did). What is typed into a text that
-    Python has since replaced carries an older revision and is dropped.
+    `revision` and `edit` identify a text. `revision` counts how often Python replaced it; `edit` names the browser
+    message that brought it, and is empty for a text from Python. Text that was typed into an older revision is
+    dropped.
 
-    A `private` editor sends its text in messages only, so that it is not part of
-    the widget's state, which a notebook can be saved with.
+    A `private` editor sends its text only in messages. So the text is not part of the widget's state, which can be
+    saved with a notebook.
     """
 
     _esm = _STATIC / "editor.js"
@@ -93,7 +90,7 @@ class JsonEditor(anywidget.AnyWidget):
     )
 
     def __init__(self, value: str = "", **kwargs: Any) -> None:
-        """Open an editor on `value`; keywords set the traits of the same name."""
+        """Create an editor with the text `value`; keywords set the traits of the same name."""
         self._revision = 0
         self._edit = ""
         self._comes_from_browser = False
@@ -106,17 +103,17 @@ class JsonEditor(anywidget.AnyWidget):
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """The findings last assigned; the browser draws them if they fit its text.
+        """The problems last assigned.
 
-        They are stamped with the text that `value` holds when they are assigned, so
-        a page whose user has typed on does not draw them in a wrong place.
+        They belong to the text in `value` at the time of the assignment. A page whose user has typed more since
+        does not draw them.
         """
         items: list[Diagnostic] = self._diagnostics["items"]
         return list(items)
 
     @diagnostics.setter
     def diagnostics(self, items: Sequence[Diagnostic]) -> None:
-        self._diagnostics = {**self._name(), "items": [dict(item) for item in items]}
+        self._diagnostics = {**self._text_id(), "items": [dict(item) for item in items]}
         if self.private:
             self._send_diagnostics()
 
@@ -124,11 +121,11 @@ class JsonEditor(anywidget.AnyWidget):
         """Call `callback(editor)` on Ctrl-Enter (Cmd-Enter), with `value` up to date."""
         self._submit_callbacks.append(callback)
 
-    def _name(self) -> dict[str, Any]:
+    def _text_id(self) -> dict[str, Any]:
         return {"revision": self._revision, "edit": self._edit}
 
-    def _named_text(self) -> dict[str, Any]:
-        return {"text": self.value, **self._name()}
+    def _identified_text(self) -> dict[str, Any]:
+        return {"text": self.value, **self._text_id()}
 
     @traitlets.validate("value")
     def _clean_value(self, proposal: dict[str, Any]) -> str:
@@ -136,8 +133,8 @@ class JsonEditor(anywidget.AnyWidget):
 
     @traitlets.observe("value")
     def _value_changed(self, _change: object) -> None:
-        # This runs before anybody else's observer, and takes the mark away, so that
-        # an observer which assigns `value` in turn counts as Python, as it should.
+        # This observer runs first and clears the flag, so that an assignment of `value` by a later observer
+        # counts as one from Python.
         if self._comes_from_browser:
             self._comes_from_browser = False
             return
@@ -162,17 +159,17 @@ class JsonEditor(anywidget.AnyWidget):
                     callback(self)
 
     def _send_text(self) -> None:
-        self.send({"kind": "text", **self._named_text()})
+        self.send({"kind": "text", **self._identified_text()})
 
     def _send_diagnostics(self) -> None:
         self.send({"kind": "diagnostics", **self._diagnostics})
 
     def _take(self, text: str, edit: str) -> None:
-        """Accept a typed text, and let other pages know that there is one to fetch."""
+        """Accept a typed text, and notify other pages, which then fetch it."""
         self._edit = edit
-        self.send({"kind": "edited", **self._name()})
+        self.send({"kind": "edited", **self._text_id()})
         self._comes_from_browser = True
         try:
             self.value = text
         finally:
-            self._comes_from_browser = False  # an equal text fires no observer
+            self._comes_from_browser = False  # an equal text calls no observer

@@ -1,12 +1,10 @@
-"""The journal as a file: written into one folder beside the notebook, or downloaded by the page.
+"""Export the journal: to a file in one folder beside the notebook, or as a download of the browser.
 
-Owns: the two buttons, the question before a file is overwritten, and the widget that hands a download to the page.
-A download travels in a message. So the saved notebook does not hold it.
+A download travels in a message to the page, so a saved notebook does not contain it.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +15,14 @@ import ipywidgets as widgets
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.journal.journal import Journal
-from workbench.widgets import html as markup
+from workbench.widgets import html
 
 FOLDER: Final = "exports"
-"""Where every file is written: a folder in the working directory, which is the notebook's."""
+"""The folder for every file, in the working directory, which is the notebook's."""
 
 
 class Download(anywidget.AnyWidget):
-    """Hands a file to the page, which saves it as any download."""
+    """Passes a file to the page, which saves it as a download."""
 
     _esm = """
     export default {
@@ -41,14 +39,14 @@ class Download(anywidget.AnyWidget):
     """
 
     def offer(self, name: str, content: bytes) -> None:
-        """Have every page that shows this widget save a file."""
+        """Make every page that shows this widget save a file."""
         self.send({"name": name}, buffers=[content])
 
 
 class Export(widgets.VBox):
-    """Write the journal to a file of ``FOLDER``, or download it, in the format that the name's ending says.
+    """Write the journal to a file in ``FOLDER``, or download it. The file's ending chooses the format.
 
-    ``journal`` gives the journal at that moment.
+    ``journal`` returns the journal to export.
     """
 
     def __init__(self) -> None:
@@ -56,76 +54,58 @@ class Export(widgets.VBox):
         self.path = widgets.Text(
             value="journal.har", description="File", layout={"width": "350px"}, style={"description_width": "initial"}
         )
-        self.button = widgets.Button(description="Export", tooltip=f"Write the journal into the folder {FOLDER}")
+        self.button = widgets.Button(description="Export", tooltip=f"Write the journal to a file in {FOLDER}")
         self.overwrite = widgets.Button(
             description="Overwrite", button_style="warning", tooltip="Replace the file", layout={"display": "none"}
         )
-        self.download_button = widgets.Button(
-            description="Download", tooltip="Save the journal where your browser does"
-        )
-        self.said = widgets.HTML(markup.muted("The ending says what is written: .har, .csv, .jsonl or .svg."))
+        self.download_button = widgets.Button(description="Download", tooltip="Download the journal in your browser")
+        self.outcome = widgets.HTML(html.muted("The file's ending chooses the format: .har, .csv, .jsonl or .svg."))
         self.download = Download(layout={"display": "none"})
         self.button.on_click(lambda _: self.write())
         self.overwrite.on_click(lambda _: self.write(overwrite=True))
         self.download_button.on_click(lambda _: self.save())
-        self.path.observe(lambda _: self._ask(False), "value")
+        self.path.observe(lambda _: self._offer_overwrite(False), "value")
         controls = widgets.HBox([self.path, self.button, self.overwrite, self.download_button, self.download])
-        super().__init__([controls, self.said])
+        super().__init__([controls, self.outcome])
 
     def write(self, *, overwrite: bool = False) -> None:
-        """Write the file; ask first where there is one of that name. The outcome stands below the buttons."""
-        self._ask(False)
+        """Write the file, readable by its owner only. If it exists, ask before replacing it.
+
+        A symbolic link is never followed or replaced. The outcome appears below the buttons.
+        """
+        self._offer_overwrite(False)
         try:
-            path = Path(FOLDER) / self._name()
-            content = self._file()
+            path = Path(FOLDER) / self._file_name()
+            if path.is_file() and not path.is_symlink() and not overwrite:
+                self._offer_overwrite(True)
+                self.outcome.value = html.notice(f"{path} already exists. Overwrite it?")
+                return
             Path(FOLDER).mkdir(mode=0o700, exist_ok=True)
-            if overwrite:
-                _replace(path, content)
-            else:
-                _create(path, content)
-        except FileExistsError:
-            self._ask(True)
-            self.said.value = markup.notice(f"{FOLDER}/{self._name()} is there already. Overwrite it?")
+            self.journal().export(path, overwrite=overwrite)
         except (WorkbenchError, OSError) as error:
-            self.said.value = markup.notice(str(error))
+            self.outcome.value = html.notice(str(error))
         else:
-            self.said.value = markup.notice(f"Written: {path.resolve()}", "good")
+            self.outcome.value = html.notice(f"Written: {path.resolve()}", "good")
 
     def save(self) -> None:
-        """Have the page download the file."""
-        self._ask(False)
+        """Make the browser download the file."""
+        self._offer_overwrite(False)
         try:
-            self.download.offer(self._name(), self._file())
+            name = self._file_name()
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / name
+                self.journal().export(path)
+                self.download.offer(name, path.read_bytes())
         except (WorkbenchError, OSError) as error:
-            self.said.value = markup.notice(str(error))
+            self.outcome.value = html.notice(str(error))
         else:
-            self.said.value = markup.notice(f"Your browser saves {self._name()}.", "good")
+            self.outcome.value = html.notice(f"Your browser downloads {name}.", "good")
 
-    def _name(self) -> str:
+    def _file_name(self) -> str:
         name = str(self.path.value).strip()
         if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
-            raise BadInput(f"{name!r} is not a file name. Every file is written into the folder {FOLDER}.")
+            raise BadInput(f"{name!r} is not a file name. Give a name without a folder; files go to {FOLDER}.")
         return name
 
-    def _file(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / self._name()
-            self.journal().export(path)
-            return path.read_bytes()
-
-    def _ask(self, asked: bool) -> None:
-        self.overwrite.layout.display = None if asked else "none"
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read; raise ``FileExistsError`` where anything has that name."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a new file in the place of another one; a symbolic link is replaced, not followed."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        new = Path(folder) / path.name
-        _create(new, content)
-        new.replace(path)
+    def _offer_overwrite(self, offered: bool) -> None:
+        self.overwrite.layout.display = None if offered else "none"

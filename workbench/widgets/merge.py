@@ -1,7 +1,7 @@
-"""The three-way view: what base, mine and theirs hold, conflicts first, and a choice for each.
+"""The merge view: each decision of a three-way merge with its base, mine and theirs, and a choice between them.
 
-Owns the rows and their choices. The merge itself is ``rules.merge``'s; where its result goes is the
-workbench's. Nothing is chosen in a conflict until the user does.
+Conflicts come first, and a conflict has no choice until the user makes one. ``fhir/merge`` makes the merge;
+the workbench puts its result into the editor.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import ipywidgets as widgets
 
 from workbench.errors import BadInput
 from workbench.fhir import json
+from workbench.fhir.diff import ABSENT
 from workbench.fhir.merge import Choice, Decision, Edited, Kind, Merge, Side
-from workbench.widgets import html as markup
+from workbench.widgets import html
 from workbench.widgets.private import Widgets
 
 _MOST_ROWS: Final = 40
-"""Rows with controls; a merge of more differences is better decided in the text itself."""
+"""How many decisions have controls. The rest of a larger merge is edited in the text."""
 
 EDIT: Final = "edit"
 
 
 class DecisionRow(widgets.VBox):
-    """One decision: its three values, and whose to take."""
+    """One decision: its three values, and the choice between them."""
 
     def __init__(self, decision: Decision, changed: Callable[[], object], content: Widgets) -> None:
         self.decision = decision
@@ -32,17 +33,21 @@ class DecisionRow(widgets.VBox):
         options: list[tuple[str, str | None]] = [(side.value, side.value) for side in Side]
         if not decision.is_order:
             options.append((EDIT, EDIT))
-        chosen = decision.choice.value if isinstance(decision.choice, Side) else None
         where = "this element" if content.private else decision.path
         self.choice = widgets.ToggleButtons(
-            options=options, value=chosen, tooltips=[f"{name}: {where}" for name, _ in options]
+            options=options,
+            value=decision.choice.value if isinstance(decision.choice, Side) else None,
+            tooltips=[f"{name}: {where}" for name, _ in options],
         )
         self.choice.style.button_width = "68px"
         self.text = content.text(
-            value=markup.plain(decision.mine), description="Value", continuous_update=False, layout={"display": "none"}
+            value="" if decision.mine is ABSENT else json.dumps(decision.mine),
+            description="Value",
+            continuous_update=False,
+            layout={"display": "none"},
         )
         self._problem = content.html()
-        row = widgets.HBox([content.html(markup.decision(decision)), self.choice])
+        row = widgets.HBox([content.html(html.decision(decision)), self.choice])
         row.add_class("swb-decision")
         super().__init__([row, self.text, self._problem])
         self.choice.observe(self._choose, "value")
@@ -52,21 +57,20 @@ class DecisionRow(widgets.VBox):
         self.text.layout.display = "" if self.choice.value == EDIT else "none"
         self._changed()
 
-    @property
     def chosen(self) -> Choice | None:
-        """The choice as it stands; ``None`` while there is none, or while the value typed is no JSON."""
+        """Return the choice, or ``None`` if there is none or the typed value is not JSON; show that problem."""
         self._problem.value = ""
         if self.choice.value != EDIT:
             return Side(self.choice.value) if self.choice.value else None
         try:
             return Edited(json.parse(self.text.value))
         except BadInput as error:
-            self._problem.value = markup.notice(f"This value is not JSON (a text needs its quotation marks): {error}")
+            self._problem.value = html.notice(f"This value is not JSON (a string needs quotation marks). {error}")
             return None
 
 
-class Resolver(widgets.VBox):
-    """All decisions of a merge. ``on_change(callback)`` calls back with the merge as chosen so far."""
+class MergeView(widgets.VBox):
+    """All decisions of a merge. ``merge`` holds the choices made so far; ``None`` while the view is hidden."""
 
     def __init__(self, content: Widgets) -> None:
         self._widgets = content
@@ -84,28 +88,29 @@ class Resolver(widgets.VBox):
         """Show a merge, conflicts first."""
         self.merge = merge
         ordered = sorted(merge.decisions, key=lambda decision: decision.kind is not Kind.CONFLICT)
-        self.rows = [DecisionRow(decision, self._chosen, self._widgets) for decision in ordered[:_MOST_ROWS]]
-        rest = len(ordered) - len(self.rows)
-        more = f"… and {rest} more, as the text below has them." if rest else ""
+        self.rows = [DecisionRow(decision, self._row_changed, self._widgets) for decision in ordered[:_MOST_ROWS]]
+        hidden = len(ordered) - len(self.rows)
         self.children = [
-            widgets.HTML(markup.heading("What you changed, and what they changed")),
-            self._widgets.html(markup.merge_summary(merge)),
+            widgets.HTML(html.heading("Your changes and theirs")),
+            self._widgets.html(html.merge_summary(merge)),
             *self.rows,
-            widgets.HTML(markup.muted(more)),
+            widgets.HTML(html.muted(f"… and {hidden} more, which you can edit in the text below." if hidden else "")),
         ]
         self.layout.display = ""
 
     def hide(self) -> None:
-        """Put the view away; there is nothing left to decide."""
-        self.merge, self.rows = None, []
-        self.children = []
+        """Remove all decisions and hide the view."""
+        self.merge, self.rows, self.children = None, [], []
         self.layout.display = "none"
 
     def choose(self, path: str, choice: Side | Any) -> None:
-        """Choose as a person would: ``"mine"``, ``"theirs"``, or any other value to put there."""
+        """Make a choice as a click does: ``"mine"``, ``"theirs"``, or another value for the element.
+
+        Raises ``BadInput`` if there is no decision at this path.
+        """
         row = next((each for each in self.rows if each.decision.path == path), None)
         if row is None:
-            raise BadInput(f"There is nothing to decide at {path!r}.")
+            raise BadInput(f"There is no decision at {path!r}. Choose one of the paths shown.")
         if choice in (Side.MINE, Side.THEIRS, "mine", "theirs"):
             row.choice.value = Side(choice).value
         else:
@@ -113,15 +118,14 @@ class Resolver(widgets.VBox):
             row.choice.value = EDIT
 
     def freeze(self, *, frozen: bool) -> None:
-        """Whether the choices can be changed: not once the merged text has been edited by hand."""
+        """Disable the choices while the merged text has manual edits; enable them otherwise."""
         for row in self.rows:
             row.choice.disabled = row.text.disabled = frozen
 
-    def _chosen(self) -> None:
+    def _row_changed(self) -> None:
         if self.merge is None:
-            return
-        choices = {row.decision.path: row.chosen for row in self.rows}
-        self.merge = self.merge.decide(choices)
-        self.children[1].value = markup.merge_summary(self.merge)
+            return  # a message from the browser that arrives after the view was hidden
+        self.merge = self.merge.decide({row.decision.path: row.chosen() for row in self.rows})
+        self.children[1].value = html.merge_summary(self.merge)
         for callback in self._callbacks:
             callback(self.merge)

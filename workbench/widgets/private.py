@@ -1,8 +1,8 @@
-"""Widgets whose content is never part of their state, so that a saved notebook cannot hold it.
+"""Widgets whose content is not part of their state, so a saved notebook does not contain it.
 
-JupyterLab and nbconvert can save the state of every widget with a notebook. On a live endpoint that would be the
-record of a person. These widgets send their content to the page in messages, which nobody saves. They look and act as
-the ``ipywidgets`` of the same name, which ``Widgets`` gives where the content may be saved.
+JupyterLab and nbconvert can save the state of every widget with a notebook. On a live endpoint that state would
+contain a person's record. These widgets send their content to the page in messages, which are not saved. They look
+and behave like the ``ipywidgets`` of the same name. ``Widgets`` makes either kind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 
 class _Private(anywidget.AnyWidget):
-    """Sends ``_content`` to a page that asks for it, and to every page when it changes."""
+    """Send ``_content`` to a page that asks for it, and to every page when it changes."""
 
     _esm = _STATIC / "private.js"
 
@@ -38,9 +38,9 @@ class _Private(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _send_content(self, _change: object = None) -> None:
-        """Send what is to be shown; not for what was typed, because the page has typed on since."""
+        """Send the content; but not a value from the page, whose user may have typed more since."""
         if self._comes_from_browser:
-            self._comes_from_browser = False  # what another observer assigns in turn is sent as usual
+            self._comes_from_browser = False  # a value that another observer assigns now is sent
             return
         self.send({"kind": "content", **self._content()})
 
@@ -53,14 +53,14 @@ class _Private(anywidget.AnyWidget):
                 try:
                     self._take(message.get(kind))
                 finally:
-                    self._comes_from_browser = False  # an equal value fires no observer
+                    self._comes_from_browser = False  # an equal value calls no observer
 
     def _take(self, chosen: object) -> None:
-        """Accept what the user chose or typed."""
+        """Accept what the user typed or selected; ignore a message that does not fit."""
 
 
 class PrivateHTML(_Private):
-    """HTML that is shown and not saved."""
+    """HTML that is shown but not saved."""
 
     value = traitlets.Unicode()
 
@@ -73,7 +73,7 @@ class PrivateHTML(_Private):
 
 
 class PrivateText(_Private):
-    """A line of text that is typed and not saved."""
+    """A line of text that is not saved."""
 
     value = traitlets.Unicode()
 
@@ -90,7 +90,7 @@ class PrivateText(_Private):
 
 
 class PrivateDropdown(_Private):
-    """A choice whose options are shown and not saved: ``options`` are pairs of label and value."""
+    """A choice whose options are not saved. ``options`` are pairs of label and value."""
 
     options: traitlets.List[tuple[str, Any]] = traitlets.List()
     value = traitlets.Any(allow_none=True)
@@ -116,7 +116,7 @@ class PrivateDropdown(_Private):
 
 
 class Widgets:
-    """The widgets for content: private ones, or those of ``ipywidgets`` where the content may be saved."""
+    """Make the widgets for content: private ones, or those of ``ipywidgets`` if the content may be saved."""
 
     def __init__(self, *, private: bool) -> None:
         self.private = private
@@ -128,13 +128,13 @@ class Widgets:
     def text(
         self, value: str = "", *, style: dict[str, str] | None = None, **traits: Any
     ) -> ipywidgets.Text | PrivateText:
-        """Return a widget for a line of text; the label of a private one is as wide as it needs."""
+        """Return a widget for a line of text. ``style`` is only for ``ipywidgets``; a private label fits its text."""
         if self.private:
             return PrivateText(value, **traits)
         return ipywidgets.Text(value=value, style=style or {}, **traits)
 
     def dropdown(self, *, style: dict[str, str] | None = None, **traits: Any) -> ipywidgets.Dropdown | PrivateDropdown:
-        """Return a widget to choose one of several; the label of a private one is as wide as it needs."""
+        """Return a widget to choose one of several; ``style`` as for ``text``."""
         if self.private:
             return PrivateDropdown(**traits)
         return ipywidgets.Dropdown(style=style or {}, **traits)

@@ -1,4 +1,4 @@
-"""A live table for notebooks: rows are appended in the kernel and shown as plain text."""
+"""A live table for notebooks: the kernel appends rows, and the page shows them as plain text."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,20 +13,17 @@ import traitlets
 _STATIC = Path(__file__).parent / "static"
 
 _CHUNK = 1000
-"""Rows in one message, so that a long table does not hold up what is sent after it."""
+"""Rows in one message. A long table in one message would delay the messages after it."""
 
 _LARGEST_EXACT = 2**53 - 1
-"""The largest whole number that a browser, where every number is a float, keeps exact."""
+"""The largest integer that a browser keeps exact, because every JavaScript number is a float."""
 
 Cell = str | int | float | None
 Row = Mapping[str, Cell]
 
 
 class Column(TypedDict):
-    """How to show the cells that a row holds under `key`.
-
-    The column whose key is `status` is the one that a row's tone tints.
-    """
+    """How to show the cells under `key`. A row's tone colours the column whose key is `status`."""
 
     key: str
     title: str
@@ -36,10 +33,9 @@ class Column(TypedDict):
 
 
 def _as_sent(cell: object) -> Cell:
-    """Give a cell the form in which JSON and the browser show it as it is.
+    """Convert a cell to a value that JSON and the browser can show unchanged; raise `TypeError` for other types.
 
-    JSON has no infinity and no NaN, a browser rounds long whole numbers, and a lone
-    surrogate has no UTF-8 form.
+    JSON has no infinity and no NaN, a browser rounds long integers, and a lone surrogate has no UTF-8 form.
     """
     match cell:
         case None:
@@ -52,20 +48,19 @@ def _as_sent(cell: object) -> Cell:
             return cell if abs(cell) <= _LARGEST_EXACT else str(cell)
         case float():
             return cell if math.isfinite(cell) else str(cell)
-    message = f"a cell is a text, a number or None, not {type(cell).__name__}"
-    raise TypeError(message)
+    raise TypeError(f"A cell must be a string, a number or None, not {type(cell).__name__}.")
 
 
 class LiveTable(anywidget.AnyWidget):
-    """A sortable table that grows while it is looked at.
+    """A sortable table that can grow while it is shown.
 
-    A row is a mapping from column keys to cells. Two keys of it are no columns:
-    `_tone` ("good", "bad", "warn" or "neutral") colours the row, and `_key` is the
-    caller's own name for it. Only the columns and the tone are sent to the browser.
+    A row is a mapping from column keys to cells. Two keys are not columns: `_tone` ("good", "bad", "warn" or
+    "neutral") colours the row, and `_key` is the caller's own name for it. Only the columns and the tone are sent
+    to the browser.
 
-    The rows are not a synced trait, or each new row would send all of them again.
-    Each is sent once, under its number and the `generation` that `replace` counts
-    up; a page that has missed some asks for them (see `row_store.js`).
+    The rows are not a synced trait, because each new row would send all rows again. Each row is sent once, with its
+    number and the current `generation`, which `replace` increments. A page that missed rows asks for them (see
+    `row_store.js`).
 
     Rows may be appended from any thread.
     """
@@ -78,14 +73,14 @@ class LiveTable(anywidget.AnyWidget):
     empty = traitlets.Unicode("Nothing here yet").tag(sync=True)
     height = traitlets.Unicode("18rem").tag(sync=True)
     follows = traitlets.Bool(default_value=True).tag(sync=True)
-    """Whether it scrolls to rows that are added at its end."""
+    """Whether the table scrolls to rows that are added at its end."""
 
     def __init__(self, columns: Sequence[Column], **kwargs: Any) -> None:
-        """Open an empty table; keywords set the traits of the same name."""
+        """Create an empty table; keywords set the traits of the same name."""
         self._rows: list[dict[str, Cell]] = []
         self._generation = 0
         self._select_callbacks: list[Callable[[int], object]] = []
-        self._lock = RLock()  # a row's number must be the one it is sent under
+        self._lock = RLock()  # rows must be sent in the order of their numbers
         self.set_trait("columns", [dict(column) for column in columns])
         super().__init__(**kwargs)
         self.on_msg(self._receive)
@@ -97,25 +92,25 @@ class LiveTable(anywidget.AnyWidget):
         return len(self._rows)
 
     def __bool__(self) -> bool:
-        """Be true like any widget: with only a length, an empty table would be false."""
+        """Return true, as for any widget; without this, an empty table would be false."""
         return True
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """What the table holds, oldest first, for reading only."""
+        """The rows, oldest first, read-only."""
         return tuple(MappingProxyType(row) for row in self._rows)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows at the end."""
         new = [dict(row) for row in rows]
-        wire = [self._wire(row) for row in new]  # refuses a bad cell before anything changes
+        wire = [self._wire(row) for row in new]  # raises for a bad cell before anything changes
         with self._lock:
             start = len(self._rows)
             self._rows += new
             self._send_rows(start, wire)
 
     def replace(self, rows: Sequence[Row]) -> None:
-        """Drop what the table holds and show these rows instead."""
+        """Remove all rows and show these instead."""
         new = [dict(row) for row in rows]
         wire = [self._wire(row) for row in new]
         with self._lock:
@@ -126,7 +121,7 @@ class LiveTable(anywidget.AnyWidget):
     def on_select(self, callback: Callable[[int], object]) -> None:
         """Call `callback(index)` when a row is clicked, or Enter is pressed on it.
 
-        The index is the row's place in `rows`, however the table is sorted.
+        The index is the row's position in `rows`, independent of how the table is sorted.
         """
         self._select_callbacks.append(callback)
 
@@ -135,7 +130,7 @@ class LiveTable(anywidget.AnyWidget):
         return {key: _as_sent(row[key]) for key in keys if row.get(key) is not None}
 
     def _send_rows(self, start: int, wire: Sequence[Row]) -> None:
-        """Send rows in chunks; no rows are one empty message, which says what begins here."""
+        """Send rows in chunks; send one empty message for no rows, so that the page learns the generation."""
         for offset in range(0, len(wire) or 1, _CHUNK):
             self.send(
                 {
@@ -149,14 +144,14 @@ class LiveTable(anywidget.AnyWidget):
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
         match content:
             case {"kind": "want", "generation": int(generation), "start": int(start)}:
-                self._answer(generation, start)
+                self._send_missing(generation, start)
             case {"kind": "select", "generation": int(generation), "index": int(index)}:
                 if generation == self._generation and 0 <= index < len(self):
                     for callback in self._select_callbacks:
                         callback(index)
 
-    def _answer(self, generation: int, start: int) -> None:
-        """Send a page what it lacks; of an older generation it lacks everything."""
+    def _send_missing(self, generation: int, start: int) -> None:
+        """Send a page the rows it lacks; a page with an older generation lacks all of them."""
         with self._lock:
             if generation != self._generation:
                 start = 0
