@@ -42,7 +42,7 @@ from .fhir.merge import Side as Side
 from .fhir.merge import merge as merge
 from .history.check import history as history
 from .journal.journal import Journal as Journal
-from .journal.personal import PERSONAL as PERSONAL
+from .journal.redaction import PERSONAL as PERSONAL
 from .races.race import race as race
 from .races.race import sweep as sweep
 from .races.results import Race as Race

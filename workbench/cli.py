@@ -231,7 +231,7 @@ def _check(options: argparse.Namespace) -> int:
     from workbench.conformance.page import page
     from workbench.conformance.saved import as_text, read
     from workbench.conformance.terminal import console_for, show
-    from workbench.journal.files import check_writable, write_private
+    from workbench.journal.export import check_writable, write_private
 
     before = read(options.against) if options.against else None
     asked = [(options.junit, junit), (options.html, page), (options.json, as_text)]
@@ -328,7 +328,7 @@ def _add_race(commands: _Commands) -> None:
 
 
 def _race(options: argparse.Namespace) -> int:
-    from workbench.journal.files import check_writable
+    from workbench.journal.export import check_writable
     from workbench.races.race import race
 
     if options.journal:
@@ -365,7 +365,7 @@ def _endpoint_to_race(options: argparse.Namespace) -> AbstractContextManager[End
 
 
 def _write_charts(done: Race, folder: Path) -> None:
-    from workbench.journal.files import write_private
+    from workbench.journal.export import write_private
 
     folder.mkdir(parents=True, exist_ok=True)
     charts = {

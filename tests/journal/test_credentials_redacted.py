@@ -17,10 +17,10 @@ import pytest
 from workbench import Client, Connection, Endpoint
 from workbench.exchange.message import Request
 from workbench.journal.secrets import (
-    answered_body,
-    answered_field,
     guard_logs,
     is_secret,
+    redact_response_body,
+    redact_response_header,
     secrets_in,
     without_credentials,
     without_named_credentials,
@@ -72,12 +72,16 @@ def test_a_name_that_carries_a_credential(name: str) -> None:
         ("WWW-Authenticate", f'Bearer realm="a", {name}="abc"'),
         ("X-Anything", f"http://h/?{name}=abc"),
     ):
-        assert answered_field(field, value, frozenset()) == value.replace("abc", "***"), field
+        assert redact_response_header(field, value, frozenset()) == value.replace("abc", "***"), field
     form = f"grant_type=x&{name}=abc&y=2".encode()
-    assert without_named_credentials(form) == answered_body(200, form, frozenset(), URL) == form.replace(b"abc", b"***")
+    assert (
+        without_named_credentials(form)
+        == redact_response_body(200, form, frozenset(), URL)
+        == form.replace(b"abc", b"***")
+    )
     if "%" not in name and "[" not in name and "." not in name:
         told = json.dumps({name: 'a"bc', "expires_in": 3600}).encode()
-        assert json.loads(answered_body(200, told, frozenset(), URL)) == {name: "***", "expires_in": 3600}
+        assert json.loads(redact_response_body(200, told, frozenset(), URL)) == {name: "***", "expires_in": 3600}
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
@@ -85,7 +89,7 @@ def test_another_name_stays(name: str) -> None:
     assert not is_secret(name)
     url = f"http://127.0.0.1/STU3/List?{name}=http%3A%2F%2Floinc.org%7C1&_count=2"
     assert without_credentials(url) == url
-    assert answered_field("Location", url, frozenset()) == url
+    assert redact_response_header("Location", url, frozenset()) == url
 
 
 def test_a_code_is_secret_beside_what_oauth_sends_with_it() -> None:
@@ -96,7 +100,7 @@ def test_a_code_is_secret_beside_what_oauth_sends_with_it() -> None:
 
 
 def test_user_and_password_in_a_url() -> None:
-    assert answered_field("Location", "https://me:abc@h/List/1", frozenset()) == "https://***@h/List/1"
+    assert redact_response_header("Location", "https://me:abc@h/List/1", frozenset()) == "https://***@h/List/1"
 
 
 @pytest.mark.parametrize(
@@ -109,11 +113,11 @@ def test_user_and_password_in_a_url() -> None:
     ],
 )
 def test_a_challenge_stays_readable(challenge: str, kept: str) -> None:
-    assert answered_field("WWW-Authenticate", challenge, frozenset()) == kept
+    assert redact_response_header("WWW-Authenticate", challenge, frozenset()) == kept
 
 
 def test_a_version_is_sent_back_as_it_came() -> None:
-    assert answered_field("ETag", 'W/"key=1&token=2"', frozenset()) == 'W/"key=1&token=2"'
+    assert redact_response_header("ETag", 'W/"key=1&token=2"', frozenset()) == 'W/"key=1&token=2"'
 
 
 def test_what_an_answer_may_not_repeat() -> None:
@@ -187,13 +191,13 @@ def test_a_secret_that_an_answer_repeats(encoding: str, secret: str) -> None:
     echoed = ENCODINGS[encoding](secret)
     text = b"<p>You sent " + echoed + b", and that is wrong.</p>"
     for status, body in ((403, text), (200, text), (403, b'{"resourceType": "List", "title": "' + echoed + b'"}')):
-        left = answered_body(status, body, frozenset({secret, "another-secret"}), URL)
+        left = redact_response_body(status, body, frozenset({secret, "another-secret"}), URL)
         # What the encoding makes of no secret at all stays, and at each end of base64 a character of its neighbours'.
         most = len(body) - len(echoed) + len("***") + len(ENCODINGS[encoding]("")) + (4 if "base64" in encoding else 2)
         assert len(left) <= most, left
         assert b"***" in left
         assert echoed not in left
-    field = answered_field("Warning", text.decode("latin-1"), frozenset({secret}))
+    field = redact_response_header("Warning", text.decode("latin-1"), frozenset({secret}))
     if secret.isascii():
         assert "***" in field
         assert echoed.decode("latin-1") not in field
@@ -203,7 +207,7 @@ def test_the_longest_is_replaced_whatever_the_order() -> None:
     prefixes = [SECRET[:8], SECRET[:12], SECRET, SECRET + "-tail"]
     body = f"you sent {SECRET}-tail and {SECRET} and {SECRET[:12]} and {SECRET[:8]}".encode()
     for order in itertools.permutations(prefixes):
-        assert answered_body(403, body, frozenset(order), URL) == b"you sent *** and *** and *** and ***"
+        assert redact_response_body(403, body, frozenset(order), URL) == b"you sent *** and *** and *** and ***"
 
 
 RESOURCE = f'{{ "resourceType": "List",\n "note": [{{"text": "{SECRET} \\u0041"}}], "x": 1.10 }}'.encode()
@@ -212,9 +216,9 @@ OUTCOME = f'{{"resourceType": "OperationOutcome", "issue": [{{"diagnostics": "{S
 
 def test_an_accepted_resource_is_left_as_it_is_and_nothing_else_is() -> None:
     secrets = frozenset({SECRET})
-    assert answered_body(200, RESOURCE, secrets, URL) == RESOURCE
+    assert redact_response_body(200, RESOURCE, secrets, URL) == RESOURCE
     for status, body in ((403, RESOURCE), (200, OUTCOME), (200, RESOURCE[:-1]), (200, b"[" + RESOURCE + b"]")):
-        left = answered_body(status, body, secrets, URL)
+        left = redact_response_body(status, body, secrets, URL)
         assert SECRET.encode() not in left
         assert left == body.replace(SECRET.encode(), b"***")
 
@@ -227,7 +231,7 @@ def test_the_links_of_a_bundle(written: str, value: str) -> None:
     url = f"http://h/List?_count=1&api_key={quote(value, safe='')}"
     link = f"http://h/List?{written.format(quote(value))}"
     bundle = f'{{"resourceType": "Bundle", "title": "{value}", "link": [{{"url": "{link}"}}]}}'.encode()
-    left = answered_body(200, bundle, secrets_in((), frozenset(), url), url)
+    left = redact_response_body(200, bundle, secrets_in((), frozenset(), url), url)
     if value == "short" and written != "api_key={}" and "amp" not in written:
         return  # a short value is looked for as it was sent
     assert left == bundle.replace(quote(value).encode(), b"***") if "%" in quote(value) else left
@@ -251,7 +255,7 @@ def test_the_links_of_a_bundle(written: str, value: str) -> None:
 )
 @pytest.mark.parametrize("status", [200, 403])
 def test_without_a_secret_not_a_byte_changes(body: bytes, status: int) -> None:
-    assert answered_body(status, body, frozenset({SECRET, "another-secret"}), f"{URL}?_count=1") == body
+    assert redact_response_body(status, body, frozenset({SECRET, "another-secret"}), f"{URL}?_count=1") == body
 
 
 _MUCH = 5 * 2**20
@@ -278,9 +282,9 @@ HOSTILE = {
 def test_a_large_body_costs_little(what: str) -> None:
     body = (HOSTILE[what] * (_MUCH // len(HOSTILE[what]) + 1))[:_MUCH]
     secrets = frozenset({JWT, "another-secret-of-mine", "planted-password"})
-    answered_body(403, b"warm up" + JWT.encode() + percent(JWT).encode(), secrets, URL)
+    redact_response_body(403, b"warm up" + JWT.encode() + percent(JWT).encode(), secrets, URL)
     began = time.process_time()
-    answered_body(403, body, secrets, URL)
+    redact_response_body(403, body, secrets, URL)
     spent = time.process_time() - began
     assert spent < 2, "several times what it takes, for a busy machine; what is not linear takes minutes"
 

@@ -26,8 +26,7 @@ from IPython.core.formatters import DisplayFormatter
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal, Verdict
 from workbench.exchange.message import Headers, Request, Response
-from workbench.journal.diagram import LOOKS, text_width
-from workbench.journal.export import MERMAID_LIMIT, Diagram, Timeline
+from workbench.journal.diagram import LOOKS, MERMAID_LIMIT, Diagram, Timeline, text_width
 from workbench.widgets.html import TONES
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"

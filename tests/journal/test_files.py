@@ -14,7 +14,7 @@ from test_journal import READ_A, journal_of
 
 from workbench import BadInput, Endpoint, Journal, Report, check
 from workbench.cli import main
-from workbench.journal.files import open_private, read_bounded, write_private
+from workbench.journal.export import open_private, read_bounded, write_private
 from workbench.recording.cassette import Cassette
 
 SUFFIXES = ("har", "csv", "jsonl", "svg")
@@ -231,7 +231,7 @@ def test_a_journal_that_is_let_go_of_lets_go_of_its_file(tmp_path: Path) -> None
 
 
 def test_no_more_is_read_than_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.journal.files.MOST_BYTES", 1000)
+    monkeypatch.setattr("workbench.journal.export.MOST_BYTES", 1000)
     (tmp_path / "large").write_bytes(b"x" * 1001)
     with pytest.raises(BadInput, match="is larger than"):
         read_bounded(tmp_path / "large")

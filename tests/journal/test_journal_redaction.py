@@ -18,8 +18,8 @@ from workbench import BadInput, Exchange, Journal, history
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.journal.personal import PERSONAL
 from workbench.journal.records import as_json
+from workbench.journal.redaction import PERSONAL
 
 ANN, BEA = "9990000018", "9990000026"
 

@@ -24,8 +24,7 @@ from workbench import BadInput, Endpoint, Journal, Report
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.journal.records import as_json, from_json
-from workbench.journal.transitions import Row
+from workbench.journal.records import Row, as_json, from_json
 from workbench.recording.cassette import Cassette
 
 Damage = Callable[[dict[str, Any]], object]

@@ -8,7 +8,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.journal.phrases import Phrases
+from workbench.journal.redaction import Phrases
 
 
 def replaced(text: str, *phrases: str) -> str:

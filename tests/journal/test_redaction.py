@@ -16,7 +16,7 @@ from workbench import BadInput, Exchange
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.resource import ElementPath
-from workbench.journal.personal import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
+from workbench.journal.redaction import NHS_NUMBERS, NOT_JSON, PERSONAL, Redaction, is_nhs_number
 
 NUMBER = "9990000018"
 PATIENT: dict[str, Any] = {

@@ -18,7 +18,7 @@ from workbench.client.connection import Connection
 from workbench.client.failure import PROXY_REFUSED, sent_fields, sentence, surely_not_sent
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Response
-from workbench.journal.secrets import answered_body, answered_field
+from workbench.journal.secrets import redact_response_body, redact_response_header
 
 _PIECE: Final = 2**16
 
@@ -76,12 +76,12 @@ def send(
 
 def _head(answer: requests.Response, connection: Connection, secrets: frozenset[str]) -> Response:
     # One by one: requests itself joins those of one name.
-    came = ((name, answered_field(name, value, secrets)) for name, value in answer.raw.headers.items())
+    came = ((name, redact_response_header(name, value, secrets)) for name, value in answer.raw.headers.items())
     return Response(answer.status_code, connection.recorded(came))
 
 
 def _clean(head: Response, body: bytes, secrets: frozenset[str], prepared: requests.PreparedRequest) -> bytes:
-    return answered_body(head.status, body, secrets, prepared.url or "")
+    return redact_response_body(head.status, body, secrets, prepared.url or "")
 
 
 def _broke_off(error: BaseException) -> str:

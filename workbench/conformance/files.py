@@ -11,7 +11,7 @@ from workbench.conformance.page import page
 from workbench.conformance.report import Report
 from workbench.conformance.saved import as_text
 from workbench.errors import BadInput
-from workbench.journal.files import write_private
+from workbench.journal.export import write_private
 
 _WRITERS: Final[dict[str, Callable[[Report], str]]] = {".json": as_text, ".html": page, ".xml": junit}
 

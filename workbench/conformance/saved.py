@@ -11,7 +11,7 @@ from workbench.conformance.report import Finding, Fit, Report, Result
 from workbench.errors import BadInput, MalformedJSON
 from workbench.fhir import json
 from workbench.fhir.printable import printable_json
-from workbench.journal.files import read_bounded
+from workbench.journal.export import read_bounded
 from workbench.journal.records import as_json, from_json
 
 FORMAT: Final = 1

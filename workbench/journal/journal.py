@@ -21,18 +21,17 @@ from workbench.exchange.message import SAFE_METHODS, Exchange, Request, Response
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
-from workbench.journal.files import MOST_BYTES, check_writable, open_private, write_private
-from workbench.journal.personal import PERSONAL, Redaction
-from workbench.journal.records import Told, from_line, told
+from workbench.journal.export import check_writable, open_private, write_private
+from workbench.journal.records import MOST_BYTES, Move, Row, Told, Transition, frame, from_line, row, told
+from workbench.journal.redaction import PERSONAL, Redaction
 from workbench.journal.store import InFile, InMemory, Rule, Shelf, is_database
-from workbench.journal.transitions import Move, Row, Transition, frame, row
 
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.journal.export import Diagram, Timeline
+    from workbench.journal.diagram import Diagram, Timeline
 
 __all__ = ["KEEP_BODIES", "Journal", "Transition"]
 
@@ -267,16 +266,16 @@ class Journal:
         With ``start`` it begins at the exchange of that number and shows at most ``last``; with ``resource``
         (``Type/id``) it shows only what was about that one. What it leaves out, it says.
         """
-        from workbench.journal import export as exports
+        from workbench.journal import diagram as diagrams
 
-        return exports.diagram(tuple(self), start=start, last=last, resource=resource)
+        return diagrams.diagram(tuple(self), start=start, last=last, resource=resource)
 
     def timeline(self, *, resource: str | None = None, last: int = 200) -> Timeline:
         """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
-        from workbench.journal import export as exports
+        from workbench.journal import diagram as diagrams
 
         moves = [(each.etag_before, each.etag_after) for each in self.rows()]
-        return exports.timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
+        return diagrams.timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
 
     def to_har(self) -> dict[str, Any]:
         """Every exchange as an HTTP Archive (HAR 1.2), as browsers and proxies read it."""

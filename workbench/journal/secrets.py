@@ -147,7 +147,7 @@ _MEMBER: Final = re.compile(rb'"([\w-]{1,60})"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"'
 _FORM: Final = re.compile(rb"[\w.%+~\[\]-]{1,100}=[^\s<>{}\"]*")
 
 
-def answered_field(name: str, value: str, secrets: frozenset[str]) -> str:
+def redact_response_header(name: str, value: str, secrets: frozenset[str]) -> str:
     """Return a header field's value of an answer without the credentials in it: ours repeated, and those named."""
     body = value.encode("utf-8", "surrogateescape") if secrets else b""
     if spans := _spans(body, secrets):
@@ -158,7 +158,7 @@ def answered_field(name: str, value: str, secrets: frozenset[str]) -> str:
     return _CHALLENGE.sub(rf"\1{REDACTED}", value) if name.lower() in _CHALLENGES else value
 
 
-def answered_body(status: int, body: bytes, secrets: frozenset[str], url: str) -> bytes:
+def redact_response_body(status: int, body: bytes, secrets: frozenset[str], url: str) -> bytes:
     """Return an answer's body without the credentials that it repeats; byte for byte the same where it has none.
 
     An accepted resource is what the user edits and sends, so it stays as it is, whatever it holds: only the request's

@@ -20,9 +20,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
-from workbench.journal.files import create_private
-from workbench.journal.records import Told, as_line, from_line
-from workbench.journal.transitions import Row, check_rows
+from workbench.journal.export import create_private
+from workbench.journal.records import Row, Told, as_line, check_rows, from_line
 
 
 class Rule(NamedTuple):

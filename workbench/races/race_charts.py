@@ -22,8 +22,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 from workbench.errors import BadInput
 from workbench.exchange.verdict import Verdict
-from workbench.journal.diagram import LOOKS
-from workbench.journal.export import Picture
+from workbench.journal.diagram import LOOKS, Picture
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT, changes
-from workbench.journal.files import check_writable, read_bounded, write_private
+from workbench.journal.export import check_writable, read_bounded, write_private
 from workbench.journal.secrets import without_credentials, without_named_credentials
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from workbench.errors import MalformedJSON
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
 from workbench.fhir.resource import instant
-from workbench.journal.phrases import Phrases
+from workbench.journal.redaction import Phrases
 
 BASE_URL: Final = "http://recorded.invalid/fhir"
 """Where a recorded session seems to be; no such host can exist (RFC 2606)."""

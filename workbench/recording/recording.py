@@ -34,7 +34,7 @@ from workbench.exchange.message import Exchange, Headers, Request, Response
 from workbench.exchange.text import reason
 from workbench.fhir import json
 from workbench.journal.journal import Journal
-from workbench.journal.personal import PERSONAL, Redaction
+from workbench.journal.redaction import PERSONAL, Redaction
 from workbench.journal.secrets import without_credentials
 from workbench.recording.cassette import (
     Cassette,

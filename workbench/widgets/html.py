@@ -22,7 +22,7 @@ from workbench.exchange.verdict import Verdict
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
-from workbench.journal.export import Picture
+from workbench.journal.diagram import Picture
 
 TONES: Final = {
     Verdict.READ: "neutral",

@@ -21,7 +21,7 @@ import ipywidgets as widgets
 from workbench.endpoint.endpoint import Endpoint
 from workbench.endpoint.policy import POLICIES
 from workbench.errors import WorkbenchError
-from workbench.journal.export import Picture
+from workbench.journal.diagram import Picture
 from workbench.races.race import race
 from workbench.races.relay import Counts
 from workbench.races.results import Race
