@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loopback import free_port
 
 from workbench import Endpoint
 from workbench.cli import _parser, main
@@ -90,12 +91,6 @@ def test_what_it_does_not_know_is_exit_code_2(capsys: pytest.CaptureFixture[str]
     assert "Traceback" not in err
 
 
-@pytest.fixture
-def busy_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -157,8 +152,7 @@ def test_labs_exit_code_is_jupyters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("way", "code"), [(signal.SIGHUP, 0), (signal.SIGINT, 130)])
 def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals, code: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "nothing.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     command = [sys.executable, "-m", "workbench", "lab", str(tmp_path / "nothing.ipynb")]
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")

@@ -24,6 +24,7 @@ import nbformat
 import psutil
 import pytest
 import requests
+from loopback import free_port
 from nbformat import v4
 
 from workbench import app as application
@@ -61,12 +62,6 @@ def running(folder: Path, *options: str, **environment: str) -> Iterator[tuple[s
         watch.cancel()
         process.terminate()
         process.communicate(timeout=STOP_DEADLINE)
-
-
-@pytest.fixture
-def busy_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +151,7 @@ class Served:
     def __init__(self, folder: Path) -> None:
         notebook = folder / "nothing.ipynb"
         nbformat.write(v4.new_notebook(cells=[v4.new_code_cell("1 + 1")], metadata=KERNELSPEC), notebook)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         limits = [
             "--Kernels.most=1",
             *(f"--MappingKernelManager.cull_{name}=2" for name in ("idle_timeout", "interval")),

@@ -1,18 +1,13 @@
 """The command ``check``: exit codes, files, and what it says."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from interrupted import PROMPT, Ended, interrupt
 from junitparser import JUnitXml
 from silent import silent
 from tlskit import make, strict_endpoint
@@ -109,44 +104,24 @@ def test_the_stories_own_flag_with_consent(capsys: pytest.CaptureFixture[str]) -
     assert f"Note: {flag} was changed and has its content back" in capsys.readouterr().out
 
 
-PROMPT = 2.0
-"""Seconds from Ctrl-C to the end of the process, whatever the endpoint does."""
-
-
 @dataclass(frozen=True)
-class Interrupted:
-    """What a check was that Ctrl-C ended."""
+class Interrupted(Ended):
+    """A check that Ctrl-C ended, and its report."""
 
     report: Report
-    seconds: float
-    code: int
-    said: str
 
 
-def interrupted(base_url: str, folder: Path, wait_for: Callable[[], object]) -> Interrupted:
-    """Run the command, press Ctrl-C once `wait_for` returns, and read its files."""
+def interrupted(base_url: str, folder: Path, when: Callable[[], object]) -> Interrupted:
+    """Run the command, press Ctrl-C when ``when`` returns, and read its files."""
     files = [f"--json={folder / 'r.json'}", f"--html={folder / 'r.html'}", f"--junit={folder / 'r.xml'}"]
-    command = [sys.executable, "-m", "workbench", "check", base_url, *files]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        watch = threading.Timer(60, process.kill)
-        watch.start()
-        wait_for()
-        process.send_signal(signal.SIGINT)
-        pressed = time.monotonic()
-        out, err = process.communicate()
-        seconds = time.monotonic() - pressed
-        watch.cancel()
-    assert "Traceback" not in err
-    assert "The check was ended early" in out
+    ended = interrupt("check", base_url, *files, when=when)
+    assert "The check was ended early" in ended.output
     report = Report.load(folder / "r.json")
     assert report.interrupted
     assert (folder / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     cases = [case for suite in JUnitXml.fromfile(str(folder / "r.xml")) for case in suite]
     assert len(cases) == len(report.findings)
-    return Interrupted(report, seconds, process.returncode, out)
+    return Interrupted(**vars(ended), report=report)
 
 
 AT_ONCE = 8
@@ -197,5 +172,5 @@ def test_ctrl_c_names_what_was_left_undone_where_no_write_is_answered(spine: End
     assert left == lists() - before
     unanswered = [note for note in notes if note.startswith("PUT List/") and "was under way" in note]
     assert unanswered
-    assert unanswered[0] in ended.said
+    assert unanswered[0] in ended.output
     assert (ended.code, ended.seconds < PROMPT) == (130, True)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from interrupted import PROMPT, interrupt
 from silent import silent
 
 from workbench import Endpoint, Journal, Race, Verdict, race
@@ -57,29 +52,16 @@ def test_its_exit_code_says_what_came_of_it() -> None:
     assert race_exit_code(replace(done, updates=3)) == 130
 
 
-PROMPT = 2.0
-"""Seconds from Ctrl-C to the end of the process, whatever the endpoint does."""
-
-
 @pytest.mark.parametrize("spread", [[], ["--processes", "2"]], ids=["threads", "processes"])
 def test_ctrl_c_ends_it_at_once_and_keeps_what_was_sent(spine: Endpoint, tmp_path: Path, spread: list[str]) -> None:
     """No update is answered. Each is recorded as unanswered, so the proof still holds."""
     kept = tmp_path / "race.jsonl"
     with silent(spine) as endpoint:
-        command = [sys.executable, "-m", "workbench", "race", endpoint.base_url, "--clients=3", f"--journal={kept}"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-        with subprocess.Popen([*command, *spread], stdout=subprocess.PIPE, text=True, env=environment) as process:
-            watch = threading.Timer(60, process.kill)
-            watch.start()
-            endpoint.wait_for(3)
-            process.send_signal(signal.SIGINT)
-            pressed = time.monotonic()
-            printed, _ = process.communicate()
-            seconds = time.monotonic() - pressed
-            watch.cancel()
-    assert process.returncode == 130
-    assert "The race was stopped early." in printed
-    assert "Consistent" in printed
+        arguments = ["race", endpoint.base_url, "--clients=3", f"--journal={kept}", *spread]
+        ended = interrupt(*arguments, when=lambda: endpoint.wait_for(3))
+    assert ended.code == 130
+    assert "The race was stopped early." in ended.output
+    assert "Consistent" in ended.output
     updates = [each for each in Journal.load(kept) if each.interaction == "update"]
     assert [each.verdict for each in updates] == [Verdict.UNKNOWN] * 3
-    assert seconds < PROMPT
+    assert ended.seconds < PROMPT

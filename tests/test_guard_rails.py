@@ -5,61 +5,20 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from stranger import answers, stranger
 
 from workbench import Client, Connection, Endpoint, Exchange
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("0[0-6]-*.ipynb"))
 RESOURCE = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
-
-
-class Heard(ThreadingHTTPServer):
-    """Answers everything in one way, and keeps what it heard."""
-
-    daemon_threads = True
-
-    def __init__(self, status: int, **fields: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.fields = status, fields
-        self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.base_url = f"http://127.0.0.1:{self.server_port}/STU3"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Heard
-
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.requests.append((self.command, self.path, dict(self.headers.items())))
-        self.send_response(self.server.status)
-        for name, value in self.server.fields.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _answer
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def answering(status: int, **fields: str) -> Iterator[Heard]:
-    with Heard(status, **fields) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 WRITES: dict[str, Callable[[Client], Exchange]] = {
@@ -78,8 +37,8 @@ READS: dict[str, Callable[[Client], Exchange]] = {
 @pytest.mark.parametrize("status", [200, 201, 202, 401, 408, 409, 412, 425, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("write", WRITES)
 def test_a_write_that_was_answered_is_never_sent_again(write: str, status: int) -> None:
-    with answering(status, Retry_After="0") as server:
-        exchange = WRITES[write](Client(server.base_url))
+    with stranger(answers(status, b"", "Retry-After: 0")) as server:
+        exchange = WRITES[write](Client(server.url))
     assert (exchange.status, len(server.requests), len([exchange])) == (status, 1, 1)
 
 
@@ -87,27 +46,32 @@ def test_a_write_that_was_answered_is_never_sent_again(write: str, status: int) 
 @pytest.mark.parametrize("interaction", [*WRITES, *READS])
 def test_no_redirect_to_another_host_is_followed_so_no_credential_gets_there(interaction: str, status: int) -> None:
     connection = Connection(token=lambda: "planted-token-77", headers={"X-Pass": "planted-pass-12"})
-    with answering(200) as elsewhere, answering(status, Location=f"{elsewhere.base_url}/List/9") as server:
-        client = Client(server.base_url, connection=connection)
+    with ExitStack() as servers:
+        elsewhere = servers.enter_context(stranger(answers(200)))
+        location = f"{elsewhere.url}/List/9"
+        server = servers.enter_context(stranger(answers(status, b"", f"Location: {location}")))
+        client = Client(server.url, connection=connection)
         exchange = (WRITES | READS)[interaction](client)
-        assert server.requests[0][2]["Authorization"] == "Bearer planted-token-77"
+        assert b"Authorization: Bearer planted-token-77" in server.requests[0]
     assert (exchange.status, len(server.requests), elsewhere.requests) == (status, 1, [])
     assert exchange.response is not None
-    assert exchange.response.headers["Location"] == f"{elsewhere.base_url}/List/9", "it is shown"
+    assert exchange.response.headers["Location"] == location, "it is shown"
     assert not exchange.ok
 
 
 def test_a_location_of_another_host_is_shown_and_not_followed() -> None:
-    with (
-        answering(200) as elsewhere,
-        answering(201, Location=f"{elsewhere.base_url}/List/77/_history/1", ETag='W/"1"') as server,
-    ):
-        client = Client(server.base_url)
+    with ExitStack() as servers:
+        elsewhere = servers.enter_context(stranger(answers(200)))
+        fields = (f"Location: {elsewhere.url}/List/77/_history/1", 'ETag: W/"1"')
+        server = servers.enter_context(stranger(answers(201, b"", *fields)))
+        client = Client(server.url)
         made = client.create({"resourceType": "List"})
         assert made.response is not None
-        assert made.response.headers["Location"].startswith(elsewhere.base_url)
+        assert made.response.headers["Location"].startswith(elsewhere.url)
         client.read("List", made.logical_id)
-    assert [path for _, path, _ in server.requests] == ["/STU3/List", "/STU3/List/77"], "asked where we asked before"
+    assert [request.split()[1] for request in server.requests] == [b"/STU3/List", b"/STU3/List/77"], (
+        "asked where we asked before"
+    )
     assert elsewhere.requests == []
 
 
@@ -174,8 +138,8 @@ def test_an_endpoint_of_a_lesson_takes_no_address() -> None:
     "name", ["WORKBENCH_BASE_URL", "WORKBENCH_PROFILE", "WORKBENCH_PROFILES", "HTTP_PROXY", "ALL_PROXY"]
 )
 def test_no_variable_of_the_environment_points_a_lesson_elsewhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(200) as elsewhere:
-        monkeypatch.setenv(name, elsewhere.base_url)
+    with stranger(answers(200)) as elsewhere:
+        monkeypatch.setenv(name, elsewhere.url)
         with Endpoint.start() as spine:
             client = spine.client()
             made: Any = client.create({key: value for key, value in RESOURCE.items() if key != "id"})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +21,7 @@ import jwt
 import nbformat
 import pytest
 import tlskit
+from loopback import serving
 from nbclient import NotebookClient
 
 from workbench import BadInput, Client, Connection, Exchange, Journal, UnwantedVerdict, Verdict, Workbench, connect
@@ -108,13 +108,9 @@ class Loud(ThreadingHTTPServer):
 
 @pytest.fixture
 def loud() -> Iterator[Loud]:
-    with Loud(("127.0.0.1", 0), _Loud) as server:
+    with serving(Loud(("127.0.0.1", 0), _Loud)) as server:
         server.heard = []
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from loopback import serving
 
 from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
 from workbench.cli import main, say
@@ -138,13 +138,8 @@ class _Evil(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def evil() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Evil) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), _Evil)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("kind", ["works", "token", "moved", "else", "broken"])

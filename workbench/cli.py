@@ -328,6 +328,8 @@ def _add_race(commands: _Commands) -> None:
 
 
 def _race(options: argparse.Namespace) -> int:
+    import pandas  # noqa: F401  # the result needs it: imported here, so that Ctrl-C ends quickly
+
     from workbench.journal.export import check_writable
     from workbench.races.race import race
 

@@ -1,4 +1,4 @@
-"""An endpoint that carries nothing out and answers nothing, once it is asked to write: a relay before a real one."""
+"""A proxy in front of an endpoint that never answers a write."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
+from loopback import serving
 
 from workbench import Endpoint
 
 
 class Silent(ThreadingHTTPServer):
-    """Hands on every request but updates, and after the first update deletions, which it keeps until it is closed."""
+    """Forward every request but updates, and deletions after the first update. Those wait until it closes."""
 
     daemon_threads = True
 
@@ -26,7 +27,7 @@ class Silent(ThreadingHTTPServer):
         self._more = threading.Condition()
 
     def keeps(self, method: str, path: str) -> bool:
-        """Whether this request is kept; it then counts as one that hangs."""
+        """Return whether this request waits, and count it."""
         with self._more:
             if method != "PUT" and not (method == "DELETE" and self._kept):
                 return False
@@ -35,23 +36,19 @@ class Silent(ThreadingHTTPServer):
             return True
 
     def wait_for(self, requests: int) -> None:
-        """Wait until so many requests hang."""
+        """Wait until so many requests are waiting."""
         with self._more:
             assert self._more.wait_for(lambda: len(self._kept) >= requests, timeout=60)
 
 
 @contextmanager
 def silent(behind: Endpoint) -> Iterator[Silent]:
-    """Run one before this endpoint."""
-    with Silent(behind) as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
+    """Run one in front of this endpoint."""
+    with serving(Silent(behind)) as server:
         try:
             yield server
         finally:
             server.over.set()
-            server.shutdown()
-            serving.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
