@@ -268,14 +268,14 @@ class Journal:
         """
         from workbench.journal import diagram as diagrams
 
-        return diagrams.diagram(tuple(self), start=start, last=last, resource=resource)
+        return diagrams.draw_sequence(tuple(self), start=start, last=last, resource=resource)
 
     def timeline(self, *, resource: str | None = None, last: int = 200) -> Timeline:
         """How the ETag moved, and who did what to which version: a lane a client, a mark an exchange."""
         from workbench.journal import diagram as diagrams
 
         moves = [(each.etag_before, each.etag_after) for each in self.rows()]
-        return diagrams.timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
+        return diagrams.draw_timeline(tuple(self)[: len(moves)], moves, last=last, resource=resource)
 
     def to_har(self) -> dict[str, Any]:
         """Every exchange as an HTTP Archive (HAR 1.2), as browsers and proxies read it."""
