@@ -1,6 +1,6 @@
 """Credentials are removed from an exchange before anything keeps it.
 
-This module holds the list of names that carry a credential. It repositions the values in URLs, header fields, bodies that
+This module holds the list of names that carry a credential. It replaces the values in URLs, header fields, bodies that
 repeat a value, and the log lines of the HTTP library. The secrets of a connection are arguments.
 
 A repeated secret is found in any mixture of these encodings: plain, percent, JSON and HTML escapes (each also nested),
