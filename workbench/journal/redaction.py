@@ -120,7 +120,7 @@ class Redaction:
     def __init__(self, paths: Iterable[str] = PERSONAL) -> None:
         """Take paths as ``ElementPath`` reads them, and ``NHS_NUMBERS``; raises ``BadInput`` for another path."""
         self.paths = tuple(paths)
-        self._numbers = NHS_NUMBERS in self.paths
+        self._has_nhs_numbers = NHS_NUMBERS in self.paths
         self._elements: dict[str, list[ElementPath]] = {}
         for path in self.paths:
             if path != NHS_NUMBERS:
@@ -212,7 +212,7 @@ class Redaction:
             text = _PLACEHOLDER.sub(lambda found: self._placeholder(found[0], foreign=True), text)
         if "=" in text:
             text = _PARAMETER.sub(self._redact_parameter, text)
-        if self._numbers:
+        if self._has_nhs_numbers:
             text = _TEN_DIGITS.sub(self._redact_number, text)
         return text
 
@@ -230,22 +230,21 @@ class Redaction:
             content = json.parse(request.body)
         except MalformedJSON:
             return replace(request, url=url)
-        return replace(
-            request, url=url, body=json.dumps(_map_leaves(content, self._restore_leaf, self._restore_leaf)).encode()
-        )
+        restored = _map_leaves(content, self._restore_leaf, self._restore_leaf)
+        return replace(request, url=url, body=json.dumps(restored).encode())
 
-    def learn(self, clear: Any, blanked: Any) -> None:
+    def learn(self, original: Any, redacted: Any) -> None:
         """Take over the placeholders of redacted JSON (or of a redacted URL) by comparing it with the original."""
-        if isinstance(clear, dict) and isinstance(blanked, dict):
-            for (name, value), (blanked_name, other) in zip(clear.items(), blanked.items(), strict=False):
-                self.learn(name, blanked_name)
+        if isinstance(original, dict) and isinstance(redacted, dict):
+            for (name, value), (redacted_name, other) in zip(original.items(), redacted.items(), strict=False):
+                self.learn(name, redacted_name)
                 self.learn(value, other)
-        elif isinstance(clear, list) and isinstance(blanked, list):
-            for one, other in zip(clear, blanked, strict=False):
+        elif isinstance(original, list) and isinstance(redacted, list):
+            for one, other in zip(original, redacted, strict=False):
                 self.learn(one, other)
-        elif isinstance(blanked, str) and not isinstance(clear, dict | list) and clear != blanked:
-            for value, placeholder in _pairs(str(clear), blanked):
-                self._know(clear if value == str(clear) else value, placeholder)
+        elif isinstance(redacted, str) and not isinstance(original, dict | list) and original != redacted:
+            for value, placeholder in _placeholder_values(str(original), redacted):
+                self._remember(original if value == str(original) else value, placeholder)
 
     def __repr__(self) -> str:
         return f"<Redaction by {len(self.paths)} paths>"
@@ -256,7 +255,7 @@ class Redaction:
         if isinstance(node, str):
             return self.text(node, foreign=foreign)
         if not isinstance(node, dict):
-            return self._placeholder(node) if self._is_number(node) else node
+            return self._placeholder(node) if self._is_nhs_integer(node) else node
         if isinstance(node.get("resourceType"), str):
             at, kind = (), node["resourceType"]
         walked = {}
@@ -265,15 +264,15 @@ class Redaction:
             below = (*at, step)
             written = self.text(name, foreign=foreign)
             if any(path.leads_to(below, kind, node) for path in self._elements.get(step, ())):
-                blank = partial(self._placeholder, foreign=foreign)
-                walked[written] = _map_leaves(value, blank, partial(self.text, foreign=foreign))
+                placeholder = partial(self._placeholder, foreign=foreign)
+                walked[written] = _map_leaves(value, placeholder, partial(self.text, foreign=foreign))
             else:
                 walked[written] = self._walk(value, below, kind, foreign=foreign)
         return walked
 
-    def _is_number(self, node: Any) -> bool:
+    def _is_nhs_integer(self, node: Any) -> bool:
         """Return whether this is an NHS number that is a JSON number."""
-        return self._numbers and type(node) is int and 10**9 <= node < 10**10 and is_nhs_number(str(node))
+        return self._has_nhs_numbers and type(node) is int and 10**9 <= node < 10**10 and is_nhs_number(str(node))
 
     def _placeholder(self, value: Any, *, foreign: bool = False) -> Any:
         if value is None or isinstance(value, bool):
@@ -282,7 +281,7 @@ class Redaction:
             return value
         kind = "" if isinstance(value, str) else type(value).__name__
         known = self._placeholders.get((kind, str(value)))
-        return known or self._know(value, f"redacted-{self._number_of(kind, value)}")
+        return known or self._remember(value, f"redacted-{self._number_of(kind, value)}")
 
     def _number_of(self, kind: str, value: Any) -> int:
         """Return the number that the value has in the file, or the next one."""
@@ -294,7 +293,7 @@ class Redaction:
             self.unkept.append((self._highest + 1, digest))
         return self._numbers_by_digest[digest]
 
-    def _know(self, value: Any, placeholder: str) -> str:
+    def _remember(self, value: Any, placeholder: str) -> str:
         self._highest = max(self._highest, _placeholder_number(placeholder))
         kind = "" if isinstance(value, str) else type(value).__name__
         self._values.setdefault(placeholder, value)
@@ -305,8 +304,8 @@ class Redaction:
     def _value(self, placeholder: str) -> Any:
         if placeholder not in self._values:
             raise BadInput(
-                f"{placeholder} stands for something that was blanked elsewhere, so this cannot be sent: "
-                "it would overwrite it; read the resource anew and edit that."
+                f"{placeholder} is a placeholder whose value is unknown here, so this cannot be sent: it would "
+                "overwrite that value. Read the resource again and edit that copy."
             )
         return self._values[placeholder]
 
@@ -346,22 +345,22 @@ def _placeholder_number(placeholder: str) -> int:
     return int(placeholder.partition("-")[2])
 
 
-def _pairs(clear: str, blanked: str) -> list[tuple[str, str]]:
+def _placeholder_values(original: str, redacted: str) -> list[tuple[str, str]]:
     """Return the value of each placeholder in a redacted text; nothing if the texts do not match.
 
     Each value is as short as possible, and at least one character long.
     """
-    between, placeholders = _PLACEHOLDER.split(blanked), _PLACEHOLDER.findall(blanked)
-    if not placeholders or not clear.startswith(between[0]) or not clear.endswith(between[-1]):
+    between, placeholders = _PLACEHOLDER.split(redacted), _PLACEHOLDER.findall(redacted)
+    if not placeholders or not original.startswith(between[0]) or not original.endswith(between[-1]):
         return []
     pairs, start = [], len(between[0])
     for placeholder, text in zip(placeholders[:-1], between[1:-1], strict=True):
-        end = clear.find(text, start + 1)
+        end = original.find(text, start + 1)
         if end < 0:
             return []
-        pairs.append((clear[start:end], placeholder))
+        pairs.append((original[start:end], placeholder))
         start = end + len(text)
-    last = clear[start : len(clear) - len(between[-1])]
+    last = original[start : len(original) - len(between[-1])]
     return [*pairs, (last, placeholders[-1])] if last else []
 
 
