@@ -296,12 +296,23 @@ def test_hostile_texts_are_text(text: str) -> None:
         assert re.fullmatch(rf"(participant p[123] as|p[123](->>|-->>|-x|--x)p[123]:) {safe}", line), line
     shown = [unescape(re.sub(r"#(\d+);", r"&#\1;", line.partition(" as ")[2])) for line in lines[3:6]]
     assert shown[1] in [each.text for each in texts(diagram.svg)]
-    for picture in (diagram, journal.timeline()):
-        check_harmless(picture)
-        check_layout(picture.svg)
+    check_harmless(diagram)
+    check_layout(diagram.svg)
+    check_timeline(journal.timeline())
 
 
-def check_harmless(picture: Diagram | Timeline) -> None:
+def check_timeline(timeline: Timeline) -> None:
+    """Drawing elements only; every link leads to a part of the same picture."""
+    root = ElementTree.fromstring(timeline.svg)
+    tags = {element.tag.removeprefix(SVG) for element in root.iter()}
+    assert tags <= {"svg", "title", "desc", "defs", "g", "path", "use", "text", "clipPath", "rect"}
+    attributes = [item for element in root.iter() for item in element.attrib.items()]
+    assert not [name for name, _ in attributes if name.startswith("on")]
+    assert all(value.startswith("#") for name, value in attributes if name.endswith("href"))
+    assert all("url(#" in value for _, value in attributes if "url(" in value)
+
+
+def check_harmless(picture: Diagram) -> None:
     """Well-formed, of drawing elements only, with no way to load or run anything."""
     root = ElementTree.fromstring(picture.svg)
     tags = {element.tag.removeprefix(SVG) for element in root.iter()}
@@ -357,13 +368,11 @@ class Box(NamedTuple):
 
 
 def texts(svg: str) -> list[Box]:
-    """Every text with the room it takes: as long as it says, or as long as the widest of the usual fonts makes it."""
+    """Every text with its bounding box: as wide as ``textLength`` says, or as a monospaced font makes it."""
     found = []
     for element in ElementTree.fromstring(svg).iter(f"{SVG}text"):
         size, said = int(element.attrib["font-size"]), element.text or ""
-        width = int(
-            element.get("textLength") or text_width(said, size, mono=element.attrib["font-family"] == "monospace")
-        )
+        width = int(element.get("textLength") or text_width(said, size))
         shift = {"middle": width / 2, "end": width}.get(element.get("text-anchor", ""), 0)
         x, y = float(element.attrib["x"]) - shift, float(element.attrib["y"])
         found.append(Box(x, y - 0.8 * size, x + width, y + 0.25 * size, said))
@@ -401,7 +410,6 @@ NAMES = {
 def test_nothing_overlaps(kind: str, clients: int) -> None:
     journal = long_journal(60, NAMES[kind][:clients])
     check_layout(journal.diagram().svg)
-    check_layout(journal.timeline().svg)
 
 
 def test_nothing_overlaps_with_large_numbers_and_several_endpoints() -> None:
@@ -409,7 +417,6 @@ def test_nothing_overlaps_with_large_numbers_and_several_endpoints() -> None:
     for number in range(4):
         journal.append(exchange("bob", base=f"https://a-rather-long-host-name-{number}.example/STU3"))
     check_layout(journal.diagram().svg)
-    check_layout(journal.timeline().svg)
 
 
 def test_every_verdict_is_told_apart_without_colour() -> None:
@@ -440,7 +447,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_a_picture_is_named_for_who_cannot_see_it(story: Journal) -> None:
-    for picture, title in ((story.diagram(), "Sequence of exchanges"), (story.timeline(), "How the ETag moved")):
+    for picture, title in ((story.diagram(), "Sequence of exchanges"), (story.timeline(), "Versions over time")):
         root = ElementTree.fromstring(picture.svg)
         assert root.attrib["role"] == "img"
         assert (root[0].tag, root[0].text) == (f"{SVG}title", title)
@@ -479,9 +486,23 @@ def test_a_window_begins_with_the_version_that_was_known() -> None:
     assert re.search(r"List/744eec7d…  \w+… → \w+… \(\d+\)", text)
 
 
-def test_a_timeline_folds_and_stays_as_wide_as_a_page() -> None:
-    root = ElementTree.fromstring(long_journal(400).timeline(last=400).svg)
+def test_a_long_timeline_is_drawn_in_rows_and_stays_as_wide_as_a_page() -> None:
+    svg = long_journal(400).timeline(last=400).svg
+    root = ElementTree.fromstring(svg)
     assert int(root.attrib["width"]) < 1000
+    numbers = [element.text for element in root.iter(f"{SVG}text")]
+    assert {"1", "24", "25", "400"} <= set(numbers)
+
+
+def test_a_timeline_draws_versions_clients_and_verdicts(story: Journal) -> None:
+    drawn = [element.text for element in ElementTree.fromstring(story.timeline().svg).iter(f"{SVG}text")]
+    assert [text for text in drawn if text in ("2577…", "99f0…", "unknown")] == ["2577…", "99f0…", "unknown"]
+    assert {"List/744eec7d…", "alice", "bob", "R read", "U updated", "S stale", "? unknown"} <= set(drawn)
+
+
+def test_a_timeline_of_nothing_can_be_drawn() -> None:
+    assert journal_of().timeline().text == "no exchanges\n"
+    check_timeline(journal_of().timeline())
 
 
 def test_the_resources_that_moved_most_have_a_band() -> None:

@@ -124,7 +124,7 @@ def test_no_file_holds_a_value_and_only_a_journals_own_a_digest(tmp_path: Path) 
     assert [len(each) for each in digests] == [2, 2]
     assert not digests[0] & digests[1], "each file has a key of its own"
     first = json.parse((tmp_path / "one.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert first == {"journal": 2, "redaction": {"paths": list(PERSONAL), "everywhere": False}, "last": 2}
+    assert first == {"journal": 3, "redaction": {"paths": list(PERSONAL), "everywhere": False}, "last": 2}
 
 
 def test_a_placeholder_is_in_the_file_before_anything_says_it(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_what_could_not_be_recorded_is_not_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path)
     journal.append(about(ANN, "Example"))
-    shelf: Any = journal._shelf
-    shelf._connection.execute("PRAGMA query_only = ON")  # a full disk
+    store: Any = journal._store
+    store._connection.execute("PRAGMA query_only = ON")  # a full disk
     with pytest.raises(WorkbenchError, match="The exchange took place"):
         journal.append(about(BEA, "Sample"))
-    shelf._connection.execute("PRAGMA query_only = OFF")
+    store._connection.execute("PRAGMA query_only = OFF")
     journal.append(about(BEA, "Sample"))
     told = ids(journal)
     journal = reopened(journal, tmp_path)
@@ -210,7 +210,7 @@ def test_a_line_that_was_added_by_hand_keeps_its_placeholders(number: int, tmp_p
 
 def test_a_saved_journals_paths_are_checked(tmp_path: Path) -> None:
     rule = {"paths": ["Patient"], "everywhere": True}
-    first = json.dumps({"journal": 2, "redaction": rule, "last": 0})
+    first = json.dumps({"journal": 3, "redaction": rule, "last": 0})
     (tmp_path / "j.jsonl").write_text(f"{first}\n{json.dumps(as_json(about(ANN, 'x')))}\n", encoding="utf-8")
     with pytest.raises(BadInput, match="is not an element path"):
         Journal.load(tmp_path / "j.jsonl")

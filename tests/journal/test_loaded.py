@@ -67,11 +67,11 @@ DAMAGES: dict[str, Damage] = {
     "a body of no digest": lambda line: line["request"].update(body_size=1, body_sha256="x"),
     "a verdict that is none": lambda line: (
         line["request"].update(body_size=1, body_sha256="0" * 64),
-        line.update(verdict="fine", told=["", ""]),
+        line.update(verdict="fine", outcome=["", ""]),
     ),
     "words that are numbers": lambda line: (
         line["request"].update(body_size=1, body_sha256="0" * 64),
-        line.update(verdict="updated", told=[1, 2]),
+        line.update(verdict="updated", outcome=[1, 2]),
     ),
 }
 
@@ -156,14 +156,14 @@ def test_whatever_a_client_sends_can_be_kept(path: str, tmp_path: Path) -> None:
         "",
         "{}",
         "[]",
-        '{"journal": 2}',
-        '{"journal": 2, "redaction": {"paths": "x", "everywhere": true}, "last": 0}',
-        '{"journal": 2, "redaction": {"paths": [5], "everywhere": true}, "last": 0}',
-        '{"journal": 2, "redaction": {"paths": [], "everywhere": 1}, "last": 0}',
-        '{"journal": 2, "redaction": {"paths": [], "everywhere": true}, "last": -1}',
-        '{"journal": 2, "redaction": {"paths": [], "everywhere": true}, "last": 1e9}',
-        '{"journal": 2, "redaction": {"paths": [], "everywhere": true}, "last": true}',
-        f'{{"journal": 2, "redaction": {{"paths": [], "everywhere": true}}, "last": 1{"0" * 5000}}}',
+        '{"journal": 3}',
+        '{"journal": 3, "redaction": {"paths": "x", "everywhere": true}, "last": 0}',
+        '{"journal": 3, "redaction": {"paths": [5], "everywhere": true}, "last": 0}',
+        '{"journal": 3, "redaction": {"paths": [], "everywhere": 1}, "last": 0}',
+        '{"journal": 3, "redaction": {"paths": [], "everywhere": true}, "last": -1}',
+        '{"journal": 3, "redaction": {"paths": [], "everywhere": true}, "last": 1e9}',
+        '{"journal": 3, "redaction": {"paths": [], "everywhere": true}, "last": true}',
+        f'{{"journal": 3, "redaction": {{"paths": [], "everywhere": true}}, "last": 1{"0" * 5000}}}',
         json.dumps(as_json(READ_A)),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_first_line_that_does_not_begin_a_journal(first: str, tmp_path: Path) 
 
 
 def test_a_journal_of_another_version_and_none_at_all(tmp_path: Path) -> None:
-    first = '{"journal": 3, "redaction": {"paths": [], "everywhere": true}, "last": 0}\n'
+    first = '{"journal": 4, "redaction": {"paths": [], "everywhere": true}, "last": 0}\n'
     (tmp_path / "j.jsonl").write_text(first, encoding="utf-8")
     with pytest.raises(BadInput, match="was saved by another version of spine-workbench"):
         Journal.load(tmp_path / "j.jsonl")
@@ -184,7 +184,7 @@ def test_a_journal_of_another_version_and_none_at_all(tmp_path: Path) -> None:
 
 def test_a_line_is_as_long_as_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal_of(READ_A, replace(READ_A, failure="x" * 2000)).save(tmp_path / "j.jsonl")
-    monkeypatch.setattr("workbench.journal.journal.MOST_BYTES", 2000)
+    monkeypatch.setattr("workbench.journal.export.MOST_BYTES", 2000)
     with pytest.raises(BadInput, match=r"^Line 3 of .* is longer than"):
         Journal.load(tmp_path / "j.jsonl")
 

@@ -80,7 +80,7 @@ def test_it_can_be_put_back_and_only_what_is_known() -> None:
     url = redaction.text(f"https://x.example/Patient/{NUMBER}")
     back = redaction.restored(Request("PUT", url, body=blanked))
     assert (json.parse(back.body), back.url) == (PATIENT, f"https://x.example/Patient/{NUMBER}")
-    with pytest.raises(BadInput, match=r"redacted-99 stands for something that was blanked elsewhere"):
+    with pytest.raises(BadInput, match=r"redacted-99 is a placeholder whose value is unknown here"):
         redaction.restored(Request("PUT", url, body=b'{"title": "redacted-99"}'))
 
 

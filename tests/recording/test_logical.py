@@ -21,7 +21,7 @@ def body(**members: object) -> bytes:
 def read(names: LogicalNames, version: str, updated: str, logical_id: str = "1") -> Response:
     headers = Headers({"ETag": f'W/"{version}"', "Date": "Mon, 23 Nov 2026 10:00:00 GMT", "X-Request-Id": "8f0e"})
     content = body(id=logical_id, meta={"versionId": version, "lastUpdated": updated})
-    return names.answer("GET", ("List", logical_id), Response(200, headers, content))
+    return names.response("GET", ("List", logical_id), Response(200, headers, content))
 
 
 def test_versions_are_counted_for_each_resource_and_called_back() -> None:
@@ -40,14 +40,14 @@ def test_versions_are_counted_for_each_resource_and_called_back() -> None:
 def test_what_the_session_creates_has_a_name_in_every_place() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"Location": f"{BASE}/List/1042/_history/1", "ETag": 'W/"1"'})
-    made = names.answer("POST", ("List", ""), Response(201, headers, body(id="1042", meta={"versionId": "1"})))
+    made = names.response("POST", ("List", ""), Response(201, headers, body(id="1042", meta={"versionId": "1"})))
     assert made.headers["Location"] == f"{BASE_URL}/List/list-1/_history/v1"
     assert json.parse(made.body) == {"resourceType": "List", "id": "list-1", "meta": {"versionId": "v1"}}
     bundle = {
         "resourceType": "Bundle",
         "entry": [{"fullUrl": f"{BASE}/List/1042", "resource": {"reference": "List/1042"}}],
     }
-    found = json.parse(names.answer("GET", ("List", ""), Response(200, body=json.dumps(bundle).encode())).body)
+    found = json.parse(names.response("GET", ("List", ""), Response(200, body=json.dumps(bundle).encode())).body)
     assert found["entry"] == [{"fullUrl": f"{BASE_URL}/List/list-1", "resource": {"reference": "List/list-1"}}]
     asked = Request("PUT", f"{BASE_URL}/List/list-1", body=body(id="list-1", source={"reference": "List/list-1"}))
     sent, about = names.request(asked, ("List", "list-1"))
@@ -71,7 +71,7 @@ def test_dates_go_by_version_not_by_how_quick_the_endpoint_was() -> None:
 def test_a_condition_by_date_is_called_back() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"ETag": 'W/"7"', "Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT"})
-    told = names.answer("GET", ABOUT, Response(200, headers)).headers["Last-Modified"]
+    told = names.response("GET", ABOUT, Response(200, headers)).headers["Last-Modified"]
     assert told == "Fri, 25 May 2018 16:10:00 GMT"
     sent, _ = names.request(Request("GET", f"{BASE_URL}/List/1", Headers({"If-Modified-Since": told})), ABOUT)
     assert sent.headers["If-Modified-Since"] == "Mon, 23 Nov 2026 10:00:00 GMT"
@@ -80,7 +80,7 @@ def test_a_condition_by_date_is_called_back() -> None:
 def test_only_fields_that_mean_something_are_passed_on() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"Set-Cookie": "a=secret", "X-Request-Id": "8f0e", "Server": "x", "Content-Type": "text/html"})
-    assert list(names.answer("GET", ABOUT, Response(500, headers, b"<b>")).headers.items()) == [
+    assert list(names.response("GET", ABOUT, Response(500, headers, b"<b>")).headers.items()) == [
         ("Content-Type", "text/html")
     ]
 
@@ -88,11 +88,11 @@ def test_only_fields_that_mean_something_are_passed_on() -> None:
 def test_what_is_not_known_is_passed_on_as_it_came() -> None:
     names = LogicalNames(BASE, START)
     odd = b'{"resourceType":"List","id":"1","meta":{"lastUpdated":"yesterday"},"value":1.10,"n":[1e2,null]}'
-    assert names.answer("GET", ABOUT, Response(200, body=odd)).body == odd
+    assert names.response("GET", ABOUT, Response(200, body=odd)).body == odd
     for untouched in (b"{ not json", b'{ "resourceType" : "List" }', b""):
         assert names.request(Request("PUT", f"{BASE_URL}/List/1", body=untouched), ABOUT)[0].body == untouched
     broken = Headers({"Last-Modified": "yesterday"})
-    assert names.answer("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"
+    assert names.response("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"
 
 
 def test_an_outcome_quotes_the_names_of_what_it_is_about() -> None:
@@ -106,7 +106,7 @@ def test_an_outcome_quotes_the_names_of_what_it_is_about() -> None:
     }
     refused = Response(409, body=json.dumps({"resourceType": "OperationOutcome"} | said).encode())
     for logical_id, name in (("1", "v2"), ("2", "v1")):
-        told = json.parse(names.answer("PUT", ("List", logical_id), refused).body)["issue"][0]["diagnostics"]
+        told = json.parse(names.response("PUT", ("List", logical_id), refused).body)["issue"][0]["diagnostics"]
         assert told == f"You named {name}, not xshared-0001 or shared-0001-b; v1 was first."
 
 
@@ -118,6 +118,6 @@ def test_a_long_session_takes_no_longer_for_each_answer() -> None:
     for number in range(4000):
         read(names, f"version-{number}", "2026-11-23T10:00:00Z")
         names.request(Request("PUT", f"{BASE_URL}/List/1", Headers({"If-Match": f'W/"v{number + 1}"'})), ABOUT)
-    told = names.answer("PUT", ABOUT, refused)
+    told = names.response("PUT", ABOUT, refused)
     assert time.process_time() - before < 10, "the product of versions and texts took minutes"
     assert json.parse(told.body)["issue"][-1]["diagnostics"] == "the version is v4000"

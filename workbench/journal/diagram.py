@@ -1,14 +1,22 @@
-"""Pictures of a journal: a sequence diagram (Mermaid and SVG) and a timeline of versions (SVG)."""
+"""Pictures of a journal: a sequence diagram of its exchanges and a timeline of its resources' versions.
+
+The sequence diagram exists as Mermaid text, as an SVG drawn here, and as plain text. matplotlib draws the
+timeline. The widgets put an SVG into the page itself, so it holds no script, style sheet or external link.
+Source: Mermaid, *Sequence diagrams*.
+"""
 
 from __future__ import annotations
 
+import io
 import math
-import unicodedata
+import re
+import warnings
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from html import escape
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -17,15 +25,22 @@ from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import GUARDED, Verdict
 from workbench.fhir.etag import ETag
 
-_INK, _DIM, _EDGE, _PAPER, _STRIPE = "#1f2328", "#57606a", "#ccd2d9", "#ffffff", "#f3f5f8"
-_DARK, _PALE, _VERSION = "#24324a", "#e3edf9", "#dbe9fb"
-_MARGIN, _GAP, _NOTE = 16, 14, 24
-_HEAD, _STEP, _REPEAT_HEADS = 28, 54, 8
-_WIDEST, _STRIDE, _LANE, _BAND = 960, 30, 30, 28
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MERMAID_LIMIT: Final = 50_000
+"""Mermaid's default limit in characters; a longer diagram is shown as SVG only."""
+
+Numbered = tuple[int, Exchange]
+"""An exchange with its number in the journal, from 1."""
+
+EtagChange = tuple[str | None, str | None]
+"""The resource's ETag before and after an exchange."""
 
 
 class Look(NamedTuple):
-    """How a verdict is shown: a colour, and for whoever does not see colours a letter in a shape."""
+    """How a verdict is drawn. Letter and shape carry the same information as the colour."""
 
     letter: str
     colour: str
@@ -46,321 +61,12 @@ LOOKS: Final = {
     Verdict.FAILED: Look("F", "#82071e", "hexagon"),
     Verdict.UNKNOWN: Look("?", "#a40e6b", "hexagon"),
 }
-"""Shapes follow the widget's tones: circle neutral, square good, diamond warn, hexagon bad."""
-
-_OUTLINES: Final = {
-    "square": [(-9, -9), (9, -9), (9, 9), (-9, 9)],
-    "diamond": [(0, -12), (12, 0), (0, 12), (-12, 0)],
-    "hexagon": [(-6, -10), (6, -10), (12, 0), (6, 10), (-6, 10), (-12, 0)],
-}
-
-
-class Step(NamedTuple):
-    """One exchange of a sequence diagram; ``client`` and ``endpoint`` are numbers of lifelines, from 0."""
-
-    seq: int
-    client: int
-    endpoint: int
-    asked: str
-    answer: str
-    verdict: Verdict
-    sent: bool
-    answered: bool
-
-
-class Scene(NamedTuple):
-    """A sequence diagram: lifelines by name, then what went between them; ``note`` says what is left out."""
-
-    clients: Sequence[str]
-    endpoints: Sequence[str]
-    steps: Sequence[Step]
-    note: str
-
-
-class Mark(NamedTuple):
-    """One exchange of a timeline; ``version`` is what ``band`` says from here on, ``""`` where nothing moved."""
-
-    seq: int
-    client: int
-    verdict: Verdict
-    band: int = 0
-    version: str = ""
-
-
-class Chart(NamedTuple):
-    """A timeline: a lane a client, and a band a resource, with its name and the version it begins with."""
-
-    clients: Sequence[str]
-    bands: Sequence[tuple[str, str]]
-    marks: Sequence[Mark]
-    note: str
-
-
-NO_VERSION: Final = frozenset({"unknown", "deleted"})  # what a band says where there is none to name: drawn as a gap
-
-
-def text_width(text: str, size: int, *, mono: bool = False) -> int:
-    """At least the pixels that the text takes, in the widest of the usual fonts."""
-    return math.ceil(size * sum(_em(character, mono=mono) for character in text))
-
-
-def _em(character: str, *, mono: bool) -> float:
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.25 if mono or ord(character) > 0xFFFF else 1.0
-    if mono or character.islower() or character.isdigit():
-        return 1.0 if character in "mw" and not mono else 0.62
-    other = 0.82 if character.isalnum() or ord(character) >= 0x250 else 0.46
-    return 1.0 if character in "MW@%…" else other
-
-
-class _Canvas:
-    """An SVG that grows: each method draws one thing."""
-
-    def __init__(self, width: int, height: int, title: str, description: str, note: str) -> None:
-        fixed = {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "style": "max-width:100%;height:auto"}
-        size = {"width": f"{width}", "height": f"{height}", "viewBox": f"0 0 {width} {height}"}
-        self._root = ElementTree.Element("svg", fixed | size)
-        self.add("title").text = title
-        self.add("desc").text = description
-        self.box(0.5, 0.5, width - 1, height - 1, _PAPER, stroke=_EDGE, rx=6)
-        if note:
-            self.words(_MARGIN, _MARGIN + 12, note, _DIM)
-
-    def add(self, tag: str, **attributes: object) -> ElementTree.Element:
-        """Any element; attributes that are ``None`` are left out."""
-        named = {name.replace("_", "-"): f"{value}" for name, value in attributes.items() if value is not None}
-        return ElementTree.SubElement(self._root, tag, named)
-
-    def box(self, x: float, y: float, width: float, height: float, fill: str, **more: object) -> None:
-        self.add("rect", x=x, y=y, width=width, height=height, fill=fill, **more)
-
-    def line(self, x1: float, y1: float, x2: float, y2: float, colour: str, dash: str | None = None) -> None:
-        self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, stroke_width=1.3, stroke_dasharray=dash)
-
-    def shape(self, fill: str, *points: tuple[float, float]) -> None:
-        self.add("polygon", points=" ".join(f"{x:g},{y:g}" for x, y in points), fill=fill)
-
-    def words(
-        self, x: float, y: float, text: str, fill: str, size: int = 12, *, mono: bool = False, anchor: str | None = None
-    ) -> None:
-        family = "monospace" if mono else "sans-serif"
-        element = self.add("text", x=x, y=y, font_family=family, font_size=size, fill=fill, text_anchor=anchor)
-        element.text = text
-        if any(ord(character) >= 0x250 and character not in "…→–" for character in text):
-            # Nobody knows the font that will have this character, nor how wide it is there: hold it to its room.
-            element.attrib |= {"textLength": f"{text_width(text, size, mono=mono)}", "lengthAdjust": "spacingAndGlyphs"}
-
-    def source(self) -> str:
-        ElementTree.indent(self._root, "")
-        return ElementTree.tostring(self._root, encoding="unicode")
-
-
-class _Columns:
-    """Where the lifelines stand. All labels share one column between clients and endpoints, clear of every lifeline."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.seq = _MARGIN + max((text_width(f"{step.seq:,}", 11) for step in scene.steps), default=0)
-        self.names = [*scene.clients, *scene.endpoints]
-        self.boxes = [text_width(name, 13) + 2 * _GAP for name in self.names]
-        labels = [text for step in scene.steps for text in (step.asked, step.answer)]
-        room = max((text_width(label, 12, mono=True) for label in labels), default=0) + 2 * _GAP
-        self.lifelines: list[int] = []
-        right, self.labels = self.seq, self.seq
-        for number, box in enumerate(self.boxes):
-            x = right + _GAP + box // 2
-            if number == len(scene.clients) and number:
-                self.labels = self.lifelines[-1] + _GAP
-                x = max(x, self.lifelines[-1] + room)
-            self.lifelines.append(x)
-            right = x + box - box // 2
-        self.width = max(right, _MARGIN + text_width(scene.note, 12)) + _MARGIN
-
-
-def sequence_svg(scene: Scene, description: str) -> str:
-    """The scene as SVG: clients on the left, endpoints on the right, an exchange a stripe, numbered as tables do."""
-    columns = _Columns(scene)
-    top = _MARGIN + (_NOTE if scene.note else 0)
-    first = top + _HEAD + 8
-    bottom = first + _STEP * len(scene.steps) + 8
-    heads = (top, bottom) if len(scene.steps) > _REPEAT_HEADS else (top,)
-    height = bottom + (_HEAD + _MARGIN if len(heads) > 1 else 4)
-    canvas = _Canvas(columns.width, height, "Sequence of exchanges", description, scene.note)
-    for number in range(0, len(scene.steps), 2):
-        canvas.box(1, first + number * _STEP, columns.width - 2, _STEP, _STRIPE)
-    for number, (name, x, box) in enumerate(zip(columns.names, columns.lifelines, columns.boxes, strict=True)):
-        fill, ink = (_PALE, _INK) if number < len(scene.clients) else (_DARK, _PAPER)
-        canvas.line(x, top + _HEAD, x, bottom, _EDGE)
-        for y in heads:
-            canvas.box(x - box // 2, y, box, _HEAD, fill, stroke=_DARK, rx=4)
-            canvas.words(x, y + 18.5, name, ink, 13, anchor="middle")
-    for number, step in enumerate(scene.steps):
-        start, end = columns.lifelines[step.client], columns.lifelines[len(scene.clients) + step.endpoint]
-        _draw_step(canvas, columns, step, start, end, first + number * _STEP)
-    return canvas.source()
-
-
-def _draw_step(canvas: _Canvas, columns: _Columns, step: Step, start: int, end: int, y: int) -> None:
-    colour = LOOKS[step.verdict].colour
-    canvas.words(columns.seq, y + 16, f"{step.seq:,}", _DIM, 11, anchor="end")
-    canvas.words(columns.labels, y + 16, step.asked, _INK, mono=True)
-    canvas.add("circle", cx=start, cy=y + 22, r=3, fill=_INK)
-    if step.sent:
-        _arrow(canvas, start, end, y + 22, _INK)
-    else:
-        _lost(canvas, start, end - 8, y + 22, colour)
-    canvas.words(columns.labels, y + 40, step.answer, colour, mono=True)
-    if step.answered:
-        _arrow(canvas, end, start, y + 47, colour, "6 4")
-    elif step.sent:
-        _lost(canvas, end, columns.labels + 5, y + 47, colour, "6 4")
-
-
-def _arrow(canvas: _Canvas, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
-    back = -9 if end > start else 9
-    canvas.line(start, y, end + back, y, colour, dash)
-    canvas.shape(colour, (end, y), (end + back, y - 4.5), (end + back, y + 4.5))
-
-
-def _lost(canvas: _Canvas, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
-    """An arrow that never arrives: it ends in a cross."""
-    canvas.line(start, y, end, y, colour, dash)
-    canvas.line(end - 4, y - 4, end + 4, y + 4, colour)
-    canvas.line(end - 4, y + 4, end + 4, y - 4, colour)
-
-
-class _Row:
-    """One line of a timeline, which is folded as text is: its marks, and the versions it begins with."""
-
-    def __init__(self, before: list[str], left: int) -> None:
-        self.before = before
-        self.bands = {band for band, version in enumerate(before) if version}
-        self.clients: set[int] = set()
-        self.placed: list[tuple[Mark, int]] = []
-        self.x = left - _STRIDE // 2
-        self._taken = [left + _label_width(version) for version in before]
-
-    def place(self, mark: Mark) -> bool:
-        """Put the mark at its stride, or further right if an earlier version's label needs the room; or say no."""
-        x = max(self.x + _STRIDE, self._taken[mark.band] if mark.version else 0)
-        end = x + (_label_width(mark.version) if mark.version else _GAP)
-        if end > _WIDEST and self.placed:
-            return False
-        if mark.version:
-            self._taken[mark.band] = end
-            self.bands.add(mark.band)
-        self.clients.add(mark.client)
-        self.placed.append((mark, x))
-        self.x = x
-        return True
-
-    def size(self) -> tuple[int, int]:
-        """How far to the right it goes, and how high it is."""
-        return max([self.x + _STRIDE, *self._taken]), _BAND * len(self.bands) + _LANE * len(self.clients) + 30
-
-
-def _folded(chart: Chart, left: int) -> list[_Row]:
-    current = [version for _, version in chart.bands]
-    rows: list[_Row] = []
-    for mark in chart.marks:
-        if not rows or not rows[-1].place(mark):
-            rows.append(_Row(list(current), left))
-            rows[-1].place(mark)
-        if mark.version:
-            current[mark.band] = mark.version
-    return rows
-
-
-def _label_width(version: str) -> int:
-    return text_width(version, 11, mono=True) + _GAP if version else 0
-
-
-def timeline_svg(chart: Chart, description: str) -> str:
-    """The chart as SVG: folded into rows, and below them the verdicts that occur."""
-    names = [text_width(name, 12) for name in chart.clients]
-    names += [text_width(name, 11, mono=True) for name, _ in chart.bands]
-    left = _MARGIN + max(names, default=0) + _GAP
-    rows = _folded(chart, left)
-    right = max([left + 240, _MARGIN + text_width(chart.note, 12), *(row.size()[0] for row in rows)])
-    legend = _legend(chart, right)
-    top = _MARGIN + _NOTE
-    height = top + sum(row.size()[1] for row in rows) + 26 * len({y for *_, y in legend}) + _GAP // 2
-    canvas = _Canvas(right + _MARGIN, height, "How the ETag moved", description, chart.note)
-    for row in rows:
-        _draw_row(canvas, chart, row, left, right, top)
-        top += row.size()[1]
-    for verdict, x, y in legend:
-        _marker(canvas, verdict, x, top + y)
-        canvas.words(x + 18, top + y + 4, verdict.value, _INK)
-    return canvas.source()
-
-
-def _draw_row(canvas: _Canvas, chart: Chart, row: _Row, left: int, right: int, top: int) -> None:
-    bands = {band: top + number * _BAND for number, band in enumerate(sorted(row.bands))}
-    top += len(bands) * _BAND
-    lanes = {client: top + number * _LANE + _LANE // 2 for number, client in enumerate(sorted(row.clients))}
-    for client, y in lanes.items():
-        canvas.words(_MARGIN, y + 4, chart.clients[client], _INK)
-        canvas.line(left, y, right, y, _EDGE)
-    for mark, x in (each for each in row.placed if each[0].version):
-        canvas.line(x, bands[mark.band] + 20, x, lanes[mark.client], _DIM, "2 3")
-    for band, y in bands.items():
-        canvas.words(_MARGIN, y + 15, chart.bands[band][0], _DIM, 11, mono=True)
-        _draw_band(canvas, row, band, left, right, y)
-    numbered = 0
-    for mark, x in row.placed:
-        _marker(canvas, mark.verdict, x, lanes[mark.client])
-        half = text_width(f"{mark.seq:,}", 10) // 2
-        if x - half > numbered:
-            canvas.words(x, top + len(lanes) * _LANE + 10, f"{mark.seq:,}", _DIM, 10, anchor="middle")
-            numbered = x + half + 6
-
-
-def _draw_band(canvas: _Canvas, row: _Row, band: int, left: int, right: int, y: int) -> None:
-    starts = [(left, row.before[band])] if row.before[band] else []
-    starts += [(x, mark.version) for mark, x in row.placed if mark.version and mark.band == band]
-    for (x, version), (end, _) in zip(starts, [*starts[1:], (right, "")], strict=True):
-        if version in NO_VERSION:
-            canvas.line(x, y + 19, end, y + 19, _DIM, "2 3")
-            canvas.box(x + 2, y, _label_width(version) - 4, 18, _PAPER)
-        else:
-            canvas.box(x, y + 1, end - x - 2, 19, _VERSION, stroke="#7f9cc4", rx=3)
-        canvas.words(x + 5, y + 14.5, version, _DIM if version in NO_VERSION else _INK, 11, mono=True)
-
-
-def _marker(canvas: _Canvas, verdict: Verdict, x: int, y: int) -> None:
-    letter, colour, shape = LOOKS[verdict]
-    if shape == "circle":
-        canvas.add("circle", cx=x, cy=y, r=10, fill=colour)
-    else:
-        canvas.shape(colour, *((x + dx, y + dy) for dx, dy in _OUTLINES[shape]))
-    canvas.words(x, y + 4, letter, _PAPER, 11, anchor="middle")
-
-
-def _legend(chart: Chart, right: int) -> list[tuple[Verdict, int, int]]:
-    """The verdicts that occur, each with its place."""
-    placed: list[tuple[Verdict, int, int]] = []
-    x, y = _MARGIN + 12, 8
-    for verdict in sorted({mark.verdict for mark in chart.marks}, key=list(Verdict).index):
-        width = 18 + text_width(verdict.value, 12)
-        if placed and x + width > right:
-            x, y = _MARGIN + 12, y + 26
-        placed.append((verdict, x, y))
-        x += width + _GAP + 12
-    return placed
-
-
-MERMAID_LIMIT: Final = 50_000
-"""Characters that Mermaid draws unless told otherwise; a longer diagram is shown as SVG only."""
-
-_MOST_BANDS: Final = 4
-
-Numbered = tuple[int, Exchange]
-Move = tuple[str | None, str | None]
+"""Shapes follow the widgets' tones: circle neutral, square good, diamond warn, hexagon bad."""
 
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A picture of what happened: as SVG, and as text for ``print`` and for whoever does not see it."""
+    """A picture as SVG, with its content as text for ``print`` and for screen readers."""
 
     svg: str
     text: str
@@ -377,7 +83,7 @@ class Picture:
 
 @dataclass(frozen=True, repr=False)
 class Diagram(Picture):
-    """A sequence diagram: JupyterLab draws the Mermaid, everything else shows the SVG, ``print`` the text."""
+    """A sequence diagram. JupyterLab draws the Mermaid text, other front ends show the SVG."""
 
     mermaid: str
 
@@ -388,73 +94,85 @@ class Diagram(Picture):
 
 @dataclass(frozen=True, repr=False)
 class Timeline(Picture):
-    """How the ETag moved: as SVG, and as text for ``print``."""
+    """The versions of resources over time, as SVG and as text."""
 
 
-def diagram(exchanges: Sequence[Exchange], *, start: int | None, last: int, resource: str | None) -> Diagram:
-    """At most ``last`` exchanges, the newest or those from number ``start`` on, as a sequence diagram."""
-    shown, note, cut = _window(exchanges, start, last, resource)
-    scene = _scene(shown, _lanes(exchanges, shown), note if cut else "")
-    text = "\n".join([note, *_lines(scene)])
-    return Diagram(sequence_svg(scene, text), text, _mermaid(scene, note))
+def draw_sequence(exchanges: Sequence[Exchange], *, start: int | None, last: int, resource: str | None) -> Diagram:
+    """Draw at most ``last`` exchanges as a sequence diagram: the newest, or those from number ``start`` on.
+
+    Raises ``BadInput`` if ``start`` or ``last`` is less than 1.
+    """
+    shown, note = _select(exchanges, start, last, resource)
+    is_part = not shown or len(shown) < len(exchanges)
+    sequence = _sequence(shown, _client_labels(exchanges, shown), note if is_part else "")
+    text = "\n".join([note, *_sequence_lines(sequence)])
+    return Diagram(_sequence_svg(sequence, text), text, _mermaid(sequence, note))
 
 
-def timeline(exchanges: Sequence[Exchange], moves: Sequence[Move], *, last: int, resource: str | None) -> Timeline:
-    """Who did what to which version; ``moves`` are the ETags before and after each exchange."""
-    shown, note, _ = _window(exchanges, None, last, resource)
-    moved = [(seq, exchange, moves[seq - 1]) for seq, exchange in shown]
-    known = list(dict.fromkeys(exchange.target for _, exchange, move in moved if any(move)))
-    often = Counter(exchange.target for _, exchange, (before, after) in moved if before != after)
-    bands = sorted(known, key=lambda target: -often[target])[:_MOST_BANDS]
-    if len(known) > len(bands):
-        note += f"; the versions of {len(bands)} of {len(known)} resources"
-    chart = _chart(moved, _lanes(exchanges, shown), bands, note)
-    text = "\n".join([note, *_chains(chart)])
-    return Timeline(timeline_svg(chart, text), text)
+def draw_timeline(
+    exchanges: Sequence[Exchange], changes: Sequence[EtagChange], *, last: int, resource: str | None
+) -> Timeline:
+    """Draw the last exchanges by client, and above them the versions of the resources that changed most.
+
+    ``changes`` has the ETag before and after each of ``exchanges``. Raises ``BadInput`` if ``last`` is less than 1.
+    """
+    shown, note = _select(exchanges, None, last, resource)
+    tracks, known = _tracks(shown, changes)
+    if known > len(tracks):
+        note += f"; the versions of {len(tracks)} of {known} resources"
+
+    clients = _client_labels(exchanges, shown)
+    text = "\n".join([note, *_timeline_lines(shown, clients, tracks)])
+    return Timeline(_timeline_svg(shown, clients, tracks, note, text), text)
 
 
-def _window(
+# --- which exchanges, and how they are written ---
+
+
+def _select(
     exchanges: Sequence[Exchange], start: int | None, last: int, resource: str | None
-) -> tuple[list[Numbered], str, bool]:
-    """The exchanges to show with their numbers, which of how many they are, and whether that must be said."""
+) -> tuple[list[Numbered], str]:
+    """Return the exchanges to show, and a note that says which part of the journal they are."""
     if last < 1 or (start is not None and start < 1):
         raise BadInput("start= and last= count exchanges from 1, so neither can be less.")
+
     numbers: Sequence[int] = range(1, len(exchanges) + 1)
     if resource is not None:
         numbers = [number for number in numbers if exchanges[number - 1].target == resource]
     first = max(0, len(numbers) - last) if start is None else bisect_left(numbers, start)
     shown = [(number, exchanges[number - 1]) for number in numbers[first : first + last]]
-    total, about = len(numbers), "" if resource is None else f" about {_fitting(resource, 60)}"
+
+    total, about = len(numbers), "" if resource is None else f" about {_one_line(resource, 60)}"
     note = f"{len(shown):,} of {total:,} exchanges{about}"
     if len(shown) == total:
         note = f"{total or 'no'} exchange{'' if total == 1 else 's'}{about}"
     elif shown and resource is None:
         ends = dict.fromkeys(f"{number:,}" for number, _ in (shown[0], shown[-1]))
         note = f"exchange{'s' if len(ends) > 1 else ''} {'–'.join(ends)} of {total:,}"
-    return shown, note, not shown or len(shown) < len(exchanges)
+    return shown, note
 
 
-def _fitting(text: str, most: int = 20) -> str:
-    """Text for one line of a picture: what cannot be printed replaced, the middle of what is too long left out."""
+def _one_line(text: str, most: int = 20) -> str:
+    """Return one printable line of at most ``most`` characters; the middle of a longer text is left out."""
     line = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text).strip()
     return line if len(line) <= most else f"{line[: most // 2]}…{line[len(line) - (most - 1) // 2 :]}"
 
 
-def _names(names: Iterable[str], most: int = 20) -> dict[str, str]:
-    """How each name is written; no two are written the same."""
-    written = {name: _fitting(name, most) or "(no name)" for name in names}
+def _distinct_labels(names: Iterable[str], most: int = 20) -> dict[str, str]:
+    """Return a short label for each name; two names never have the same label."""
+    written = {name: _one_line(name, most) or "(no name)" for name in names}
     seen = Counter(written.values())
     return {n: f"{label} ({i})" if seen[label] > 1 else label for i, (n, label) in enumerate(written.items(), 1)}
 
 
-def _lanes(exchanges: Sequence[Exchange], shown: Sequence[Numbered]) -> dict[str, str]:
-    """The clients shown, as they are written, in the order in which the journal met them, whatever the window."""
+def _client_labels(exchanges: Sequence[Exchange], shown: Sequence[Numbered]) -> dict[str, str]:
+    """Return the label of each client shown, in the order of the client's first exchange in the journal."""
     present = {exchange.client for _, exchange in shown}
-    return _names(name for name in dict.fromkeys(exchange.client for exchange in exchanges) if name in present)
+    return _distinct_labels(name for name in dict.fromkeys(e.client for e in exchanges) if name in present)
 
 
-def _prefixes(ids: Iterable[str], least: int) -> dict[str, str]:
-    """Each id shortened to ``least`` characters, or to as many as it takes to tell all of them apart."""
+def _short_ids(ids: Iterable[str], least: int) -> dict[str, str]:
+    """Return each id shortened to ``least`` characters, or to as many as keep all ids distinct."""
     distinct, size = set(ids), least
     while size < max(map(len, distinct), default=0) and len({each[:size] for each in distinct}) < len(distinct):
         size += 1
@@ -466,8 +184,51 @@ def _version_id(tag: str | None) -> str:
     return found.version_id if found else ""
 
 
-def _place(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
-    """The endpoint (its host and path), and the segments of what was asked for there."""
+# --- the sequence diagram ---
+
+
+class _Message(NamedTuple):
+    """One exchange of a sequence diagram; ``client`` and ``endpoint`` are lifelines by number, from 0."""
+
+    seq: int
+    client: int
+    endpoint: int
+    request: str
+    response: str
+    exchange: Exchange
+
+
+class _Sequence(NamedTuple):
+    """A sequence diagram as data: the names of the lifelines, the messages, and what is left out."""
+
+    clients: Sequence[str]
+    endpoints: Sequence[str]
+    messages: Sequence[_Message]
+    note: str
+
+
+def _sequence(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> _Sequence:
+    labels = _MessageLabels(shown)
+    lifeline = {name: number for number, name in enumerate(clients)}
+    bases = list(dict.fromkeys(_split_url(exchange)[0] for _, exchange in shown))
+    same_host = len({host for host, _ in bases}) < len(bases)
+    endpoints = _distinct_labels((host + path if same_host else host for host, path in bases), 24)
+    messages = [
+        _Message(
+            seq,
+            lifeline[exchange.client],
+            bases.index(_split_url(exchange)[0]),
+            labels.request(exchange),
+            labels.response(exchange),
+            exchange,
+        )
+        for seq, exchange in shown
+    ]
+    return _Sequence(list(clients.values()), list(endpoints.values()) if len(bases) > 1 else ["Spine"], messages, note)
+
+
+def _split_url(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
+    """Return the endpoint as host and base path, and the path segments below it."""
     split = urlsplit(exchange.request.url)
     segments = split.path.split("/")
     kind = exchange.resource_type or "metadata"
@@ -475,29 +236,32 @@ def _place(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
     return (split.netloc, "/".join(segments[:cut]).rstrip("/")), segments[cut:]
 
 
-class _Words:
-    """How requests and answers are written in one picture, with ids as short as still tells them apart."""
+class _MessageLabels:
+    """Writes requests and responses as labels, with every id as short as keeps all ids distinct."""
 
     def __init__(self, shown: Sequence[Numbered]) -> None:
-        places = [_place(exchange)[1] for _, exchange in shown]
-        self._ids = _prefixes((segment for path in places for segment in path[1:]), 8)
+        paths = [_split_url(exchange)[1] for _, exchange in shown]
+        self._ids = _short_ids((segment for path in paths for segment in path[1:]), 8)
         sent = (e.request.headers.get(name) for _, e in shown for name in ("If-Match", "If-None-Match"))
-        came = (e.response.headers.get("ETag") for _, e in shown if e.response)
-        self._versions = _prefixes((_version_id(tag) for tags in (sent, came) for tag in tags), 8)
+        received = (e.response.headers.get("ETag") for _, e in shown if e.response)
+        self._versions = _short_ids((_version_id(tag) for tags in (sent, received) for tag in tags), 8)
 
-    def asked(self, exchange: Exchange) -> str:
-        """``PUT List/744eec7d… If-Match W/"25777f7d…"``; a write that needs an ``If-Match`` says if it had none."""
-        path = _place(exchange)[1]
+    def request(self, exchange: Exchange) -> str:
+        """Return ``PUT List/744eec7d… If-Match W/"25777f7d…"``; a missing ``If-Match`` is named."""
+        path = _split_url(exchange)[1]
         where = "/".join([*path[:1], *(self._ids[segment] for segment in path[1:])]) or "/"
         query = "?…" if urlsplit(exchange.request.url).query else ""
-        words = [_fitting(exchange.request.method), _fitting(where, 50) + query]
+        words = [_one_line(exchange.request.method), _one_line(where, 50) + query]
         if exchange.if_match is None and exchange.interaction in GUARDED:
             words.append("no If-Match")
-        sent = ((name, exchange.request.headers.get(name)) for name in ("If-Match", "If-None-Match"))
-        return " ".join([*words, *(f"{name} {self._tag(tag)}" for name, tag in sent if tag is not None)])
+        for name in ("If-Match", "If-None-Match"):
+            tag = exchange.request.headers.get(name)
+            if tag is not None:
+                words.append(f"{name} {self._tag(tag)}")
+        return " ".join(words)
 
-    def answered(self, exchange: Exchange) -> str:
-        """``200 updated ETag W/"99f08f1a…"``, ``409 stale``, ``no answer: unknown``."""
+    def response(self, exchange: Exchange) -> str:
+        """Return ``200 updated ETag W/"99f08f1a…"``, ``409 stale`` or ``no answer: unknown``."""
         if exchange.response is None:
             return f"{'no answer' if exchange.sent else 'not sent'}: {exchange.verdict.value}"
         tag = exchange.response.headers.get("ETag")
@@ -506,50 +270,41 @@ class _Words:
     def _tag(self, value: str) -> str:
         version_id = _version_id(value)
         short = value.replace(version_id, self._versions[version_id]) if version_id else value
-        return _fitting(short, 72 if version_id else 32) or "(empty)"
+        return _one_line(short, 72 if version_id else 32) or "(empty)"
 
 
-def _scene(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> Scene:
-    words, lane = _Words(shown), {name: number for number, name in enumerate(clients)}
-    bases = list(dict.fromkeys(_place(exchange)[0] for _, exchange in shown))
-    alike = len({host for host, _ in bases}) < len(bases)
-    labels = _names((host + path if alike else host for host, path in bases), 24)
-    steps = []
-    for seq, exchange in shown:
-        between = lane[exchange.client], bases.index(_place(exchange)[0])
-        said = words.asked(exchange), words.answered(exchange)
-        steps.append(Step(seq, *between, *said, exchange.verdict, exchange.sent, exchange.response is not None))
-    return Scene(list(clients.values()), list(labels.values()) if len(bases) > 1 else ["Spine"], steps, note)
-
-
-def _lines(scene: Scene) -> list[str]:
-    """The diagram in words, which is also what a screen reader says of it."""
-    room = max((len(f"{step.seq:,}") for step in scene.steps), default=0)
+def _sequence_lines(sequence: _Sequence) -> list[str]:
+    """Return the diagram as lines of text; a screen reader reads them too."""
+    room = max((len(f"{message.seq:,}") for message in sequence.messages), default=0)
     lines = []
-    for step in scene.steps:
-        client, endpoint = scene.clients[step.client], scene.endpoints[step.endpoint]
-        lines.append(f"{step.seq:>{room},}  {client} → {endpoint}  {step.asked}")
-        lines.append(f"{'':{room}}  {client} ← {endpoint}  {step.answer}")
+    for message in sequence.messages:
+        client, endpoint = sequence.clients[message.client], sequence.endpoints[message.endpoint]
+        lines.append(f"{message.seq:>{room},}  {client} → {endpoint}  {message.request}")
+        lines.append(f"{'':{room}}  {client} ← {endpoint}  {message.response}")
     return lines
 
 
-def _mermaid(scene: Scene, note: str) -> str:
-    names = [*scene.clients, *scene.endpoints]
+def _mermaid(sequence: _Sequence, note: str) -> str:
+    names = [*sequence.clients, *sequence.endpoints]
     lines = ["sequenceDiagram", "accTitle: Sequence of exchanges", f"accDescr: {_mermaid_text(note)}"]
     lines += [f"participant p{number} as {_mermaid_text(name)}" for number, name in enumerate(names, 1)]
-    if scene.note:
-        lines.append(f"Note over {','.join(dict.fromkeys(['p1', f'p{len(names)}']))}: {_mermaid_text(scene.note)}")
-    for step in scene.steps:
-        client, endpoint = f"p{step.client + 1}", f"p{len(scene.clients) + step.endpoint + 1}"
-        asked, answer = _mermaid_text(f"{step.seq}. {step.asked}"), _mermaid_text(step.answer)
-        lines.append(f"{client}{'->>' if step.sent else '-x'}{endpoint}: {asked}")
-        back = f"{endpoint}{'-->>' if step.answered else '--x'}{client}"
-        lines.append(f"{back if step.sent else f'Note over {client},{endpoint}'}: {answer}")
+    if sequence.note:
+        ends = dict.fromkeys(["p1", f"p{len(names)}"])
+        lines.append(f"Note over {','.join(ends)}: {_mermaid_text(sequence.note)}")
+
+    for message in sequence.messages:
+        client, endpoint = f"p{message.client + 1}", f"p{len(sequence.clients) + message.endpoint + 1}"
+        request, response = _mermaid_text(f"{message.seq}. {message.request}"), _mermaid_text(message.response)
+        if not message.exchange.sent:
+            lines += [f"{client}-x{endpoint}: {request}", f"Note over {client},{endpoint}: {response}"]
+            continue
+        arrow = "-->>" if message.exchange.response else "--x"
+        lines += [f"{client}->>{endpoint}: {request}", f"{endpoint}{arrow}{client}: {response}"]
     return "\n".join(lines) + "\n"
 
 
 def _mermaid_text(text: str) -> str:
-    """Text that Mermaid takes for nothing else: no comment, directive, arrow, keyword, markup or formula.
+    """Escape text so that Mermaid reads no comment, directive, arrow, keyword, markup or formula in it.
 
     >>> _mermaid_text("<b>end; %%{init")
     '#60;b#62;end#59; #37;#37;#123;init'
@@ -557,38 +312,301 @@ def _mermaid_text(text: str) -> str:
     return "".join(c if c.isalnum() or c in ' /."…-' else f"#{ord(c)};" for c in text)
 
 
-def _chart(
-    moved: Sequence[tuple[int, Exchange, Move]], clients: dict[str, str], bands: Sequence[str], note: str
-) -> Chart:
-    tags = [tag for _, _, move in moved for tag in move if tag]
-    versions = _prefixes(map(_version_id, tags), 4)
-    labels = {tag: _fitting(versions[_version_id(tag)] or tag) for tag in tags}
-    ids = _prefixes((exchange.logical_id for _, exchange, _ in moved), 8)
-    lane = {name: number for number, name in enumerate(clients)}
-    begins: dict[str, tuple[str, str]] = {}
-    marks = []
-    for seq, exchange, (before, after) in moved:
-        name = f"{_fitting(exchange.resource_type)}/{_fitting(ids[exchange.logical_id])}"
-        begins.setdefault(exchange.target, (name, labels[before] if before else ""))
-        mark = Mark(seq, lane[exchange.client], exchange.verdict)
-        if before != after and exchange.target in bands:
-            gone = exchange.verdict in (Verdict.DELETED, Verdict.NOT_FOUND)
-            label = labels[after] if after else "deleted" if gone else "unknown"
-            mark = mark._replace(band=bands.index(exchange.target), version=label)
-        marks.append(mark)
-    return Chart(list(clients.values()), [begins[band] for band in bands], marks, note)
+_INK, _DIM, _EDGE, _PAPER, _STRIPE = "#1f2328", "#57606a", "#ccd2d9", "#ffffff", "#f3f5f8"
+_DARK, _PALE = "#24324a", "#e3edf9"
+_MARGIN, _GAP, _HEAD, _ROW = 16, 14, 28, 54
+_REPEAT_HEADS: Final = 8
+"""A diagram of more exchanges shows the names of the lifelines again at its end."""
 
 
-def _chains(chart: Chart) -> list[str]:
-    """The timeline in words: a line a lane with a letter an exchange, and a line a chain of versions."""
-    room = max((len(name) for name in (*chart.clients, *(name for name, _ in chart.bands))), default=0)
+def text_width(text: str, size: int) -> int:
+    """Return the pixels that a text takes in a monospaced font of ``size`` pixels."""
+    return math.ceil(0.62 * size * len(text))
+
+
+class _Canvas:
+    """An SVG element to which each method adds one shape; ElementTree escapes every text."""
+
+    def __init__(self, width: int, height: int, title: str, description: str) -> None:
+        fixed = {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "style": "max-width:100%;height:auto"}
+        size = {"width": f"{width}", "height": f"{height}", "viewBox": f"0 0 {width} {height}"}
+        self._root = ElementTree.Element("svg", fixed | size)
+        self.add("title").text = title
+        self.add("desc").text = description
+        self.box(0.5, 0.5, width - 1, height - 1, _PAPER, stroke=_EDGE, rx=6)
+
+    def add(self, tag: str, **attributes: object) -> ElementTree.Element:
+        """Add any element; attributes that are ``None`` are left out."""
+        named = {name.replace("_", "-"): f"{value}" for name, value in attributes.items() if value is not None}
+        return ElementTree.SubElement(self._root, tag, named)
+
+    def box(self, x: float, y: float, width: float, height: float, fill: str, **more: object) -> None:
+        self.add("rect", x=x, y=y, width=width, height=height, fill=fill, **more)
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, colour: str, dash: str | None = None) -> None:
+        self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, stroke_width=1.3, stroke_dasharray=dash)
+
+    def text(self, x: float, y: float, text: str, fill: str, size: int = 12, *, anchor: str | None = None) -> None:
+        element = self.add("text", x=x, y=y, font_family="monospace", font_size=size, fill=fill, text_anchor=anchor)
+        element.text = text
+        if not text.isascii():  # the font for these characters is unknown: fit them to the room there is
+            element.attrib |= {"textLength": f"{text_width(text, size)}", "lengthAdjust": "spacingAndGlyphs"}
+
+    def arrow(self, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
+        back = -9 if end > start else 9
+        self.line(start, y, end + back, y, colour, dash)
+        points = f"{end},{y} {end + back},{y - 4.5} {end + back},{y + 4.5}"
+        self.add("polygon", points=points, fill=colour)
+
+    def lost_arrow(self, start: int, end: int, y: int, colour: str, dash: str | None = None) -> None:
+        """Draw an arrow that ends in a cross: the message did not arrive."""
+        self.line(start, y, end, y, colour, dash)
+        self.line(end - 4, y - 4, end + 4, y + 4, colour)
+        self.line(end - 4, y + 4, end + 4, y - 4, colour)
+
+    def source(self) -> str:
+        ElementTree.indent(self._root, "")
+        return ElementTree.tostring(self._root, encoding="unicode")
+
+
+class _Columns:
+    """The x positions of a sequence diagram. The labels have one column between clients and endpoints."""
+
+    def __init__(self, sequence: _Sequence) -> None:
+        self.numbers = _MARGIN + max((text_width(f"{each.seq:,}", 11) for each in sequence.messages), default=0)
+        self.names = [*sequence.clients, *sequence.endpoints]
+        self.widths = [text_width(name, 13) + 2 * _GAP for name in self.names]
+        labels = [label for each in sequence.messages for label in (each.request, each.response)]
+        label_room = max((text_width(label, 12) for label in labels), default=0) + 2 * _GAP
+
+        self.lifelines: list[int] = []
+        self.labels = right = self.numbers
+        for number, width in enumerate(self.widths):
+            x = right + _GAP + width // 2
+            if number == len(sequence.clients) and number:  # the first endpoint: leave the labels their column
+                self.labels = self.lifelines[-1] + _GAP
+                x = max(x, self.lifelines[-1] + label_room)
+            self.lifelines.append(x)
+            right = x + width - width // 2
+        self.width = max(right, _MARGIN + text_width(sequence.note, 12)) + _MARGIN
+
+
+def _sequence_svg(sequence: _Sequence, description: str) -> str:
+    """Draw clients on the left, endpoints on the right, and one stripe for each exchange."""
+    columns = _Columns(sequence)
+    clients = len(sequence.clients)
+    top = _MARGIN + (24 if sequence.note else 0)
+    first = top + _HEAD + 8
+    bottom = first + _ROW * len(sequence.messages) + 8
+    heads = (top, bottom) if len(sequence.messages) > _REPEAT_HEADS else (top,)
+    height = bottom + (_HEAD + _MARGIN if len(heads) > 1 else 4)
+
+    canvas = _Canvas(columns.width, height, "Sequence of exchanges", description)
+    if sequence.note:
+        canvas.text(_MARGIN, _MARGIN + 12, sequence.note, _DIM)
+    for number in range(0, len(sequence.messages), 2):
+        canvas.box(1, first + number * _ROW, columns.width - 2, _ROW, _STRIPE)
+
+    for number, (name, x, width) in enumerate(zip(columns.names, columns.lifelines, columns.widths, strict=True)):
+        fill, ink = (_PALE, _INK) if number < clients else (_DARK, _PAPER)
+        canvas.line(x, top + _HEAD, x, bottom, _EDGE)
+        for y in heads:
+            canvas.box(x - width // 2, y, width, _HEAD, fill, stroke=_DARK, rx=4)
+            canvas.text(x, y + 18.5, name, ink, 13, anchor="middle")
+
+    for number, message in enumerate(sequence.messages):
+        start, end = columns.lifelines[message.client], columns.lifelines[clients + message.endpoint]
+        _draw_message(canvas, columns, message, start, end, first + number * _ROW)
+    return canvas.source()
+
+
+def _draw_message(canvas: _Canvas, columns: _Columns, message: _Message, start: int, end: int, y: int) -> None:
+    exchange = message.exchange
+    colour = LOOKS[exchange.verdict].colour
+    canvas.text(columns.numbers, y + 16, f"{message.seq:,}", _DIM, 11, anchor="end")
+    canvas.text(columns.labels, y + 16, message.request, _INK)
+    canvas.add("circle", cx=start, cy=y + 22, r=3, fill=_INK)
+    if exchange.sent:
+        canvas.arrow(start, end, y + 22, _INK)
+    else:
+        canvas.lost_arrow(start, end - 8, y + 22, colour)
+
+    canvas.text(columns.labels, y + 40, message.response, colour)
+    if exchange.response:
+        canvas.arrow(end, start, y + 47, colour, "6 4")
+    elif exchange.sent:
+        canvas.lost_arrow(end, columns.labels + 5, y + 47, colour, "6 4")
+
+
+# --- the timeline ---
+
+
+class _Track(NamedTuple):
+    """The versions of one resource: its first known version, and the label of each later one by ``seq``."""
+
+    name: str
+    before: str
+    versions: dict[int, str]
+
+
+_MOST_TRACKS: Final = 4
+_WITHOUT_VERSION: Final = frozenset({"unknown", "deleted"})
+"""Labels of a track where the resource has no known version."""
+
+
+def _tracks(shown: Sequence[Numbered], changes: Sequence[EtagChange]) -> tuple[list[_Track], int]:
+    """Return a track for each of the resources that changed most, and how many resources have a known version."""
+    changed = [(seq, exchange, *changes[seq - 1]) for seq, exchange in shown]
+    known = list(dict.fromkeys(exchange.target for _, exchange, before, after in changed if before or after))
+    count = Counter(exchange.target for _, exchange, before, after in changed if before != after)
+
+    tags = [tag for _, _, before, after in changed for tag in (before, after) if tag]
+    versions = _short_ids(map(_version_id, tags), 4)
+    labels = {tag: _one_line(versions[_version_id(tag)] or tag) for tag in tags}
+    ids = _short_ids((exchange.logical_id for _, exchange in shown), 8)
+
+    tracks: dict[str, _Track] = {}
+    for seq, exchange, before, after in changed:
+        name = f"{_one_line(exchange.resource_type)}/{_one_line(ids[exchange.logical_id])}"
+        track = tracks.setdefault(exchange.target, _Track(name, labels[before] if before else "", {}))
+        if before != after:
+            is_gone = exchange.verdict in (Verdict.DELETED, Verdict.NOT_FOUND)
+            track.versions[seq] = labels[after] if after else "deleted" if is_gone else "unknown"
+    most_changed = sorted(known, key=lambda target: -count[target])[:_MOST_TRACKS]
+    return [tracks[target] for target in most_changed], len(known)
+
+
+def _timeline_lines(shown: Sequence[Numbered], clients: dict[str, str], tracks: Sequence[_Track]) -> list[str]:
+    """Return a line of letters for each client, a line of versions for each track, and the key."""
+    room = max(map(len, (*clients.values(), *(track.name for track in tracks))), default=0)
     lines = []
-    for number, client in enumerate(chart.clients):
-        letters = (LOOKS[mark.verdict].letter if mark.client == number else "·" for mark in chart.marks)
-        lines.append(f"{client:<{room}}  {''.join(letters)}")
-    for number, (name, before) in enumerate(chart.bands):
-        chain = [f"{mark.version} ({mark.seq:,})" for mark in chart.marks if mark.version and mark.band == number]
-        lines.append(f"{name:<{room}}  {' → '.join([before, *chain] if before else chain)}")
-    met = {mark.verdict for mark in chart.marks}
-    key = (f"{look.letter} {verdict.value}" for verdict, look in LOOKS.items() if verdict in met)
+    for name, label in clients.items():
+        letters = (LOOKS[exchange.verdict].letter if exchange.client == name else "·" for _, exchange in shown)
+        lines.append(f"{label:<{room}}  {''.join(letters)}")
+    for track in tracks:
+        versions = [f"{label} ({seq:,})" for seq, label in track.versions.items()]
+        lines.append(f"{track.name:<{room}}  {' → '.join([track.before, *versions] if track.before else versions)}")
+    verdicts = {exchange.verdict for _, exchange in shown}
+    key = (f"{look.letter} {verdict.value}" for verdict, look in LOOKS.items() if verdict in verdicts)
     return [*lines, ", ".join(key)]
+
+
+CHART_STYLE: Final[dict[Any, Any]] = {
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.07,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "spine-workbench",
+    "font.family": "DejaVu Sans",  # included in matplotlib, which measures texts with it
+    "font.size": 10,
+    "axes.edgecolor": _EDGE,
+    "text.color": _INK,
+    "xtick.color": _DIM,
+    "ytick.color": _DIM,
+    "xtick.labelcolor": _DIM,
+    "ytick.labelcolor": _INK,
+    "legend.frameon": False,
+    "figure.facecolor": _PAPER,
+    "axes.facecolor": _PAPER,
+}
+"""matplotlib's settings for a picture that is the same in every run and readable on a dark page."""
+
+_ROW_OF_MARKS: Final = 24
+_MARKERS: Final = {"circle": "o", "square": "s", "diamond": "D", "hexagon": "h"}
+
+
+def _timeline_svg(
+    shown: Sequence[Numbered], clients: dict[str, str], tracks: Sequence[_Track], note: str, description: str
+) -> str:
+    """Draw a row of axes for every 24 exchanges, and below them the verdicts that occur."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    rows = [shown[start : start + _ROW_OF_MARKS] for start in range(0, len(shown), _ROW_OF_MARKS)] or [[]]
+    heights = [len({exchange.client for _, exchange in row}) + len(tracks) + 1 for row in rows]
+    verdicts = {exchange.verdict for _, exchange in shown}
+    with mpl.rc_context(CHART_STYLE), warnings.catch_warnings():
+        # The browser has fonts for the characters that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure = Figure(figsize=(9.2, 1 + 0.32 * sum(heights)), layout="constrained")
+        figure.suptitle(note, x=0.01, ha="left", fontsize=10, color=_DIM, parse_math=False)
+        subplots = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, row in zip(subplots, rows, strict=True):
+            present = {exchange.client for _, exchange in row}
+            _draw_row(axes, row, {name: clients[name] for name in clients if name in present}, tracks)
+        handles = [
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker=_MARKERS[look.shape],
+                color=look.colour,
+                label=f"{look.letter} {verdict.value}",
+            )
+            for verdict, look in LOOKS.items()
+            if verdict in verdicts
+        ]
+        figure.legend(handles=handles, loc="outside lower left", ncols=6)
+        return figure_svg(figure, "Versions over time", description)
+
+
+def _draw_row(axes: Axes, row: Sequence[Numbered], clients: dict[str, str], tracks: Sequence[_Track]) -> None:
+    """Draw the versions of each track as bars, and below them the exchanges of each client as marks."""
+    position = {seq: number for number, (seq, _) in enumerate(row)}
+    lane = {name: len(tracks) + number for number, name in enumerate(clients)}
+    axes.set_yticks(
+        range(len(tracks) + len(clients)), [*(track.name for track in tracks), *clients.values()], parse_math=False
+    )
+    every = 1 if all(seq < 1000 for seq in position) else 2
+    axes.set_xticks(range(0, len(row), every), [f"{seq:,}" for seq in list(position)[::every]])
+    axes.set(xlim=(-0.7, _ROW_OF_MARKS - 0.3), ylim=(len(tracks) + len(clients) - 0.4, -0.6))
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    for y in lane.values():
+        axes.axhline(y, color=_EDGE, linewidth=1, zorder=0)
+
+    for y, track in enumerate(tracks):
+        earlier = [label for seq, label in track.versions.items() if row and seq < row[0][0]]
+        starts = [(-0.7, ([track.before, *earlier])[-1])]
+        starts += [(position[seq], label) for seq, label in track.versions.items() if seq in position]
+        for (x, label), (end, _) in zip(starts, [*starts[1:], (_ROW_OF_MARKS - 0.3, "")], strict=True):
+            if label:
+                _draw_version(axes, x, end, y, label)
+
+    for seq, exchange in row:
+        x, y, look = position[seq], lane[exchange.client], LOOKS[exchange.verdict]
+        for track_y, track in enumerate(tracks):
+            if seq in track.versions:
+                axes.plot([x, x], [track_y + 0.36, y], color=_DIM, linewidth=1, linestyle=":", zorder=1)
+        axes.plot(x, y, marker=_MARKERS[look.shape], color=look.colour, markersize=13, markeredgewidth=0, zorder=2)
+        axes.text(x, y, look.letter, color=_PAPER, fontsize=8, ha="center", va="center_baseline", zorder=3)
+
+
+def _draw_version(axes: Axes, x: float, end: float, y: int, label: str) -> None:
+    fill, edge, ink, line = ("#dbe9fb", "#7f9cc4", _INK, "-")
+    if label in _WITHOUT_VERSION:
+        fill, edge, ink, line = ("none", _EDGE, _DIM, "--")
+    (bar,) = axes.barh(y, end - x, left=x, height=0.7, linewidth=1, color=fill, edgecolor=edge, linestyle=line)
+    if end - x >= 1:  # a shorter bar has no room for a label
+        text = axes.text(x + 0.1, y, label, fontsize=7.5, va="center_baseline", color=ink, parse_math=False)
+        text.set_clip_on(True)
+        text.set_clip_path(bar)
+
+
+def figure_svg(figure: Figure, title: str, description: str) -> str:
+    """Return a figure as SVG for a page: without matplotlib's style sheet, with a title and a description."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    drawn = file.getvalue()
+    size = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', drawn)
+    assert size is not None
+    width, height = (float(part) for part in size.groups())
+    inner = drawn[drawn.index(">", drawn.index("<svg")) + 1 :]
+    inner = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", inner, flags=re.DOTALL)
+    inner = inner.replace("'DejaVu Sans'", "'DejaVu Sans', 'Segoe UI', Helvetica, Arial, sans-serif")
+    head = (
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" style="max-width:100%;height:auto" '
+        'xmlns:xlink="http://www.w3.org/1999/xlink" stroke-linejoin="round" stroke-linecap="butt" '
+        f'width="{width * 96 / 72:.0f}" height="{height * 96 / 72:.0f}" viewBox="0 0 {width:g} {height:g}">'
+    )
+    return f"{head}\n<title>{escape(title)}</title>\n<desc>{escape(description)}</desc>\n{inner.lstrip()}"

@@ -1,9 +1,11 @@
-"""An exchange as JSON, and back: the one form in which journals, their files and reports keep exchanges.
+"""The record of an exchange: its transition, and the exchange as JSON and back.
 
-Owns: the form, and the checks on the way back: what is read from a file is held to what a client checks before it
-sends. Credentials have been replaced before an exchange exists, so none is written. A body that is not UTF-8 is kept
-byte for byte. Of a body that is no longer kept its digest is, and with it what had been read off it: the verdict,
-and what the OperationOutcome said.
+A transition is a row of a journal's table: what the exchange did to its resource's ETag. A line is the exchange as
+JSON; saved journals, journal files and reports all hold it. A line from a file is checked as a client checks what it
+sends. A body that is not UTF-8 is kept byte for byte, in hexadecimal.
+
+A journal may keep the size and SHA-256 of a body instead of the body. Such a line also holds the verdict and the
+outcome's code and diagnostics, because they cannot be read from the body any more.
 """
 
 from __future__ import annotations
@@ -35,45 +37,157 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_BYTES: Final = 256 * 2**20
-"""The longest line, and the largest file read whole, in bytes."""
+"""The longest line, and the largest file that is read whole, in bytes."""
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-"""Times in between can be shown everywhere; pandas and time zones have trouble at the ends of the calendar."""
+"""pandas and time zones can show every time between these two."""
 
-_write = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-"""The standard library's, which is twice as fast; an exchange holds no decimals that need ours."""
+_encode = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""The standard library's encoder: twice as fast as ours, and a line has no decimals that need ours."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Told(NamedTuple):
-    """What an answer that is not a success said of itself, or why there is none."""
+# --- transitions ---
+
+
+class Transition(NamedTuple):
+    """One row of ``Journal.transitions()``: an exchange, and its resource's ETag before and after it.
+
+    ``time`` is in UTC and ``ms`` in milliseconds. ``etag_before`` and ``etag_after`` are ``None`` where the journal
+    does not know the ETag.
+    """
+
+    seq: int
+    time: datetime
+    client: str
+    interaction: str
+    resource: str
+    if_match: str | None
+    status: int | None
+    etag_before: str | None
+    etag_after: str | None
+    verdict: str
+    spine_code: str
+    diagnostics: str
+    ms: float | None
+
+
+class Row(NamedTuple):
+    """A transition as a store keeps it: the same columns, with the time in microseconds since 1970."""
+
+    seq: int
+    time: int
+    client: str
+    interaction: str
+    resource: str
+    if_match: str | None
+    status: int | None
+    etag_before: str | None
+    etag_after: str | None
+    verdict: str
+    spine_code: str
+    diagnostics: str
+    ms: float | None
+
+    def transition(self) -> Transition:
+        """Return the public form of this row."""
+        return Transition(*self._replace(time=_EPOCH + timedelta(microseconds=self.time)))  # type: ignore[arg-type]
+
+
+class OutcomeText(NamedTuple):
+    """The code and diagnostics of an OperationOutcome, or the reason why no answer came; empty after a success."""
 
     spine_code: str
     diagnostics: str
 
 
-def told(exchange: Exchange) -> Told:
-    """Read it off an exchange whose bodies are still kept."""
-    found = None if exchange.ok else exchange.outcome
-    return Told(found.spine_code, found.diagnostics) if found else Told("", exchange.failure)
+def outcome_text(exchange: Exchange) -> OutcomeText:
+    """Read the outcome of an exchange whose bodies are kept."""
+    outcome = None if exchange.ok else exchange.outcome
+    return OutcomeText(outcome.spine_code, outcome.diagnostics) if outcome else OutcomeText("", exchange.failure)
 
 
-def microseconds(moment: datetime) -> int:
-    """A time as whole microseconds since 1970."""
-    return (moment - EPOCH) // _MICROSECOND
+def to_row(seq: int, exchange: Exchange, before: str | None, after: str | None, outcome: OutcomeText) -> Row:
+    """Return the row of an exchange; ``before`` and ``after`` are its resource's ETags."""
+    return Row(
+        seq=seq,
+        time=(exchange.sent_at - _EPOCH) // _MICROSECOND,
+        client=exchange.client,
+        interaction=exchange.interaction,
+        resource=exchange.target if exchange.resource_type else "",
+        if_match=exchange.if_match,
+        status=exchange.status,
+        etag_before=before,
+        etag_after=after,
+        verdict=exchange.verdict.value,
+        spine_code=outcome.spine_code,
+        diagnostics=outcome.diagnostics,
+        ms=None if exchange.elapsed is None else round(exchange.elapsed * 1000, 3),
+    )
 
 
-def is_recordable(time: int) -> bool:
-    """Whether a time in microseconds since 1970 is one that a journal can hold."""
-    return microseconds(_EARLIEST) <= time < microseconds(_LATEST)
+_NUMBERS: Final[dict[str, set[type]]] = {
+    "seq": {int},
+    "time": {int},
+    "status": {int, type(None)},
+    "ms": {float, type(None)},
+}
+_OPTIONAL: Final = ("if_match", "etag_before", "etag_after")
+_TYPES: Final[list[set[type]]] = [
+    _NUMBERS.get(name) or ({str, type(None)} if name in _OPTIONAL else {str}) for name in Row._fields
+]
+_VERDICTS: Final = {verdict.value for verdict in Verdict}
+
+
+def check_rows(first: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Check rows that come from a file; the first one must have the number ``first``.
+
+    Raises ``BadInput`` for a value that no journal writes, and for a gap in the numbers.
+    """
+    columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+    for (name, values), types in zip(columns.items(), _TYPES, strict=True):
+        if not set(map(type, values)) <= types:
+            raise BadInput(f"its column {name} holds what a journal does not write")
+    if columns["seq"] != tuple(range(first, first + len(rows))):
+        raise BadInput("its exchanges are not numbered one after another")
+    earliest, latest = ((moment - _EPOCH) // _MICROSECOND for moment in (_EARLIEST, _LATEST))
+    if not (earliest <= min(columns["time"]) and max(columns["time"]) < latest):
+        raise BadInput("its column time holds what a journal does not write")
+    if not set(columns["verdict"]) <= _VERDICTS:
+        raise BadInput("its column verdict holds what a journal does not write")
+
+
+def to_frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
+    """Return batches of rows as one table: texts, nullable numbers, and times in UTC to the microsecond."""
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: [] for name in Row._fields} | {"seq": array("q"), "time": array("q")}
+    same: dict[str | None, str | None] = {}  # equal texts share one object
+    for batch in batches:
+        for name, values in zip(Row._fields, zip(*batch, strict=True), strict=False):
+            columns[name].extend(values if name in _NUMBERS else map(same.setdefault, values, values))
+
+    time = np.array(columns["time"], dtype="int64").view("datetime64[us]")
+    numbers: dict[str, Any] = {
+        "seq": np.array(columns["seq"], dtype="int64"),
+        "time": pd.DatetimeIndex(time).tz_localize("UTC"),
+        "status": pd.array(columns["status"], dtype="Int64"),
+        "ms": pd.array(columns["ms"], dtype="Float64"),
+    }
+    texts = {name: pd.array(columns[name], dtype="str") for name in Row._fields if name not in numbers}
+    return pd.DataFrame({name: (numbers | texts)[name] for name in Row._fields})
+
+
+# --- lines ---
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:
-    """The exchange as plain JSON: everything in it, bodies as text where they are text."""
+    """Return the exchange as plain JSON, with its bodies as text where they are UTF-8."""
     request, response = exchange.request, exchange.response
     line: dict[str, Any] = {
         "client": exchange.client,
@@ -91,54 +205,48 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
 
 
 def from_json(line: Any) -> Exchange:
-    """The exchange that ``as_json`` wrote; raises ``BadInput`` for anything else, and for what no client sends."""
+    """Return the exchange that ``as_json`` wrote.
+
+    Raises ``BadInput`` for anything else, and for what no client sends.
+    """
     try:
-        exchange = _exchange(line)
+        exchange = Exchange(
+            client=_text(line["client"]),
+            interaction=_text(line["interaction"]),
+            resource_type=_text(line["resource_type"]),
+            logical_id=_text(line["logical_id"]),
+            request=_request(line["request"]),
+            response=None if line["response"] is None else _response(line["response"]),
+            sent_at=_moment(line["sent_at"]),
+            elapsed=None if line["elapsed"] is None else _seconds(line["elapsed"]),
+            failure=_text(line["failure"]),
+            sent=line["sent"],
+        )
+        if not isinstance(exchange.sent, bool):
+            raise BadInput("sent is true or false.")
+        return exchange if exchange.is_whole else exchange.judged(Verdict(line["verdict"]))
     except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
         raise BadInput("This is not an exchange that was recorded.") from None
-    return exchange
 
 
-def as_line(exchange: Exchange, said: Told) -> str:
-    """One line of a journal: the exchange, and what its answer said where its body cannot tell any more.
-
-    One too long to be read again is written without its bodies.
-    """
+def as_line(exchange: Exchange, outcome: OutcomeText) -> str:
+    """Return the exchange as one line of a journal; a line that is too long is written without its bodies."""
     line = as_json(exchange)
-    text = _write(line if exchange.is_whole else line | {"told": list(said)})
+    text = _encode(line if exchange.is_whole else line | {"outcome": list(outcome)})
     fits = len(text) <= MOST_BYTES // 4 or len(text.encode()) <= MOST_BYTES
-    return text if fits else as_line(exchange.without_bodies(), said)
+    return text if fits else as_line(exchange.without_bodies(), outcome)
 
 
-def from_line(text: str | bytes) -> tuple[Exchange, Told]:
-    """An exchange from its line; raises ``BadInput`` for another line."""
+def from_line(text: str | bytes) -> tuple[Exchange, OutcomeText]:
+    """Return the exchange of a line and its outcome; raises ``BadInput`` for another line."""
     line = json.parse(text)
     exchange = from_json(line)
     if exchange.is_whole:
-        return exchange, told(exchange)
-    said = line.get("told")
-    if not isinstance(said, list) or len(said) != len(Told._fields):
-        raise BadInput("This is not an exchange that was recorded.")
-    return exchange, Told(*map(_text, said))
-
-
-def _exchange(line: dict[str, Any]) -> Exchange:
-    sent = line["sent"]
-    if not isinstance(sent, bool):
-        raise BadInput("sent is true or false.")
-    exchange = Exchange(
-        client=_text(line["client"]),
-        interaction=_text(line["interaction"]),
-        resource_type=_text(line["resource_type"]),
-        logical_id=_text(line["logical_id"]),
-        request=_request(line["request"]),
-        response=None if line["response"] is None else _response(line["response"]),
-        sent_at=_moment(line["sent_at"]),
-        elapsed=None if line["elapsed"] is None else _seconds(line["elapsed"]),
-        failure=_text(line["failure"]),
-        sent=sent,
-    )
-    return exchange if exchange.is_whole else exchange.judged(Verdict(line["verdict"]))
+        return exchange, outcome_text(exchange)
+    match line.get("outcome"):
+        case [str(spine_code), str(diagnostics)]:
+            return exchange, OutcomeText(spine_code, diagnostics)
+    raise BadInput("This is not an exchange that was recorded.")
 
 
 def _request(found: dict[str, Any]) -> Request:
@@ -163,7 +271,7 @@ def _content(message: Request | Response) -> dict[str, Any]:
         return {"headers": headers, "body_size": message.dropped.size, "body_sha256": message.dropped.sha256}
     try:
         return {"headers": headers, "body": message.body.decode("utf-8")}
-    except UnicodeDecodeError:  # surrogates would not survive the file
+    except UnicodeDecodeError:
         return {"headers": headers, "body_hex": message.body.hex()}
 
 
@@ -193,115 +301,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None or not _EARLIEST <= moment < _LATEST:
         raise BadInput("A time has its offset from UTC.")
     return moment
-
-
-class Transition(NamedTuple):
-    """One row of ``transitions()``: an exchange, and the resource's ETag before and after it.
-
-    Before and after are as far as this journal knows: ``None`` where it cannot know.
-    """
-
-    seq: int
-    time: datetime
-    client: str
-    interaction: str
-    resource: str
-    if_match: str | None
-    status: int | None
-    etag_before: str | None
-    etag_after: str | None
-    verdict: str
-    spine_code: str
-    diagnostics: str
-    ms: float | None
-
-
-class Row(NamedTuple):
-    """A transition as it is kept: the same columns, the time in microseconds since 1970."""
-
-    seq: int
-    time: int
-    client: str
-    interaction: str
-    resource: str
-    if_match: str | None
-    status: int | None
-    etag_before: str | None
-    etag_after: str | None
-    verdict: str
-    spine_code: str
-    diagnostics: str
-    ms: float | None
-
-    def transition(self) -> Transition:
-        """The row as it is shown."""
-        return Transition(*self._replace(time=EPOCH + timedelta(microseconds=self.time)))  # type: ignore[arg-type]
-
-
-Move = tuple[str | None, str | None]
-"""The ETag before and after an exchange."""
-
-_NUMBERS: Final[dict[str, set[type]]] = {
-    "seq": {int},
-    "time": {int},
-    "status": {int, type(None)},
-    "ms": {float, type(None)},
-}
-_OPTIONAL: Final = ("if_match", "etag_before", "etag_after")
-_TYPES: Final[list[set[type]]] = [
-    _NUMBERS.get(name) or ({str, type(None)} if name in _OPTIONAL else {str}) for name in Row._fields
-]
-_VERDICTS: Final = {verdict.value for verdict in Verdict}
-
-
-def row(seq: int, exchange: Exchange, move: Move, said: Told) -> Row:
-    """The row of one exchange."""
-    return Row(
-        seq=seq,
-        time=microseconds(exchange.sent_at),
-        client=exchange.client,
-        interaction=exchange.interaction,
-        resource=exchange.target if exchange.resource_type else "",
-        if_match=exchange.if_match,
-        status=exchange.status,
-        etag_before=move[0],
-        etag_after=move[1],
-        verdict=exchange.verdict.value,
-        spine_code=said.spine_code,
-        diagnostics=said.diagnostics,
-        ms=None if exchange.elapsed is None else round(exchange.elapsed * 1000, 3),
-    )
-
-
-def check_rows(first: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Raise ``BadInput`` unless these are rows of a journal, numbered from ``first`` on."""
-    columns = list(zip(*rows, strict=True))
-    for name, types, values in zip(Row._fields, _TYPES, columns, strict=True):
-        if not set(map(type, values)) <= types:
-            raise BadInput(f"its column {name} holds what a journal does not write")
-    seq, time, verdict = (columns[Row._fields.index(name)] for name in ("seq", "time", "verdict"))
-    if seq != tuple(range(first, first + len(rows))):
-        raise BadInput("its exchanges are not numbered one after another")
-    if not (is_recordable(min(time)) and is_recordable(max(time))):
-        raise BadInput("its column time holds what a journal does not write")
-    if not set(verdict) <= _VERDICTS:
-        raise BadInput("its column verdict holds what a journal does not write")
-
-
-def frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
-    """A table of rows that come in batches: texts, nullable numbers, and times in UTC to the microsecond."""
-    import numpy as np
-    import pandas as pd
-
-    columns: dict[str, Any] = {name: [] for name in Row._fields} | {"seq": array("q"), "time": array("q")}
-    same: dict[str | None, str | None] = {}  # a word that recurs is kept once
-    for batch in batches:
-        for name, values in zip(Row._fields, zip(*batch, strict=True), strict=False):
-            columns[name].extend(values if name in _NUMBERS else map(same.setdefault, values, values))
-    time = np.array(columns["time"], dtype="int64").view("datetime64[us]")
-    found: dict[str, Any] = {name: pd.array(columns[name], dtype="str") for name in Row._fields if name not in _NUMBERS}
-    found["seq"] = np.array(columns["seq"], dtype="int64")
-    found["time"] = pd.DatetimeIndex(time).tz_localize("UTC")
-    found["status"] = pd.array(columns["status"], dtype="Int64")
-    found["ms"] = pd.array(columns["ms"], dtype="Float64")
-    return pd.DataFrame({name: found[name] for name in Row._fields})

@@ -1,11 +1,11 @@
-"""Remove credentials from an exchange before anybody can keep it.
+"""Credentials are removed from an exchange before anything keeps it.
 
-Owns: the one list of names that carry a credential, and how a value is replaced in a URL, in a header field, in a body
-that repeats it, and in what the HTTP library logs. Knows no connection: its secrets are handed in.
+This module holds the list of names that carry a credential. It replaces the values in URLs, header fields, bodies that
+repeat a value, and the log lines of the HTTP library. The secrets of a connection are arguments.
 
 A repeated secret is found in any mixture of these encodings: plain, percent, JSON and HTML escapes (each also nested),
-base64 and base64url at any place within a longer text, UTF-16. It is not found compressed, hashed, in hexadecimal, in
-other letter case, split over lines, or if it is shorter than eight characters.
+base64 and base64url at any position within a longer text, UTF-16. It is not found compressed, hashed, in hexadecimal,
+in other letter case, split over lines, or if it is shorter than eight characters.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _SECRET_NAMES: Final = re.compile(
     """,
     re.VERBOSE,
 )
-"""Names of header fields, parameters and members that carry a credential: lower case, letters and digits alone."""
+"""Names of header fields, parameters and members that carry a credential, in lower case, letters and digits only."""
 
 _SHORTEST: Final = 8
-"""Shorter values are not looked for in an answer: they would be found where they mean something else."""
+"""Shorter values are not searched for in a response, because they occur in other words."""
 
 
 @lru_cache(maxsize=1024)
@@ -53,7 +53,7 @@ def is_secret(name: str) -> bool:
     >>> is_secret("X-Amz-Signature"), is_secret("clientSecret"), is_secret("identifier")
     (True, True, False)
     """
-    for _ in range(4):  # a name in a URL within a URL is encoded more than once
+    for _ in range(4):  # a URL within a URL encodes a name more than once
         name = unquote(name)
     return _SECRET_NAMES.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
 
@@ -65,7 +65,7 @@ _NAMED: Final = re.compile(
     rf"(?:^|[?&;#,\s\"'<(]|{_ENCODED.format('3[fFbB]|2[36]')})"
     rf"([\w.~+%\[\]:-]{{1,100}}?)(=|{_ENCODED.format('3[dD]')})"
 )
-"""The name of a parameter with its sign of equality; both may be encoded, in a URL within a URL."""
+"""The name of a parameter with its equals sign; a URL within a URL encodes both."""
 
 _VALUE: Final = re.compile(r'"[^"]*|[^&#;\s"\'<>]*')
 _ENCODED_VALUE: Final = re.compile(rf'(?:(?!{_ENCODED.format("2[36]")})[^&#;\s"\'<>])*')
@@ -76,7 +76,7 @@ _CODE: Final = frozenset({"code"})
 _BESIDE_A_CODE: Final = re.compile(
     r"(?<![\w-])(?:state|session_state|grant_type|redirect_uri|code_verifier)(?:=|%(?:25){0,4}3[dD])"
 )
-"""``code`` is a search parameter of FHIR. OAuth's ``code`` is a credential, and always has one of these beside it."""
+"""FHIR has a search parameter ``code``. OAuth's ``code`` is a credential, and always has one of these beside it."""
 
 
 def without_credentials(text: str) -> str:
@@ -86,7 +86,7 @@ def without_credentials(text: str) -> str:
     'https://h/STU3/List?_count=1&api_key=***'
     """
     if not _MAY_NAME.search(text):
-        return text  # as most header fields
+        return text
     kept, at = [], 0
     for start, end in _credentials(text):
         kept += [text[at:start], REDACTED]
@@ -95,7 +95,7 @@ def without_credentials(text: str) -> str:
 
 
 def _credentials(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the value of each parameter stands that carries a credential."""
+    """Yield the start and end of each parameter value that is a credential."""
     codes = _CODE if _BESIDE_A_CODE.search(text) else frozenset()
     after = 0
     for found in _NAMED.finditer(text):
@@ -112,9 +112,9 @@ def _credentials(text: str) -> Iterator[tuple[int, int]]:
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], secret_names: frozenset[str], url: str) -> frozenset[str]:
-    """Return what an answer may not repeat: the values of a request's secret fields, and of its URL's credentials.
+    """Return the secrets of a request: the values of its secret fields, and the credentials in its URL.
 
-    ``secret_names`` are further names that a connection holds to be secret, in lower case.
+    ``secret_names`` are the connection's own secret names, in lower case.
     """
     values = {unquote_plus(url[start:end]) for start, end in _credentials(url)}
     for name, value in fields:
@@ -124,20 +124,20 @@ def secrets_in(fields: Iterable[tuple[str, str]], secret_names: frozenset[str], 
 
 
 def _parts(value: str) -> set[str]:
-    """Return a field's value as a server might take it: the token, a cookie's value, a password."""
+    """Return the parts of a field's value that a server may repeat: a token, a cookie's value, a password."""
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "basic":
-        with contextlib.suppress(binascii.Error, UnicodeDecodeError):  # then there is nothing further in it
+        with contextlib.suppress(binascii.Error, UnicodeDecodeError):  # without valid base64 there is no password
             return {rest, base64.b64decode(rest, validate=True).decode().partition(":")[2]}
     if len(rest) >= _SHORTEST and " " not in rest:
         return {rest}
     return {value, *(crumb.partition("=")[2] for crumb in value.split("; "))}
 
 
-# --- in an answer ---
+# --- in a response ---
 
 _ENTITY_TAGS: Final = frozenset({"etag", "e-tag"})
-"""A version is sent back as it came; only a secret of the request itself is replaced in it."""
+"""A client sends an ETag back unchanged, so only a secret of the request itself is replaced in it."""
 
 _CHALLENGES: Final = frozenset({"www-authenticate", "proxy-authenticate"})
 _CHALLENGE: Final = re.compile(r"(?<![\w-])([A-Za-z]{1,30} +)[\w.~+/-]{8,}=*(?=\s*(?:,|$))")
@@ -148,7 +148,7 @@ _FORM: Final = re.compile(rb"[\w.%+~\[\]-]{1,100}=[^\s<>{}\"]*")
 
 
 def redact_response_header(name: str, value: str, secrets: frozenset[str]) -> str:
-    """Return a header field's value of an answer without the credentials in it: ours repeated, and those named."""
+    """Return the value of a response's header field without repeated secrets and named credentials."""
     body = value.encode("utf-8", "surrogateescape") if secrets else b""
     if spans := _spans(body, secrets):
         value = _without(body, spans).decode("utf-8", "surrogateescape")
@@ -159,10 +159,10 @@ def redact_response_header(name: str, value: str, secrets: frozenset[str]) -> st
 
 
 def redact_response_body(status: int, body: bytes, secrets: frozenset[str], url: str) -> bytes:
-    """Return an answer's body without the credentials that it repeats; byte for byte the same where it has none.
+    """Return a response's body without the secrets that it repeats; without any it stays byte for byte the same.
 
-    An accepted resource is what the user edits and sends, so it stays as it is, whatever it holds: only the request's
-    own parameters are replaced in its URLs (a Bundle's links).
+    The user edits and sends a resource that a success returns. So only parameters of URLs are replaced in it, as in
+    the links of a Bundle.
     """
     body = _without_short_parameters(body, url)
     spans = _spans(body, secrets)
@@ -172,7 +172,7 @@ def redact_response_body(status: int, body: bytes, secrets: frozenset[str], url:
 
 
 def without_named_credentials(body: bytes) -> bytes:
-    """Return a form, or JSON that is no FHIR resource, with the values of its credentials replaced."""
+    """Return a form, or JSON that is no FHIR resource, with the values of credentials replaced."""
     if b'"resourceType"' in body:
         return body
     if body[:1] in (b"{", b"["):
@@ -190,7 +190,7 @@ def _without_member(found: re.Match[bytes]) -> bytes:
 
 
 def _without_short_parameters(body: bytes, url: str) -> bytes:
-    """Replace the URL's credentials that are too short to be looked for alone, where they stand as they were sent."""
+    """Replace the URL's short credentials, but only together with their parameter names."""
     for start, end in _credentials(url):
         if end - start < _SHORTEST:
             name = re.split(r"[?&;#]", url[:start])[-1]
@@ -226,21 +226,21 @@ def _without(body: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
 
 # --- how a value is found in any encoding ---
 #
-# A needle is a secret, or its base64, as a sequence of places; a place is the characters that may stand there. First
-# one expression with the first places of all needles together looks whether anything can be there at all: it is small,
-# and the same for every token that begins alike, as JSON web tokens do. Then the needles whose own first places are
-# there are looked for as a whole, the longest first. All of it takes linear time.
+# A needle is a secret, or its base64, as a sequence of positions; each position is the set of characters that match it.
+# A first, small expression finds the beginnings of all needles together; tokens with equal beginnings, as JSON web
+# tokens have, share it. Then the needles whose beginning was found are searched for as a whole, the longest first. All
+# of it takes linear time.
 
 _Needle = tuple[str, ...]
 
 _FIRST: Final = 12
 
 _BETWEEN: Final = r"\x00{0,3}+"
-"""What stands between two characters of UTF-16 and UTF-32."""
+"""The zero bytes between two characters of UTF-16 and UTF-32."""
 
 
 def _spans(body: bytes, secrets: frozenset[str]) -> list[tuple[int, int]]:
-    """Return where a secret stands in the body, in order and without overlap."""
+    """Return the start and end of each secret in the body, in order and without overlap."""
     if not (body and secrets):
         return []
     needles, firsts, together = _sought(secrets)
@@ -256,27 +256,26 @@ def _spans(body: bytes, secrets: frozenset[str]) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=64)
 def _sought(secrets: frozenset[str]) -> tuple[tuple[_Needle, ...], tuple[_Needle, ...], re.Pattern[bytes]]:
-    """Return the needles, the first places of each, and the expression for the first places of all together."""
+    """Return the needles, their beginnings, and one expression that finds any of the beginnings."""
     needles = _needles(secrets)
     firsts = tuple(dict.fromkeys(needle[:_FIRST] for needle in needles))
-    # As far as the shortest goes.
-    together = tuple("".join(sorted(set("".join(places)))) for places in zip(*firsts, strict=False))
+    together = tuple("".join(sorted(set("".join(positions)))) for positions in zip(*firsts, strict=False))
     return needles, firsts, _compiled((together,))
 
 
 def _needles(secrets: frozenset[str]) -> tuple[_Needle, ...]:
-    """Return the secrets and their base64, the longest first, in an order that is always the same."""
+    """Return the secrets and their base64, the longest first, in a fixed order."""
     found = {needle for secret in secrets for needle in (tuple(secret), *_in_base64(secret))}
     return tuple(sorted(found, key=lambda needle: (-len(needle), needle)))
 
 
 def _in_base64(secret: str) -> Iterator[_Needle]:
-    """Yield what base64 makes of it after 0, 1 or 2 other bytes: the characters that it alone decides."""
+    """Yield the base64 characters that depend on the secret alone, after 0, 1 or 2 other bytes."""
     plain = secret.encode()
     for before in range(3):
         written = base64.b64encode(bytes(before) + plain).decode()
         own = written[-(-before * 8 // 6) : (before + len(plain)) * 8 // 6]
-        yield tuple({"+": "+-", "/": "/_"}.get(sign, sign) for sign in own)  # base64url has the others
+        yield tuple({"+": "+-", "/": "/_"}.get(sign, sign) for sign in own)  # base64url
 
 
 @lru_cache(maxsize=64)
@@ -285,11 +284,13 @@ def _compiled(needles: tuple[_Needle, ...]) -> re.Pattern[bytes]:
 
 
 def _whole(needle: _Needle) -> str:
-    """Return an expression for a needle; a run of letters and digits is tried as it is first, which is much faster."""
+    """Return an expression for a needle; runs of letters and digits are tried unencoded first, which is faster."""
     runs = []
-    for is_plain, places in groupby(needle, key=lambda place: len(place) == 1 and place.isascii() and place.isalnum()):
-        run = tuple(places)
-        plain, encoded = "".join(run), _BETWEEN.join(map(_place, run))
+    for is_plain, positions in groupby(
+        needle, key=lambda chars: len(chars) == 1 and chars.isascii() and chars.isalnum()
+    ):
+        run = tuple(positions)
+        plain, encoded = "".join(run), _BETWEEN.join(map(_position, run))
         runs.append(f"(?:{plain}|(?!{plain}){encoded})" if is_plain else encoded)
     return _BETWEEN.join(runs)
 
@@ -301,7 +302,7 @@ for _entity, _sign in html5.items():
 
 
 @lru_cache(maxsize=4096)
-def _place(signs: str) -> str:
+def _position(signs: str) -> str:
     """Return an expression for one of these characters, however it is encoded; each repetition is bounded."""
     codes = [ord(sign) for sign in signs]
     forms = {form for sign in signs for form in (sign.encode("latin-1", "ignore"), sign.encode("utf-8", "replace"))}
@@ -335,7 +336,7 @@ def _either(forms: Iterable[str]) -> str:
 
 
 class _LogFilter(logging.Filter):
-    """Remove credentials from what the HTTP library logs: it writes URLs, and header fields that it cannot read."""
+    """Remove credentials from log lines of the HTTP library, which contain URLs and malformed header fields."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -354,6 +355,6 @@ _FILTER: Final = _LogFilter()
 
 
 def guard_logs() -> None:
-    """See to it that the HTTP library's loggers write no credential; calling it again changes nothing."""
+    """Remove credentials from the HTTP library's log lines; a second call changes nothing."""
     for name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response"):
         logging.getLogger(name).addFilter(_FILTER)

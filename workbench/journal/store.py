@@ -1,9 +1,8 @@
-"""Where a journal keeps its exchanges: in memory, or in a file that outlives the process.
+"""Where a journal keeps its exchanges: in memory, or in an SQLite file that outlives the process.
 
-Owns: the two shelves, the file's schema and its lock. Every append to a file is a transaction of its own, so that what
-has been appended is there after the process is killed. A file may come from anybody, so nothing in it is used before
-it has been checked. Must not know what an exchange means. A shelf is used by one thread at a time; the journal sees to
-that.
+Each append to a file is one transaction, so a killed process loses nothing that was appended. A file may come from
+anybody, so everything in it is checked before it is used. A store is used by one thread at a time; the journal has the
+lock.
 """
 
 from __future__ import annotations
@@ -15,58 +14,41 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.journal.export import create_private
-from workbench.journal.records import Row, Told, as_line, check_rows, from_line
+from workbench.journal.records import OutcomeText, Row, as_line, check_rows, from_line
+from workbench.journal.redaction import RedactionRule
+
+_BATCH: Final = 1000
 
 
-class Rule(NamedTuple):
-    """What a journal redacts: the element paths, and whether in what comes from this machine too."""
-
-    paths: tuple[str, ...]
-    everywhere: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """The rule as plain JSON."""
-        return {"paths": list(self.paths), "everywhere": self.everywhere}
-
-    @classmethod
-    def from_json(cls, found: Any) -> Rule:
-        """The rule that ``as_json`` wrote; raises ``BadInput`` for anything else."""
-        paths, everywhere = (found.get("paths"), found.get("everywhere")) if isinstance(found, dict) else (None, None)
-        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise BadInput("A rule of redaction has a list of paths.")
-        if not isinstance(everywhere, bool):
-            raise BadInput("A rule of redaction says whether it holds everywhere.")
-        return cls(tuple(paths), everywhere)
-
-
-class Shelf(Protocol):
-    """Exchanges by place, counted from 0, each with its row."""
+class Store(Protocol):
+    """Exchanges by position, counted from 0, each with its row."""
 
     def __len__(self) -> int: ...
+
     def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
-        """Keep one more, and the numbers and digests of the placeholders that it is the first to need."""
+        """Keep one more exchange, and the new placeholders in it by number and digest."""
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
-        """Those from ``start`` up to ``stop``."""
+        """Return the exchanges from ``start`` up to, not including, ``stop``."""
 
     def lines(self, start: int, stop: int) -> list[str]:
-        """The same as lines of JSON."""
+        """Return the same exchanges as lines of JSON."""
 
     def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """The rows from ``start`` on, in batches."""
+        """Yield the rows from ``start`` on, in batches."""
 
     def close(self) -> None:
-        """Let go of what it uses."""
+        """Close the file, if there is one."""
 
 
-class InMemory:
-    """The shelf of a journal without a path."""
+class MemoryStore:
+    """The store of a journal without a path."""
 
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
@@ -76,31 +58,30 @@ class InMemory:
         return len(self._exchanges)
 
     def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:  # noqa: ARG002
-        """Keep one more; the placeholders are in the memory of the redaction."""
+        """Keep one more exchange; the redaction itself remembers the placeholders."""
         self._rows.append(row)
         self._exchanges.append(exchange)
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
-        """Those from ``start`` up to ``stop``."""
+        """Return the exchanges from ``start`` up to, not including, ``stop``."""
         return self._exchanges[start:stop]
 
     def lines(self, start: int, stop: int) -> list[str]:
-        """The same as lines of JSON."""
+        """Return the same exchanges as lines of JSON."""
         pairs = zip(self._exchanges[start:stop], self._rows[start:stop], strict=True)
-        return [as_line(exchange, Told(row.spine_code, row.diagnostics)) for exchange, row in pairs]
+        return [as_line(exchange, OutcomeText(row.spine_code, row.diagnostics)) for exchange, row in pairs]
 
     def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """The rows from ``start`` on, in batches."""
+        """Yield the rows from ``start`` on, in batches."""
         for first in range(start, len(self._rows), _BATCH):
             yield self._rows[first : first + _BATCH]
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there is no file."""
 
 
-_BATCH: Final = 1000
-_FORMAT: Final = 2
-"""``PRAGMA user_version`` of the files written here."""
+_FORMAT: Final = 3
+"""``PRAGMA user_version`` of a journal's file."""
 
 _ROW: Final = ", ".join(Row._fields)
 _TABLES: Final = {
@@ -110,31 +91,32 @@ _TABLES: Final = {
     "placeholder": "CREATE TABLE placeholder (number INTEGER PRIMARY KEY, digest BLOB)",
     "redaction": "CREATE TABLE redaction (rule TEXT, key BLOB)",
 }
-"""The transitions, each with its exchange as JSON, which stands last because it is long; ``kept`` is how many bytes of
-bodies are in it, NULL where there are only digests. For the placeholders, see ``rules.redaction.Redaction.resume``."""
+"""``exchange`` has the columns of a row, then ``kept`` and ``line``. ``line`` is the exchange as JSON, and last because
+it is long. ``kept`` is the size of its bodies in bytes, or NULL if it has digests instead. ``Redaction.resume`` needs
+``key`` and ``placeholder``."""
 
 _INSERT: Final = f"INSERT INTO exchange VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SMALLEST: Final = 512
-"""Bytes of the smallest database; SQLite takes a file of one byte for an empty one and writes over it."""
+"""The smallest database in bytes; SQLite would overwrite a file of one byte."""
 
-_MOST_STEPS: Final = 10
-"""How many thousands of SQLite's instructions the reading of a schema may take; three tables take a few hundred."""
+_SCHEMA_STEPS: Final = 10
+"""Thousands of SQLite instructions that reading the schema may take; three tables take a few hundred instructions."""
 
 
-class InFile:
-    """The shelf of a journal with a path: an SQLite database whose table ``exchange`` holds the journal."""
+class FileStore:
+    """The store of a journal with a path: an SQLite database with one row for each exchange."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file, and keep others from it until ``close``.
+        """Open or create the file, and lock it until ``close``.
 
-        Raises ``BadInput`` where that cannot be, where another journal has it, and where it holds something else.
+        Raises ``BadInput`` if it cannot be opened, if another journal has it open, and if it is no journal.
         """
         self.path = path
         self.current: dict[str, str | None] = {}
-        """By resource: the ETag after its last exchange."""
-        self.kept = self.lean = 0
-        """How many bytes of bodies are kept, and of how many exchanges they are not."""
+        """The ETag of each resource after its last exchange."""
+        self.body_bytes = self.without_bodies = 0
+        """The size of the bodies in bytes, and the number of exchanges that have digests instead."""
         self._count = 0
         for each in (path, Path(f"{path}-wal"), Path(f"{path}-journal")):
             if each.is_symlink():
@@ -145,12 +127,12 @@ class InFile:
             raise BadInput(f"{path} is not a file; choose another file.")
         elif 0 < path.stat().st_size < _SMALLEST:
             raise BadInput(f"{path} holds something else than a journal; choose another file.")
-        # The absolute path, because SQLite gives some relative ones (":memory:") a meaning of their own.
+        # An absolute path, because SQLite treats some relative ones (":memory:") specially.
         self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
-        self._closing = weakref.finalize(self, self._connection.close)  # also where nobody calls close()
+        self._closing = weakref.finalize(self, self._connection.close)  # also without a call of close()
         try:
             self._open()
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the one may quote text that is the other
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self.close()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
                 raise BadInput(f"{path} is in use by another journal; close that one or choose another file.") from None
@@ -160,26 +142,26 @@ class InFile:
             raise
 
     def _open(self) -> None:
-        ask = self._connection.execute
+        execute = self._connection.execute
         steps = count()
-        self._connection.set_progress_handler(lambda: next(steps) > _MOST_STEPS, 1000)
-        ask("PRAGMA trusted_schema = OFF")
-        ask("PRAGMA locking_mode = EXCLUSIVE")
-        found = {(kind, name, sql) for kind, name, sql in ask("SELECT type, name, sql FROM sqlite_master")}
-        ((written,),) = ask("PRAGMA user_version")
+        self._connection.set_progress_handler(lambda: next(steps) > _SCHEMA_STEPS, 1000)
+        execute("PRAGMA trusted_schema = OFF")
+        execute("PRAGMA locking_mode = EXCLUSIVE")
+        found = {(kind, name, sql) for kind, name, sql in execute("SELECT type, name, sql FROM sqlite_master")}
+        ((written,),) = execute("PRAGMA user_version")
         self._connection.set_progress_handler(None, 0)
         if found:
             self._check_schema(found, written)
-        # A killed process loses nothing that was committed, synchronous or not; a power cut not the whole file.
-        ask("PRAGMA journal_mode = WAL")
-        ask("PRAGMA synchronous = NORMAL")
-        ask("PRAGMA wal_autocheckpoint = 10000")
-        ask("BEGIN EXCLUSIVE")  # the lock stays until the file is closed
+        # With WAL and NORMAL, a killed process loses no commit, and a power cut does not corrupt the file.
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
+        execute("PRAGMA wal_autocheckpoint = 10000")
+        execute("BEGIN EXCLUSIVE")  # in exclusive mode, the lock stays until the file is closed
         if not found:
             for table in _TABLES.values():
-                ask(table)
-            ask(f"PRAGMA user_version = {_FORMAT}")
-        ask("COMMIT")
+                execute(table)
+            execute(f"PRAGMA user_version = {_FORMAT}")
+        execute("COMMIT")
         self._read_all()
 
     def _check_schema(self, found: set[tuple[str, str, str]], written: int) -> None:
@@ -189,7 +171,7 @@ class InFile:
             raise BadInput(f"{self.path} holds something else than a journal; choose another file.")
 
     def _read_all(self) -> None:
-        """Check every row, and take from them what appending goes on from."""
+        """Check every row, and compute the state from which appending continues."""
         cursor = self._connection.execute(f"SELECT {_ROW}, kept FROM exchange ORDER BY seq")  # noqa: S608
         while rows := cursor.fetchmany(_BATCH):
             *columns, kept = zip(*rows, strict=True)
@@ -201,8 +183,8 @@ class InFile:
             if not all(type(size) is int and size >= 0 for size in sizes):
                 raise BadInput(f"{self.path} is not a journal: its column kept is no size; choose another file.")
             self._count += len(rows)
-            self.kept += sum(sizes)
-            self.lean += len(rows) - len(sizes)
+            self.body_bytes += sum(sizes)
+            self.without_bodies += len(rows) - len(sizes)
             resources, after = columns[Row._fields.index("resource")], columns[Row._fields.index("etag_after")]
             self.current.update(zip(resources, after, strict=True))
 
@@ -210,10 +192,10 @@ class InFile:
         return self._count
 
     def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
-        """Keep one more; it is in the file when this returns."""
+        """Write one more exchange; it is in the file when this returns."""
         request, response = exchange.request, exchange.response
         kept = len(request.body) + (len(response.body) if response else 0) if exchange.is_whole else None
-        line = as_line(exchange, Told(row.spine_code, row.diagnostics))
+        line = as_line(exchange, OutcomeText(row.spine_code, row.diagnostics))
         try:
             with self._transaction(needed=bool(placeholders)):
                 if placeholders:
@@ -225,7 +207,7 @@ class InFile:
 
     @contextmanager
     def _transaction(self, *, needed: bool) -> Iterator[None]:
-        """One transaction; a single statement is one by itself."""
+        """Run several statements as one transaction; a single statement needs none."""
         if not needed:
             yield
             return
@@ -238,7 +220,7 @@ class InFile:
         self._connection.execute("COMMIT")
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
-        """Those from ``start`` up to ``stop``; raises ``BadInput`` for one that no journal wrote."""
+        """Return the exchanges from ``start`` up to ``stop``; raises ``BadInput`` for one that no journal wrote."""
         query = "SELECT seq, line FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"
         exchanges = []
         with self._reading():
@@ -250,13 +232,13 @@ class InFile:
         return exchanges
 
     def lines(self, start: int, stop: int) -> list[str]:
-        """The same as lines of JSON."""
+        """Return the same exchanges as lines of JSON."""
         query = "SELECT line FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"
         with self._reading():
             return [line for (line,) in self._connection.execute(query, (start, stop))]
 
     def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """The rows from ``start`` on, in batches."""
+        """Yield the rows from ``start`` on, in batches."""
         with self._reading():
             cursor = self._connection.execute(f"SELECT {_ROW} FROM exchange WHERE seq > ? ORDER BY seq", (start,))  # noqa: S608
             while rows := cursor.fetchmany(_BATCH):
@@ -269,24 +251,24 @@ class InFile:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise BadInput(f"{self.path} cannot be used: {error}.") from None
 
-    def rule(self) -> Rule | None:
-        """What the journal in this file redacts; ``None`` where that was never said."""
+    def rule(self) -> RedactionRule | None:
+        """Return what the journal in this file redacts; ``None`` in a new file."""
         with self._reading():
             found = self._connection.execute("SELECT rule FROM redaction").fetchone()
         try:
-            return None if found is None else Rule.from_json(json.parse(found[0]))
+            return None if found is None else RedactionRule.from_json(json.parse(found[0]))
         except (BadInput, AttributeError, TypeError):
             raise BadInput(f"{self.path} does not say what it redacts; choose another file.") from None
 
-    def redact(self, rule: Rule) -> None:
-        """Keep what the journal redacts from now on."""
+    def set_rule(self, rule: RedactionRule) -> None:
+        """Write what the journal redacts from now on."""
         text = json.dumps(rule.as_json())
         with self._reading():
             if self._connection.execute("UPDATE redaction SET rule = ?", (text,)).rowcount == 0:
                 self._connection.execute("INSERT INTO redaction VALUES (?, ?)", (text, secrets.token_bytes(32)))
 
     def placeholders(self) -> tuple[bytes, dict[bytes, int]]:
-        """The key of this file, and by digest the numbers of the placeholders in it."""
+        """Return the key of this file, and the number of each placeholder by its digest."""
         with self._reading():
             (key,) = self._connection.execute("SELECT key FROM redaction").fetchone()
             numbers = dict(self._connection.execute("SELECT digest, number FROM placeholder").fetchall())
@@ -295,15 +277,14 @@ class InFile:
         return key, numbers
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         self._closing()
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is an SQLite database; one that another process has locked is.
+    """Return whether a file is an SQLite database, locked or not.
 
-    Asked of SQLite, because to open and close the file here would take away the lock that a journal in this
-    process has on it (POSIX, *fcntl*).
+    SQLite opens it, because closing the file here would release the lock of a journal in this process (POSIX, *fcntl*).
     """
     if path.stat().st_size < _SMALLEST:
         return False

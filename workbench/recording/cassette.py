@@ -1,11 +1,11 @@
-"""A cassette: a session as a file, and how another session differs from it.
+"""A cassette: the file of a recorded session, and the differences between two sessions.
 
-Owns: the format (JSON, laid out to be read in a diff) and the comparison. Must not know how anything is sent. What it
-holds has been redacted and made logical before it comes here.
+The file is JSON, indented so that a diff of two versions is readable. It holds no credential, no personal data and only
+logical names.
 
-An exchange is a plain dict: ``client``, ``request`` (``method``, ``path`` below the base URL, ``headers``, ``body``)
-and ``answer`` (``status``, ``headers``, ``body``), with ``failure`` and ``sent`` where the answer is missing
-or broke off. A body stands as JSON where it is JSON, decimals digit for digit, else as text.
+An exchange is a dict with ``client``, ``request`` (``method``, ``path`` below the base URL, ``headers``, ``body``)
+and ``answer``, the response (``status``, ``headers``, ``body``). If the response is missing or broke off, ``failure``
+and ``sent`` say why. A JSON body is kept as JSON with exact decimals, any other body as text.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT: Final = 1
-ASKED_FIELDS: Final = frozenset(
+REQUEST_FIELDS: Final = frozenset(
     {"accept", "content-type", "if-match", "if-modified-since", "if-none-exist", "if-none-match", "prefer"}
 )
-"""The header fields of a request that a cassette keeps: those that mean something, and no other."""
+"""The header fields of a request that a cassette keeps: those that change its meaning."""
 
 Entry = dict[str, Any]
 
 
 @dataclass
 class Cassette:
-    """What one session asked and was answered, in order; ``redacted`` are the element paths that were blanked."""
+    """The exchanges of one session in order, and the element paths that were redacted in them."""
 
     redacted: tuple[str, ...] = ()
     exchanges: list[Entry] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: str | Path) -> Cassette:
-        """Read a cassette; raises ``BadInput`` that says what is wrong with it."""
+        """Read a cassette; raises ``BadInput`` with the reason if it cannot be read."""
         try:
             content = json.parse(read_bounded(path))
         except FileNotFoundError:
@@ -56,9 +56,11 @@ class Cassette:
                 f"{path} is not a cassette of format {FORMAT}; record it again by WORKBENCH_CASSETTE=record."
             )
         exchanges, redacted = content.get("exchanges"), content.get("redacted")
-        if not isinstance(exchanges, list) or not isinstance(redacted, list):
-            raise BadInput(f"The cassette {path} has no list of exchanges or of redacted paths; record it again.")
-        if not all(isinstance(each, str) for each in redacted):
+        if not (
+            isinstance(exchanges, list)
+            and isinstance(redacted, list)
+            and all(isinstance(each, str) for each in redacted)
+        ):
             raise BadInput(f"The cassette {path} has no list of exchanges or of redacted paths; record it again.")
         for number, entry in enumerate(exchanges, 1):
             if not _is_entry(entry):
@@ -68,9 +70,9 @@ class Cassette:
         return cls(tuple(redacted), exchanges)
 
     def write(self, path: str | Path) -> None:
-        """Write it, over an earlier cassette; the file is whole at every moment, and for its owner only.
+        """Write the cassette as a private file; an earlier cassette is replaced in one step.
 
-        Raises ``BadInput`` where another file than a cassette is in the way.
+        Raises ``BadInput`` if ``path`` is a file but no cassette.
         """
         check_recordable(path)
         whole = {"cassette": FORMAT, "redacted": list(self.redacted), "exchanges": self.exchanges}
@@ -79,7 +81,7 @@ class Cassette:
 
 
 def check_recordable(path: str | Path) -> None:
-    """Raise ``BadInput`` where a file is in the way that is not a cassette, so that recording would destroy it."""
+    """Raise ``BadInput`` if ``path`` is a file but no cassette, so that recording does not destroy it."""
     path = Path(path)
     check_writable(path, overwrite=True)
     if path.exists():
@@ -92,7 +94,7 @@ _BEGINNING: Final = re.compile(rb'\s*\{\s*"cassette"\s*:')
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether an exchange is one that could have been recorded: checked as a client checks what it sends."""
+    """Return whether an exchange could have been recorded; a client checks what it sends in the same way."""
     try:
         _check_entry(entry)
     except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
@@ -117,23 +119,23 @@ def _check_entry(entry: Entry) -> None:
 
 def as_request(request: Request, base_url: str) -> Entry:
     """Return a request as a cassette holds it, its credentials replaced."""
-    fields = {name: value for name, value in request.headers.items() if name.lower() in ASKED_FIELDS}
+    fields = {name: value for name, value in request.headers.items() if name.lower() in REQUEST_FIELDS}
     head = {"method": request.method, "path": without_credentials(request.url).removeprefix(base_url).lstrip("/")}
     return head | ({"headers": fields} if fields else {}) | _content(without_named_credentials(request.body))
 
 
-def as_answer(response: Response) -> Entry:
-    """An answer as a cassette holds it."""
+def as_response(response: Response) -> Entry:
+    """Return a response as a cassette holds it."""
     return {"status": response.status, "headers": dict(response.headers.items()), **_content(response.body)}
 
 
 def to_response(answer: Entry) -> Response:
-    """The answer of a cassette."""
+    """Return the response of a cassette's exchange."""
     return Response(answer["status"], Headers(answer.get("headers", {})), body_of(answer))
 
 
 def body_of(message: Entry) -> bytes:
-    """The bytes of a recorded body; JSON is written compact, as a recorded session sees it too."""
+    """Return the bytes of a recorded body; JSON is written without spaces."""
     if "body" in message:
         return json.dumps(message["body"]).encode()
     return str(message.get("text", "")).encode()
@@ -149,7 +151,7 @@ def _content(body: bytes) -> Entry:
 
 
 class Difference(NamedTuple):
-    """One thing that is not as it was recorded: what it is about, what was answered then, and what now."""
+    """One difference from the recording: the exchange, the element in it, its value then and its value now."""
 
     seq: int
     client: str
@@ -161,7 +163,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Drift:
-    """How a session differs from its cassette; shows itself as a sentence or as a table."""
+    """The differences between a session and its cassette; its ``repr`` is a sentence or a table."""
 
     exchanges: int
     differences: tuple[Difference, ...]
@@ -171,7 +173,7 @@ class Drift:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The differences as a table: ``seq``, ``client``, ``request``, ``what``, ``then``, ``now``."""
+        """Return the differences as a table: ``seq``, ``client``, ``request``, ``what``, ``then``, ``now``."""
         import pandas as pd
 
         return pd.DataFrame(self.differences, columns=list(Difference._fields))
@@ -183,21 +185,28 @@ class Drift:
 
 
 def differences(seq: int, then: Entry, now: Entry) -> Iterator[Difference]:
-    """What is different between an exchange as recorded and as it came now."""
-    asked = now["request"]
-    about = (seq, now["client"], f"{asked['method']} {asked['path']}")
-    for change in changes(_told(then), _told(now)):
+    """Yield the differences between a recorded exchange and the one of now."""
+    request = now["request"]
+    about = (seq, now["client"], f"{request['method']} {request['path']}")
+    for change in changes(_comparable(then), _comparable(now)):
         yield Difference(*about, change.path, _short(change.before), _short(change.after))
 
 
-def _told(entry: Entry) -> Entry:
-    answer = entry.get("answer") or {}
-    headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
-    asked = entry["request"]
-    fields = {name.lower(): value for name, value in asked.get("headers", {}).items()}
-    body = {"body": answer.get("body", answer.get("text"))} if "body" in answer or "text" in answer else {}
-    told = {"request": asked | {"headers": fields}, "status": answer.get("status", "no answer"), "header": headers}
-    return told | body | {"failure": entry.get("failure", "")}
+def _comparable(entry: Entry) -> Entry:
+    """Return an exchange with its header names in lower case and its body under one name."""
+    request, response = entry["request"], entry.get("answer") or {}
+    body = {"body": response.get("body", response.get("text"))} if "body" in response or "text" in response else {}
+    return {
+        "request": request | {"headers": _lower_names(request)},
+        "status": response.get("status", "no answer"),
+        "header": _lower_names(response),
+        **body,
+        "failure": entry.get("failure", ""),
+    }
+
+
+def _lower_names(message: Entry) -> dict[str, str]:
+    return {name.lower(): value for name, value in message.get("headers", {}).items()}
 
 
 def _short(value: Any) -> str:

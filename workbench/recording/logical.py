@@ -1,12 +1,14 @@
-"""Logical names: what differs from run to run, called by a name that does not, and called back.
+"""Logical names: stable names for what an endpoint writes differently in every run.
 
-Owns: the two-way translation between what an endpoint says and what a recorded session sees. A version of a resource is
-``v1``, ``v2``, in the order in which this session met it; a resource that the session created is ``list-1``; the
-endpoint's base URL is ``BASE_URL``; dates that the endpoint wrote (``Date``, ``Last-Modified``, ``meta.lastUpdated``)
-count seconds from a start that is given. All else is passed on as it came. Every name leads back to one value, so
-that a request made from logical names reaches the endpoint with its own.
+``LogicalNames`` translates responses to logical names, and requests back to the endpoint's own.
 
-Only fields that mean something for an update are passed on (``ANSWER_FIELDS``): no cookie, no id of a request.
+* A version of a resource is ``v1``, ``v2`` and so on, in the order in which the session met it.
+* A resource that the session created is ``list-1``.
+* The endpoint's base URL is ``BASE_URL``.
+* Dates of the endpoint (``Date``, ``Last-Modified``, ``meta.lastUpdated``) count seconds from a given start.
+
+Everything else stays unchanged. Each name stands for one value, so a request with logical names can be translated.
+Only header fields that matter for an update are passed on (``RESPONSE_FIELDS``), not cookies or request ids.
 """
 
 from __future__ import annotations
@@ -25,26 +27,27 @@ from workbench.fhir.resource import instant
 from workbench.journal.redaction import Phrases
 
 BASE_URL: Final = "http://recorded.invalid/fhir"
-"""Where a recorded session seems to be; no such host can exist (RFC 2606)."""
+"""The base URL of every recorded session; no such host can exist (RFC 2606, *.invalid*)."""
 
-ANSWER_FIELDS: Final = frozenset(
+RESPONSE_FIELDS: Final = frozenset(
     {"allow", "content-location", "content-type", "date", "etag", "last-modified", "location"}
     | {"preference-applied", "retry-after"}
 )
 
 _TAG = re.compile(r'"([^"]*)"')
 _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
-_SURELY_AN_ID: Final = 8
-"""Shorter ids, such as HAPI's numbers, are replaced only where they stand after a type or as a version."""
+_LONG_ID: Final = 8
+"""Shorter ids, such as HAPI's numbers, are replaced only after a resource type or as a version."""
 
 Target = tuple[str, str]
+"""A resource type and a logical id; the id of a search or create is empty."""
 
 
 class LogicalNames:
-    """The names of one session; used from one thread at a time."""
+    """The names of one session. For one thread at a time."""
 
     def __init__(self, base_url: str, start: datetime) -> None:
-        """``base_url`` is the endpoint's own; ``start`` the instant from which its dates are counted."""
+        """Take the endpoint's own base URL, and the instant from which its dates are counted."""
         self._base_url = base_url
         self._start = start
         self._versions: dict[tuple[Target, str], str] = {}
@@ -55,17 +58,17 @@ class LogicalNames:
         self._created: Counter[str] = Counter()
         self._dates: dict[tuple[Target, str, datetime], datetime] = {}
         self._own_dates: dict[tuple[Target, str], datetime] = {}
-        self._said = Phrases(r"[\w-]")
-        self._meant: dict[str, str] = {}
-        """What an endpoint may quote in words, and the name it has here: its latest, where there are several."""
-        self._answers = 0
+        self._quotable = Phrases(r"[\w-]")
+        self._quoted_names: dict[str, str] = {}
+        """The latest name of each id and version that an OperationOutcome may quote."""
+        self._responses = 0
         self._about: Target = ("", "")
 
-    # --- from the endpoint ---
+    # --- responses: to logical names ---
 
-    def answer(self, method: str, target: Target, response: Response) -> Response:
-        """An answer in logical names; ``target`` is the type and id of the request as it was sent to the endpoint."""
-        self._answers += 1
+    def response(self, method: str, target: Target, response: Response) -> Response:
+        """Return a response in logical names; ``target`` is what the request to the endpoint was about."""
+        self._responses += 1
         location = response.headers.get("Location") or ""
         found = list(_REFERENCE.finditer(location))
         if method == "POST" and response.status == 201 and found:
@@ -77,7 +80,7 @@ class LogicalNames:
         fields = (
             (name, self._field(name.lower(), value, target, tag[1] if tag else ""))
             for name, value in response.headers.items()
-            if name.lower() in ANSWER_FIELDS
+            if name.lower() in RESPONSE_FIELDS
         )
         return Response(response.status, Headers(sorted(fields, key=lambda field: field[0].lower())), body)
 
@@ -86,7 +89,7 @@ class LogicalNames:
             case "etag":
                 return _TAG.sub(lambda found: f'"{self._version(target, found[1])}"', value)
             case "date":
-                return format_datetime(self._start + timedelta(seconds=self._answers), usegmt=True)
+                return format_datetime(self._start + timedelta(seconds=self._responses), usegmt=True)
             case "last-modified":
                 return self._http_date(value, target, version)
             case "location" | "content-location":
@@ -103,7 +106,7 @@ class LogicalNames:
         if isinstance(node, list):
             return [self._walk(item, kind, target) for item in node]
         if isinstance(node, str):
-            return self._in_words(self._text(node)) if kind == "OperationOutcome" else self._text(node)
+            return self._outcome_text(self._text(node)) if kind == "OperationOutcome" else self._text(node)
         if not isinstance(node, dict):
             return node
         if isinstance(node.get("resourceType"), str):
@@ -137,7 +140,7 @@ class LogicalNames:
             name = f"v{self._counted[target]}"
             self._versions[key] = name
             self._own_versions[(target, name)] = version
-            self._may_be_said(version, name)
+            self._add_quotable(version, name)
         return self._versions[key]
 
     def _name_id(self, target: Target) -> None:
@@ -147,15 +150,15 @@ class LogicalNames:
             name = f"{kind.lower()}-{self._created[kind]}"
             self._ids[target] = name
             self._own_ids[(kind, name)] = target[1]
-            self._may_be_said(target[1], name)
+            self._add_quotable(target[1], name)
 
-    def _may_be_said(self, real: str, name: str) -> None:
-        if len(real) >= _SURELY_AN_ID:
-            self._said.add(real, real)
-            self._meant[real] = name
+    def _add_quotable(self, real: str, name: str) -> None:
+        if len(real) >= _LONG_ID:
+            self._quotable.add(real, real)
+            self._quoted_names[real] = name
 
     def _date(self, target: Target, version: str, moment: datetime) -> datetime:
-        """The date of a version; by version and second, so that it does not depend on how quick the endpoint was."""
+        """Return the logical date of a version; the endpoint's speed within a second does not matter."""
         second = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
         named = self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
         self._own_dates.setdefault((target, format_datetime(named, usegmt=True)), second)
@@ -169,7 +172,7 @@ class LogicalNames:
         return format_datetime(self._date(target, version, moment), usegmt=True)
 
     def _text(self, text: str) -> str:
-        """A text with the base URL, the ids and the versions in it made logical, where they stand as references."""
+        """Return a text with the base URL, and the ids and versions of references, in logical names."""
         return _REFERENCE.sub(self._reference, text.replace(self._base_url, BASE_URL))
 
     def _reference(self, found: re.Match[str]) -> str:
@@ -177,23 +180,25 @@ class LogicalNames:
         named = f"{found[1]}/{self._ids.get(target, found[2])}"
         return f"{named}/_history/{self._version(target, found[3])}" if found[3] else named
 
-    def _in_words(self, text: str) -> str:
-        """What an endpoint says of an error: it quotes versions and ids, those of what was asked for before others."""
-        return self._said.replace(text, lambda real: self._versions.get((self._about, real), self._meant[real]))
+    def _outcome_text(self, text: str) -> str:
+        """Return a text of an OperationOutcome in logical names; versions of the requested resource come first."""
+        return self._quotable.replace(
+            text, lambda real: self._versions.get((self._about, real), self._quoted_names[real])
+        )
 
-    # --- to the endpoint ---
+    # --- requests: to the endpoint's names ---
 
     def request(self, request: Request, target: Target) -> tuple[Request, Target]:
-        """A request in the endpoint's own names, and the type and id it is about there."""
+        """Return a request in the endpoint's own names, and the type and id it is about there."""
         real = (target[0], self._own_ids.get(target, target[1]))
 
-        def called_back(found: re.Match[str]) -> str:
+        def own_reference(found: re.Match[str]) -> str:
             about = (found[1], self._own_ids.get((found[1], found[2]), found[2]))
             own = f"{about[0]}/{about[1]}"
             return f"{own}/_history/{self._own_version(about, found[3])}" if found[3] else own
 
         def text(value: str) -> str:
-            return _REFERENCE.sub(called_back, value.replace(BASE_URL, self._base_url))
+            return _REFERENCE.sub(own_reference, value.replace(BASE_URL, self._base_url))
 
         headers = Headers((name, self._own_field(name, value, real)) for name, value in request.headers.items())
         return Request(request.method, text(request.url), headers, self._own_body(request.body, text)), real
@@ -209,20 +214,20 @@ class LogicalNames:
         return self._own_versions.get((target, name), name)
 
     def _own_body(self, body: bytes, text: Callable[[str], str]) -> bytes:
-        """The body with its references called back; byte for byte the same where there are none."""
+        """Return the body with the endpoint's own references; without references it stays byte for byte the same."""
         try:
             content = json.parse(body) if body else None
         except MalformedJSON:
             return body
-        own = _called_back(content, text, self._own_ids)
+        own = _own_names(content, text, self._own_ids)
         return body if json.same(own, content) else json.dumps(own).encode()
 
 
-def _called_back(node: Any, text: Callable[[str], str], ids: dict[Target, str]) -> Any:
+def _own_names(node: Any, text: Callable[[str], str], ids: dict[Target, str]) -> Any:
     if isinstance(node, list):
-        return [_called_back(item, text, ids) for item in node]
+        return [_own_names(item, text, ids) for item in node]
     if not isinstance(node, dict):
         return text(node) if isinstance(node, str) else node
-    own = {name: _called_back(value, text, ids) for name, value in node.items()}
+    own = {name: _own_names(value, text, ids) for name, value in node.items()}
     about = (node.get("resourceType"), node.get("id"))
     return own | {"id": ids[about]} if about in ids else own

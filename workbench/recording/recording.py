@@ -1,8 +1,8 @@
-"""A lesson as a regression test: a session kept as a cassette, replayed offline, compared when it is run live again.
+"""Record a session as a cassette, replay it offline, or run it live and compare.
 
-Owns: the three modes and the adapter that stands between a client and the endpoint in each of them. In every mode a
-client sees the same: logical names, placeholders for what is personal, a lesson's clock. *Record* and *live* call both
-back before a request leaves, through a client of the endpoint that nobody else sees; *replay* never sends anything.
+In every mode a client sees the same: logical names, placeholders for personal data, and a fixed clock. In *record* and
+*live* mode a second client sends each request to the endpoint, with the original names and values. *Replay* sends
+nothing.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from workbench.exchange.message import Exchange, Headers, Request, Response
 from workbench.exchange.text import reason
 from workbench.fhir import json
 from workbench.journal.journal import Journal
-from workbench.journal.redaction import PERSONAL, Redaction
+from workbench.journal.redaction import Redaction, redacted_paths
 from workbench.journal.secrets import without_credentials
 from workbench.recording.cassette import (
     Cassette,
     Difference,
     Drift,
     Entry,
-    as_answer,
     as_request,
+    as_response,
     check_recordable,
     differences,
     to_response,
@@ -52,119 +52,115 @@ from workbench.recording.logical import BASE_URL, LogicalNames, Target
 MODES: Final = ("replay", "record", "live")
 VARIABLE: Final = "WORKBENCH_CASSETTE"
 
-Reachable = str | Client | Endpoint
-_OURS: Final = frozenset({"user-agent", "accept-encoding", "content-length", "connection", "host"})
-"""Header fields that each client adds by itself."""
+EndpointLike = str | Client | Endpoint
+"""A base URL, a client whose connection is used, or an endpoint."""
+_CLIENT_FIELDS: Final = frozenset({"user-agent", "accept-encoding", "content-length", "connection", "host"})
+"""Header fields that the HTTP library adds by itself."""
 
 
 def record(
     path: str | Path,
-    endpoint: Reachable | Callable[[], Reachable] | None = None,
+    endpoint: EndpointLike | Callable[[], EndpointLike] | None = None,
     *,
     mode: str | None = None,
     redact: bool | Iterable[str] | None = None,
 ) -> Recording:
-    """A session that is kept as a cassette at ``path``, replayed from it, or compared with it.
+    """Return a session that is recorded as a cassette at ``path``, replayed from it, or compared with it.
 
-    ``endpoint`` is a base URL, a client whose connection is used, an ``Endpoint``, or what gives one of these: a
-    callable is asked only when something is sent, so that a replay needs no endpoint, no profile and no secret.
-    ``mode`` is ``replay``, ``record`` or ``live``; without it the environment's ``WORKBENCH_CASSETTE`` decides, and
-    without that it is ``replay``. ``redact`` is as ``Journal`` takes it, and is kept in the cassette.
+    ``endpoint`` is a base URL, a client whose connection is used, an ``Endpoint``, or a function that returns one of
+    these. The function is called only to record or run live, so a replay needs no endpoint, profile or secret.
+    ``mode`` is ``replay``, ``record`` or ``live``. The default is the environment variable ``WORKBENCH_CASSETTE``,
+    then ``replay``. ``redact`` has the same meaning as for ``Journal``, and is kept in the cassette.
 
-    Raises ``BadInput`` for an unknown mode, for a cassette that is missing or cannot be read, and without an endpoint
-    where one is needed.
+    Raises ``BadInput`` for an unknown mode, for a cassette that is missing or cannot be read, and if an endpoint is
+    needed but not given.
     """
     chosen = mode or os.environ.get(VARIABLE) or "replay"
     if chosen not in MODES:
         raise BadInput(f"{chosen!r} is not a mode of a cassette ({VARIABLE}); there are replay, record and live.")
-    tape = Cassette.read(path) if chosen != "record" else Cassette()
+    cassette = Cassette.read(path) if chosen != "record" else Cassette()
     if chosen == "replay":
-        return Recording(path, chosen, tape, None, Redaction(tape.redacted))
+        return Recording(path, chosen, cassette, None, Redaction(cassette.redacted))
     found = endpoint() if callable(endpoint) else endpoint
     if found is None:
         raise BadInput(f"To {chosen} a session, say with which endpoint: wb.record({str(path)!r}, endpoint).")
     if chosen == "record":
         check_recordable(path)  # before anything is sent
-        tape.redacted = _paths(redact, live=_is_live(found))
-    return Recording(path, chosen, tape, found, Redaction(tape.redacted))
+        cassette.redacted = redacted_paths(redact, live=_is_live(found))
+    return Recording(path, chosen, cassette, found, Redaction(cassette.redacted))
 
 
-def _is_live(endpoint: Reachable) -> bool:
-    """Whether it is another machine; through a proxy, loopback is one too."""
+def _is_live(endpoint: EndpointLike) -> bool:
+    """Return whether the endpoint is remote; behind a proxy, a loopback URL is remote too."""
     proxied = isinstance(endpoint, Client) and endpoint.connection.proxy is not None
     return proxied or is_live(_base_url(endpoint))
 
 
-def _paths(redact: bool | Iterable[str] | None, *, live: bool) -> tuple[str, ...]:
-    if isinstance(redact, str):
-        raise BadInput(f"redact= takes a list of paths, so write [{redact!r}].")
-    wanted = live if redact is None else redact
-    return (PERSONAL if wanted else ()) if isinstance(wanted, bool) else tuple(wanted)
-
-
-def _base_url(endpoint: Reachable) -> str:
+def _base_url(endpoint: EndpointLike) -> str:
     return endpoint if isinstance(endpoint, str) else endpoint.base_url
 
 
 class Recording:
-    """A session with a cassette: clients by name, their journal, and at its end what is different from the recording.
+    """A session with a cassette: its clients by name, their journal, and the differences from the recording.
 
-    Not for races: exchanges are matched client by client in the order in which they were made.
+    It is not for races, because exchanges are matched by client in the order in which they were made.
     """
 
     def __init__(
-        self, path: str | Path, mode: str, tape: Cassette, endpoint: Reachable | None, redaction: Redaction
+        self, path: str | Path, mode: str, cassette: Cassette, endpoint: EndpointLike | None, redaction: Redaction
     ) -> None:
         self.path = Path(path)
         self.mode = mode
         self.journal = Journal(redact=redaction)
-        self._tape = tape
+        self._cassette = cassette
         self._endpoint = endpoint
         self._redaction = redaction
         self._names = LogicalNames(_base_url(endpoint) if endpoint else BASE_URL, datetime.fromisoformat(LESSON_START))
         self._clock = LessonClock()
-        self._turn = threading.Lock()
-        self._now: list[Entry] = []
-        self._asked: Counter[str] = Counter()
-        """How many requests each client has made."""
-        self._then: dict[str, list[Entry]] = {}
+        self._lock = threading.Lock()
+        self._exchanges: list[Entry] = []
+        self._requests: Counter[str] = Counter()
+        """The number of requests that each client has made."""
+        self._recorded: dict[str, list[Entry]] = {}
         self._drift: list[Difference] = []
-        for entry in tape.exchanges:
-            self._then.setdefault(entry["client"], []).append(entry)
+        for entry in cassette.exchanges:
+            self._recorded.setdefault(entry["client"], []).append(entry)
         if mode == "replay":
-            redaction.reserve(json.dumps(tape.exchanges))
+            redaction.reserve(json.dumps(cassette.exchanges))
 
     def client(self, name: str = "client") -> Client:
-        """A client of this session, by that name; it writes into this session's journal."""
-        inner = None if self._endpoint is None else _reaching(self._endpoint, name)
+        """Return a client of this session with this name; it writes into this session's journal."""
+        inner = None if self._endpoint is None else _endpoint_client(self._endpoint, name)
         return Client(
             BASE_URL,
             name=name,
             journal=self.journal,
-            # Whether writing is allowed is asked where the request leaves: by the client that reaches the endpoint.
-            connection=Connection(adapter=_TapeAdapter(self, name, inner), allow_writes=True),
+            # The client that reaches the endpoint checks whether writing is allowed.
+            connection=Connection(adapter=_CassetteAdapter(self, name, inner), allow_writes=True),
             clock=self._clock,
             timed=False,
             embedded=inner is None or inner.is_local,
         )
 
     def end(self) -> Drift:
-        """End the session: write the cassette if this records, and tell what is different from what was recorded.
+        """End the session: write the cassette in *record* mode, and return the differences from the recording.
 
-        What was recorded and not asked this time is a difference too.
+        A recorded request that was not made this time is a difference too.
         """
         if self.mode == "record":
-            self._tape.exchanges = list(self._now)
-            self._tape.write(self.path)
+            self._cassette.exchanges = list(self._exchanges)
+            self._cassette.write(self.path)
         return self.drift()
 
     def drift(self) -> Drift:
-        """What is different so far, and what was recorded and has not been asked; nothing while recording."""
+        """Return the differences so far, and the recorded requests not made yet; nothing in *record* mode."""
         if self.mode == "record":
-            return Drift(len(self._now), ())
-        left = [entry for name, then in self._then.items() for entry in then[self._asked[name] :]]
-        absent = [Difference(0, e["client"], _named(e["request"]), "request", "asked", "not asked") for e in left]
-        return Drift(len(self._now), (*self._drift, *absent))
+            return Drift(len(self._exchanges), ())
+        left = [entry for name, recorded in self._recorded.items() for entry in recorded[self._requests[name] :]]
+        absent = [
+            Difference(0, e["client"], _request_line(e["request"]), "request", "asked", "not asked") for e in left
+        ]
+        return Drift(len(self._exchanges), (*self._drift, *absent))
 
     def __enter__(self) -> Self:
         return self
@@ -172,80 +168,82 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:  # half a session is no recording
+        if kind is None:  # an interrupted session is not recorded
             self.end()
 
     def __repr__(self) -> str:
         return f"<Recording {self.path.name}>"
 
-    # --- what the adapter asks ---
+    # --- for the adapter ---
 
     def replayed(self, client: str, request: Request) -> Entry:
-        """The recorded exchange that is next for this client; raises ``NotRecorded`` if it is about another request."""
-        with self._turn:
-            then = self._next(client)
-            asked = as_request(request, BASE_URL)
-            if then is not None:
-                self._redaction.learn(asked, then["request"])
-                self._redaction.learn(unquote(asked["path"]), unquote(then["request"]["path"]))
-            asked = as_request(self._blanked(request), BASE_URL)
-            entry = {"client": client, "request": asked}
-            if then is None or _differ(entry, then):
-                raise NotRecorded(self._not_held(entry, then))
+        """Return the next recorded exchange of a client; raises ``NotRecorded`` if its request is another one."""
+        with self._lock:
+            recorded = self._next(client)
+            original = as_request(request, BASE_URL)
+            if recorded is not None:
+                self._redaction.learn(original, recorded["request"])
+                self._redaction.learn(unquote(original["path"]), unquote(recorded["request"]["path"]))
+
+            entry = {"client": client, "request": as_request(self._redacted(request), BASE_URL)}
+            if recorded is None or any(differences(0, {"request": recorded["request"]}, entry)):
+                raise NotRecorded(self._not_recorded(entry, recorded))
             self._keep(entry)
-            return then
+            return recorded
 
     def sent(self, inner: Client, client: str, request: Request) -> Entry:
-        """The exchange as a session sees it, asked of the endpoint now; raises as a client does before it sends."""
-        with self._turn:
+        """Send a request to the endpoint, and return the exchange as a session sees it; raises as a client does."""
+        with self._lock:
             restored = self._redaction.restored(request)
             own, target = self._names.request(restored, _target(restored.url))
         path = own.url.removeprefix(inner.base_url)
         exchange = inner.send(own.method, path, headers=dict(own.headers.items()), body=own.body)
-        with self._turn:
-            entry: Entry = {"client": client, "request": as_request(self._blanked(request), BASE_URL)}
-            entry |= self._told(exchange, target)
-            then = self._next(client)
+        with self._lock:
+            entry: Entry = {"client": client, "request": as_request(self._redacted(request), BASE_URL)}
+            entry |= self._answer(exchange, target)
+            recorded = self._next(client)
             self._keep(entry)
             if self.mode == "live":
-                self._compare(then, entry)
+                self._compare(recorded, entry)
             return entry
 
-    def _blanked(self, request: Request) -> Request:
-        """The request as a cassette holds it: without credentials, and without what is personal."""
+    def _redacted(self, request: Request) -> Request:
+        """Return the request without credentials and personal data, as a cassette holds it."""
         return self._redaction.request(replace(request, url=without_credentials(request.url)))
 
-    def _told(self, exchange: Exchange, target: Target) -> Entry:
-        told: Entry = {}
+    def _answer(self, exchange: Exchange, target: Target) -> Entry:
+        entry: Entry = {}
         if exchange.response is not None:
-            answer = self._names.answer(exchange.request.method, target, exchange.response)
-            told["answer"] = as_answer(self._redaction.response(answer, foreign=True))
+            answer = self._names.response(exchange.request.method, target, exchange.response)
+            entry["answer"] = as_response(self._redaction.response(answer, foreign=True))
         if exchange.failure:
             host = urlsplit(BASE_URL).netloc
-            told["failure"] = exchange.failure.replace(urlsplit(exchange.request.url).netloc, host)
-            told["sent"] = exchange.sent
-        return told
+            entry["failure"] = exchange.failure.replace(urlsplit(exchange.request.url).netloc, host)
+            entry["sent"] = exchange.sent
+        return entry
 
-    def _compare(self, then: Entry | None, entry: Entry) -> None:
-        seq = len(self._now)
-        if then is None:
+    def _compare(self, recorded: Entry | None, entry: Entry) -> None:
+        seq = len(self._exchanges)
+        if recorded is None:
             request = entry["request"]
-            self._drift.append(Difference(seq, entry["client"], _named(request), "request", "not asked", "asked"))
+            self._drift.append(
+                Difference(seq, entry["client"], _request_line(request), "request", "not asked", "asked")
+            )
         else:
-            self._drift.extend(differences(seq, then, entry))
+            self._drift.extend(differences(seq, recorded, entry))
 
     def _keep(self, entry: Entry) -> None:
-        self._now.append(entry)
-        self._asked[entry["client"]] += 1
+        self._exchanges.append(entry)
+        self._requests[entry["client"]] += 1
 
     def _next(self, client: str) -> Entry | None:
-        then = self._then.get(client, [])
-        count = self._asked[client]
-        return then[count] if count < len(then) else None
+        recorded = self._recorded.get(client, [])
+        count = self._requests[client]
+        return recorded[count] if count < len(recorded) else None
 
-    def _not_held(self, entry: Entry, then: Entry | None) -> str:
-        asked, count = _named(entry["request"]), self._asked[entry["client"]] + 1
-        instead = "nothing" if then is None else _named(then["request"])
+    def _not_recorded(self, entry: Entry, recorded: Entry | None) -> str:
+        asked, count = _request_line(entry["request"]), self._requests[entry["client"]] + 1
+        instead = "nothing" if recorded is None else _request_line(recorded["request"])
         if instead == asked:
             instead = "the same with other header fields or another body"
         return (
@@ -254,24 +252,24 @@ class Recording:
         )
 
 
-def _reaching(endpoint: Reachable, name: str) -> Client:
-    """A client that reaches the endpoint and keeps nothing: what it sees has neither been redacted nor made logical."""
+def _endpoint_client(endpoint: EndpointLike, name: str) -> Client:
+    """Return a client of the endpoint that keeps nothing, because it sees original names and values."""
     if isinstance(endpoint, Endpoint):
-        return endpoint.client(name, journal=_Unkept())
+        return endpoint.client(name, journal=_NoJournal())
     if isinstance(endpoint, Client):
-        return endpoint.sibling(name, journal=_Unkept())
-    return Client(endpoint, name=name, journal=_Unkept())
+        return endpoint.sibling(name, journal=_NoJournal())
+    return Client(endpoint, name=name, journal=_NoJournal())
 
 
-class _Unkept(Journal):
+class _NoJournal(Journal):
     """A journal that keeps nothing."""
 
-    def append(self, exchange: Exchange, *, live: bool = False) -> int:  # noqa: ARG002  # this journal forgets
+    def append(self, exchange: Exchange, *, live: bool = False) -> int:  # noqa: ARG002
         return 0
 
 
-class _TapeAdapter(BaseAdapter):
-    """What a session is given in place of a connection; see ``endpoint.in_process`` for another of this shape."""
+class _CassetteAdapter(BaseAdapter):
+    """The transport of a session's clients: it answers from the cassette or through the second client."""
 
     def __init__(self, recording: Recording, name: str, inner: Client | None) -> None:
         super().__init__()
@@ -280,17 +278,19 @@ class _TapeAdapter(BaseAdapter):
         self._inner = inner
 
     def send(self, request: requests.PreparedRequest, *_transport: object, **_options: object) -> requests.Response:
-        """Answer one prepared request, from the cassette or from the endpoint."""
+        """Answer one prepared request from the cassette or from the endpoint."""
         fields = ((name, _as_text(value)) for name, value in request.headers.items())
-        headers = Headers(field for field in fields if field[0].lower() not in _OURS)
+        headers = Headers(field for field in fields if field[0].lower() not in _CLIENT_FIELDS)
         body = request.body.encode() if isinstance(request.body, str) else request.body or b""
         assert isinstance(body, bytes), "a client sends whole bodies"
-        asked = Request(request.method or "GET", request.url or "", headers, body)
-        recording = self._recording
-        told = recording.sent(self._inner, self._name, asked) if self._inner else recording.replayed(self._name, asked)
-        if told.get("answer") is None:
-            raise Retold(told["failure"], sent=bool(told.get("sent", True)))
-        return _response(request, to_response(told["answer"]), broken="failure" in told)
+        sent = Request(request.method or "GET", request.url or "", headers, body)
+        if self._inner:
+            entry = self._recording.sent(self._inner, self._name, sent)
+        else:
+            entry = self._recording.replayed(self._name, sent)
+        if entry.get("answer") is None:
+            raise Retold(entry["failure"], sent=bool(entry.get("sent", True)))
+        return _response(request, to_response(entry["answer"]), broken="failure" in entry)
 
     def close(self) -> None:
         """Close the connection that reaches the endpoint, if there is one."""
@@ -301,7 +301,7 @@ class _TapeAdapter(BaseAdapter):
 def _response(request: requests.PreparedRequest, answer: Response, *, broken: bool) -> requests.Response:
     headers = HTTPHeaderDict(answer.headers.items())
     if answer.status not in (204, 304):
-        headers["Content-Length"] = str(len(answer.body) + broken)  # one byte more than comes: it breaks off again
+        headers["Content-Length"] = str(len(answer.body) + broken)  # one byte too many: the body breaks off
     raw = HTTPResponse(
         io.BytesIO(answer.body),
         headers=headers,
@@ -325,14 +325,10 @@ def _as_text(value: Any) -> str:
 
 
 def _target(url: str) -> Target:
-    """The type and id that a URL of a recorded session is about."""
+    """Return the resource type and id of a recorded session's URL."""
     steps = urlsplit(url.removeprefix(BASE_URL)).path.strip("/").split("/")
     return (steps[0], steps[1] if len(steps) > 1 else "")
 
 
-def _named(request: Entry) -> str:
+def _request_line(request: Entry) -> str:
     return f"{request['method']} {request['path']}"
-
-
-def _differ(entry: Entry, then: Entry) -> bool:
-    return any(differences(0, {"request": then["request"]}, entry))
