@@ -140,6 +140,25 @@ def test_both_reordering_is_a_conflict_about_the_order() -> None:
         merged.choose({"entry (order)": Edited([])})
 
 
+def test_one_side_reordering_is_no_conflict() -> None:
+    lists = ([1, 2, 3], [1, 2, 3], [3, 2, 1])
+    base, same_order, reordered = (resource(entry=[entry(number) for number in each]) for each in lists)
+    for mine, theirs, kind in [
+        (reordered, same_order, Kind.ONLY_MINE),
+        (same_order, reordered, Kind.ONLY_THEIRS),
+        (reordered, reordered, None),
+    ]:
+        merged = merge(base, mine, theirs)
+        assert [(each.path, each.kind) for each in merged.decisions] == ([("entry (order)", kind)] if kind else [])
+        assert same(merged.apply(), reordered)
+
+
+def test_an_open_conflict_has_no_result() -> None:
+    (conflict,) = merge(resource(title="a"), resource(title="b"), resource(title="c")).conflicts
+    assert conflict.result is ABSENT
+    assert not conflict.is_order
+
+
 def test_a_conflict_can_be_decided_for_either_side_or_otherwise() -> None:
     merged = merge(resource(title="a"), resource(title="b"), resource(title="c"))
     assert merged.choose({"title": Side.MINE}).apply()["title"] == "b"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import BadInput
-from workbench.fhir.resource import identity, instant, stamped, version_of, without_version
+from workbench.fhir.resource import ElementPath, identity, instant, stamped, version_of, without_version
 
 AT = datetime(2018, 5, 25, 16, 9, 50, tzinfo=UTC)
 WRITTEN = {"versionId": "v", "lastUpdated": "2018-05-25T16:09:50.000+00:00"}
@@ -152,3 +152,27 @@ def test_stamping_keeps_the_order_of_what_was_sent(names: list[str]) -> None:
 )
 def test_an_instant_has_a_fixed_width(moment: datetime, text: str) -> None:
     assert instant(moment) == text
+
+
+PATHS = [
+    ("Patient.name", ("name",), "Patient", {}, True),
+    ("Patient.name", ("name",), "List", {}, False),
+    ("Patient.name", ("contact", "name"), "Patient", {}, False),
+    ("subject.display", ("entry", "subject", "display"), "Bundle", {}, True),
+    ("*.subject.display", ("subject", "display"), "List", {}, True),
+    ("subject.display", ("display",), "List", {}, False),
+    ("identifier.value where system is urn:x", ("identifier", "value"), "Patient", {"system": "urn:x"}, True),
+    ("identifier.value where system is urn:x", ("identifier", "value"), "Patient", {"system": "urn:y"}, False),
+    ("identifier.value where system is urn:x", ("identifier", "value"), "Patient", {}, False),
+]
+
+
+@pytest.mark.parametrize(("text", "at", "resource_type", "parent", "wanted"), PATHS)
+def test_an_element_path(text: str, at: tuple[str, ...], resource_type: str, parent: Any, wanted: bool) -> None:
+    assert ElementPath.read(text).leads_to(at, resource_type, parent) is wanted
+
+
+@pytest.mark.parametrize("text", ["", "Patient", "Name.", "a..b", "a where b", "[0]"])
+def test_an_element_path_that_is_rejected(text: str) -> None:
+    with pytest.raises(BadInput, match="is not an element path"):
+        ElementPath.read(text)
