@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -410,6 +410,29 @@ def test_exchanges_of_tasks_are_appended_in_the_order_in_which_they_ended() -> N
         ("bob", 2),
         ("alice", 4),
     ], "and bob's clock, which was set back, does not change the order of his exchanges"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("in a worker"), None], ids=["raised", "cancelled"])
+def test_a_task_that_fails_ends_the_race_and_the_others_are_kept(error: Exception | None) -> None:
+    class Failing(Prepared):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if self.brought:
+                return super().submit(fn, *args, **kwargs)
+            future: Future[Any] = Future()
+            if error is None:
+                future.cancel()
+                future.set_running_or_notify_cancel()
+            else:
+                future.set_exception(error)
+            return future
+
+    journal, stop = Journal(), threading.Event()
+    plan = Plan((("List", "1"),), RELOAD, "tag")
+    groups = [Task("http://127.0.0.1/STU3", Connection(), plan, (name,), 1, 1) for name in ("alice", "bob")]
+    with pytest.raises(type(error) if error else CancelledError):
+        _run_tasks(Failing([ended("alice", 1)]), groups, journal, stop, [], lambda: None)
+    assert stop.is_set()
+    assert [each.client for each in journal] == ["alice"]
 
 
 # --- what cannot be raced ---
