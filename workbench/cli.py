@@ -140,8 +140,7 @@ def _add_connect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from workbench.client.profiles import connect
-    from workbench.client.trial import try_connection
+    from workbench.client.profiles import connect, try_connection
 
     trial = try_connection(connect(options.where, profiles=options.profiles))
     say(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")

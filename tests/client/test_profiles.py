@@ -86,8 +86,8 @@ WRONG = {
         BASE + f'cert = "c"\nkey = "-----BEGIN PRIVATE KEY-----{PLANTED}"',
         "write the path of its file",
     ),
-    "an unknown key": (BASE + f'pasword = "{PLANTED}"', "has pasword, which means nothing here; it may have base_url,"),
-    "an unknown key of the identity": (BASE + f'[i.spine]\nsecret = "{PLANTED}"', "has secret, which means nothing"),
+    "an unknown key": (BASE + f'pasword = "{PLANTED}"', "has pasword, which is no setting; it may have base_url,"),
+    "an unknown key of the identity": (BASE + f'[i.spine]\nsecret = "{PLANTED}"', "has secret, which is no setting"),
     "not TOML": (BASE + f"token = {PLANTED}", "is not TOML"),
     "no base URL": ("allow_writes = true", "has no base_url"),
     "a yes that is a text": (BASE + 'allow_writes = "yes"', "allow_writes .* true or false"),
@@ -202,7 +202,9 @@ def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (secret(), secret(), asked) == (PLANTED, PLANTED, ["Token of the profile 'i': "])
 
 
-@pytest.mark.parametrize(("raised", "words"), [(EOFError(), "Nobody can be asked"), (None, "Nothing was typed")])
+@pytest.mark.parametrize(
+    ("raised", "words"), [(EOFError(), "There is no terminal to ask"), (None, "Nothing was typed")]
+)
 def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str) -> None:
     monkeypatch.setattr(reference_module, "_typed", {})
 

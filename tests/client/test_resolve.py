@@ -179,7 +179,7 @@ def test_a_judgement_that_fails_forgets_nothing_and_sees_nothing(monkeypatch: py
         client = Client(server.url)
         client.read("List", "1")
         lost = client.update(json.loads(BODY))
-        monkeypatch.setattr("workbench.client.client.resolution.resolve", fails)
+        monkeypatch.setattr("workbench.client.client.unanswered.resolve", fails)
         with pytest.raises(MemoryError):
             client.resolve(lost)
         assert client.last_seen("List", "1") == 'W/"a"'

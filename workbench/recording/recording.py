@@ -25,7 +25,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
-from workbench.client.failure import Retold
+from workbench.client.transport import KnownFailure
 from workbench.clock import LESSON_START, LessonClock
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import BadInput, NotRecorded
@@ -289,7 +289,7 @@ class _TapeAdapter(BaseAdapter):
         recording = self._recording
         told = recording.sent(self._inner, self._name, asked) if self._inner else recording.replayed(self._name, asked)
         if told.get("answer") is None:
-            raise Retold(told["failure"], sent=bool(told.get("sent", True)))
+            raise KnownFailure(told["failure"], sent=bool(told.get("sent", True)))
         return _response(request, to_response(told["answer"]), broken="failure" in told)
 
     def close(self) -> None:

@@ -16,8 +16,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from workbench.client.client import Client
-from workbench.client.profiles import connect, profile_names, profiles_path
-from workbench.client.trial import Trial, try_connection
+from workbench.client.profiles import ConnectionTest, connect, profile_names, profiles_path, try_connection
 from workbench.errors import WorkbenchError
 from workbench.widgets import html as markup
 from workbench.widgets.private import PrivateHTML
@@ -50,7 +49,7 @@ class EndpointPicker(widgets.VBox):
         self.profile.observe(lambda _: self._say(""), "value")
         self._offer()
 
-    def test(self) -> Trial | None:
+    def test(self) -> ConnectionTest | None:
         """Try the connection and say what came of it; ``None`` where it could not be tried."""
         client = self._client()
         if client is None:
