@@ -97,7 +97,7 @@ def unreadable(write: Exchange) -> Resolution | None:
     because = f"this {write.interaction} is not about one resource that could be read; look for what it was to do."
     if write.interaction == "create":
         because = (
-            f"the endpoint chooses the id of a new {write.resource_type}, and nobody was told which: "
+            f"the endpoint chooses the id of a new {write.resource_type}, and the answer with it was lost: "
             "search for what you sent before you send it again, or it may be there twice."
         )
     return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
@@ -221,8 +221,8 @@ def _seen_stored(evidence: Evidence) -> Judgement | None:
 def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
     if others := evidence.others:
         return Landing.CANNOT_BE_KNOWN, (
-            f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and was "
-            "not told either: whose it is cannot be told."
+            f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and got "
+            "no answer either: its author is unknown."
         )
     if taker := evidence.taker:
         return Landing.CANNOT_BE_KNOWN, (
