@@ -198,6 +198,8 @@ _CERTIFICATE_ALERTS: Final = (
 _PROXY_REFUSED: Final = "Tunnel connection failed: 407"
 """The text of ``http.client`` for a proxy that rejects its credentials."""
 
+_OTHER_HOST: Final = "The certificate of {host} is for another host; check the base URL."
+_REJECTED: Final = "{host} does not accept your client certificate; check which one it expects."
 
 _FAILURES: Final = (
     (Stage.PROXY, _PROXY_REFUSED, "The proxy on the way to {host} wants other credentials."),
@@ -212,13 +214,9 @@ _FAILURES: Final = (
         "certificate is not yet valid",
         "The certificate of {host} is not valid yet; check this machine's clock.",
     ),
-    (
-        Stage.CERTIFICATE,
-        "certificate is not valid for",
-        "The certificate of {host} is for another host; check the base URL.",
-    ),
-    (Stage.CERTIFICATE, "Hostname mismatch", "The certificate of {host} is for another host; check the base URL."),
-    (Stage.CERTIFICATE, "IP address mismatch", "The certificate of {host} is for another host; check the base URL."),
+    (Stage.CERTIFICATE, "certificate is not valid for", _OTHER_HOST),
+    (Stage.CERTIFICATE, "Hostname mismatch", _OTHER_HOST),
+    (Stage.CERTIFICATE, "IP address mismatch", _OTHER_HOST),
     (
         Stage.CERTIFICATE,
         "CERTIFICATE_VERIFY_FAILED",
@@ -251,16 +249,9 @@ _FAILURES: Final = (
         "ALERT_UNSUPPORTED_CERT",
         "{host} does not take your client certificate for this use; it must be made for clients.",
     ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_CERTIFICATE",
-        "{host} does not accept your client certificate; check which one it expects.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_BAD_CERTIFICATE",
-        "{host} does not accept your client certificate; check which one it expects.",
-    ),
+    (Stage.CERTIFICATE, "ALERT_CERTIFICATE", _REJECTED),
+    (Stage.CERTIFICATE, "ALERT_BAD_CERTIFICATE", _REJECTED),
     (Stage.TLS, "SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
     (Stage.TCP, "NewConnectionError", "There is no way to {host}; check the address and the network."),
 )
+"""Stage, part of the libraries' message or the name of their error, and the sentence. The first match counts."""
