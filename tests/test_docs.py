@@ -11,9 +11,8 @@ import pytest
 
 import workbench
 from workbench import PROMISES, cli
-from workbench.client.failure import Step
 from workbench.client.profiles import KEYS
-from workbench.client.trial import ENDPOINT, PATH, TOKEN
+from workbench.client.transport import Stage
 from workbench.endpoint.faults import KINDS
 from workbench.endpoint.policy import POLICIES
 
@@ -54,7 +53,7 @@ def test_the_example_of_your_own_endpoint_runs() -> None:
         exec(example, names)
     finally:
         names["spine"].stop()  # type: ignore[attr-defined]
-    assert names["trial"].ok  # type: ignore[attr-defined]
+    assert names["tried"].ok  # type: ignore[attr-defined]
     assert names["read"].status == 200  # type: ignore[attr-defined]
 
 
@@ -72,8 +71,8 @@ def test_the_profiles_of_your_own_endpoint_can_be_read(tmp_path: Path, monkeypat
 
 def test_the_page_of_your_own_endpoint_tells_of_every_setting_and_step() -> None:
     page = (ROOT / "docs" / "your-own-endpoint.md").read_text(encoding="utf-8")
-    steps = [*(step.value for step in Step), TOKEN, PATH, ENDPOINT]
-    assert [name for name in (*KEYS, *steps) if f"| `{name}` |" not in page] == []
+    stages = [stage.value for stage in Stage]
+    assert [name for name in (*KEYS, *stages) if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("name", ["serve", "lab", "app", "race", "connect"])

@@ -335,7 +335,7 @@ def test_passphrase_and_claims_in_an_executed_notebook(
         profile = STRICT.format(base_url=base_url, to_asid=to_asid, user=SECRETS["JWT claim"])
         (tmp_path / "profiles.toml").write_text(profile, encoding="utf-8")
         client = connect("strict", profiles=tmp_path / "profiles.toml")
-        minted = client.connection.fresh("read", "List")["Authorization"].removeprefix("Bearer ")
+        minted = client.connection.new_fields("read", "List")["Authorization"].removeprefix("Bearer ")
         assert jwt.decode(minted, options={"verify_signature": False})["sub"] == SECRETS["JWT claim"]
         use(client)
         shown = everything_shown(client, tmp_path) | {"logs": logged.text}

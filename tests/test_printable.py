@@ -174,6 +174,6 @@ def test_an_error_that_quotes_a_server(monkeypatch: pytest.MonkeyPatch, capsys: 
     def fails(*_: object, **__: object) -> None:
         raise WorkbenchError(EVIL)
 
-    monkeypatch.setattr("workbench.client.trial.try_connection", fails)
+    monkeypatch.setattr("workbench.client.profiles.try_connection", fails)
     assert main(["connect", "http://127.0.0.1:1/STU3"]) == 2
     assert capsys.readouterr().err == f"spine-workbench: {SAID}\n"

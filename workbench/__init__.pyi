@@ -6,15 +6,15 @@ from .client.client import Client as Client
 from .client.connection import Connection as Connection
 from .client.identity import FreshId as FreshId
 from .client.identity import SpineIdentity as SpineIdentity
+from .client.profiles import ConnectionTest as ConnectionTest
 from .client.profiles import Profile as Profile
 from .client.profiles import connect as connect
 from .client.profiles import profile_names as profile_names
 from .client.profiles import profiles_path as profiles_path
 from .client.profiles import read_profile as read_profile
+from .client.profiles import try_connection as try_connection
 from .client.retry import Retry as Retry
 from .client.secret import Reference as Reference
-from .client.trial import Trial as Trial
-from .client.trial import try_connection as try_connection
 from .client.unanswered import Landing as Landing
 from .client.unanswered import Resolution as Resolution
 from .clock import LESSON_START as LESSON_START

@@ -176,7 +176,7 @@ def _add_connect(commands: _Commands) -> None:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from workbench.client.trial import try_connection
+    from workbench.client.profiles import try_connection
 
     trial = try_connection(_client(options, "me"))
     say(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")

@@ -30,7 +30,8 @@ from workbench import (
     WriteNotAllowed,
     record,
 )
-from workbench.client.connection import check_base_url, is_loopback
+from workbench.client.connection import check_base_url
+from workbench.exchange.hosts import is_loopback
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 HELD = {"resourceType": "List", "id": LOGICAL_ID, "status": "current", "mode": "working"}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench import BadInput, Client, Connection, Endpoint, SpineIdentity, Verdict
-from workbench.client.pace import Pace
+from workbench.client.connection import RateLimit
 from workbench.exchange.message import Headers
 from workbench.exchange.spine import header_problems
 
@@ -121,12 +121,12 @@ def test_a_preview_mints_nothing_and_asks_for_no_secret() -> None:
 
     resource = {"resourceType": "List", "id": "1"}
     minted = Client("http://127.0.0.1:9/STU3", connection=Connection(identity=identity(clock=lambda: never())))  # type: ignore[arg-type, return-value]
-    told = minted.preview_update(resource, if_match=None).headers
-    assert (told["Authorization"], told["TraceID"]) == ("***", "(a new one)")
-    assert told["InteractionID"] == "urn:nhs:names:services:raflags:List.write:1"
+    preview = minted.preview_update(resource, if_match=None).headers
+    assert (preview["Authorization"], preview["TraceID"]) == ("***", "(a new one)")
+    assert preview["InteractionID"] == "urn:nhs:names:services:raflags:List.write:1"
     asked = Client("http://127.0.0.1:9/STU3", connection=Connection(token=never, headers={"X-Pass": never}))
-    told = asked.preview_update(resource, if_match=None).headers
-    assert (told["Authorization"], told["X-Pass"]) == ("***", "***")
+    preview = asked.preview_update(resource, if_match=None).headers
+    assert (preview["Authorization"], preview["X-Pass"]) == ("***", "***")
 
 
 BOTH = {
@@ -169,11 +169,11 @@ def test_the_rate_limit_lets_one_through_each_interval() -> None:
         waits.append(round(seconds, 6))
         now[0] += seconds
 
-    pace = Pace(4, clock=lambda: now[0], wait=wait)
+    limit = RateLimit(4, clock=lambda: now[0], wait=wait)
     for _ in range(3):
-        pace.keep()
+        limit.wait()
     now[0] += 10
-    pace.keep()
+    limit.wait()
     assert waits == [0.25, 0.25], "the first goes at once, and so does whoever comes late"
 
 
@@ -185,7 +185,7 @@ def test_the_rate_limit_is_shared_by_all_clients_of_a_connection(spine: Endpoint
         with turn:
             waits.append(seconds)
 
-    connection = Connection(rate_limit=Pace(1, clock=lambda: 0.0, wait=wait))
+    connection = Connection(rate_limit=RateLimit(1, clock=lambda: 0.0, wait=wait))
     clients = [Client(spine.base_url, connection=connection) for _ in range(4)]
     threads = [threading.Thread(target=client.read, args=("List", LIST)) for client in clients]
     for thread in threads:
@@ -193,4 +193,4 @@ def test_the_rate_limit_is_shared_by_all_clients_of_a_connection(spine: Endpoint
     for thread in threads:
         thread.join()
     assert sorted(waits) == [1.0, 2.0, 3.0]
-    assert isinstance(pickle.loads(pickle.dumps(connection)).rate_limit, Pace)
+    assert isinstance(pickle.loads(pickle.dumps(connection)).rate_limit, RateLimit)

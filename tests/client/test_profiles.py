@@ -86,10 +86,11 @@ WRONG = {
         BASE + f'cert = "c"\nkey = "-----BEGIN PRIVATE KEY-----{PLANTED}"',
         "write the path of its file",
     ),
-    "an unknown key": (BASE + f'pasword = "{PLANTED}"', "has pasword, which means nothing here; it may have base_url,"),
-    "an unknown key of the identity": (BASE + f'[i.spine]\nsecret = "{PLANTED}"', "has secret, which means nothing"),
+    "an unknown key": (BASE + f'pasword = "{PLANTED}"', "has pasword, which is no setting; it may have base_url,"),
+    "an unknown key of the identity": (BASE + f'[i.spine]\nsecret = "{PLANTED}"', "has secret, which is no setting"),
     "not TOML": (BASE + f"token = {PLANTED}", "is not TOML"),
     "no base URL": ("allow_writes = true", "has no base_url"),
+    "an empty base URL": ('base_url = ""', "base_url of the profile 'i' must be a text"),
     "a yes that is a text": (BASE + 'allow_writes = "yes"', "allow_writes .* true or false"),
     "a certificate without its key": (BASE + 'cert = "c.pem"', "cert without key"),
     "a passphrase for nothing": (BASE + 'passphrase = "prompt"', "no cert and key"),
@@ -122,6 +123,11 @@ def test_profiles_that_are_not_there(tmp_path: Path) -> None:
         connect("live", profiles=written(tmp_path, FULL))
     with pytest.raises(BadInput, match="outside of a profile"):
         profile_names(written(tmp_path, f'token = "{PLANTED}"'))
+
+
+def test_a_folder_is_no_file_of_profiles(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read: Is a directory"):
+        read_profile("i", tmp_path)
 
 
 def test_where_profiles_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -202,7 +208,9 @@ def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (secret(), secret(), asked) == (PLANTED, PLANTED, ["Token of the profile 'i': "])
 
 
-@pytest.mark.parametrize(("raised", "words"), [(EOFError(), "Nobody can be asked"), (None, "Nothing was typed")])
+@pytest.mark.parametrize(
+    ("raised", "words"), [(EOFError(), "There is no terminal to ask"), (None, "Nothing was typed")]
+)
 def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str) -> None:
     monkeypatch.setattr(reference_module, "_typed", {})
 

@@ -86,7 +86,7 @@ def test_a_profile_says_uuid(tmp_path: Path) -> None:
 
 def test_it_travels_to_another_process() -> None:
     connection = pickle.loads(pickle.dumps(Connection(headers={"X-Request-ID": FreshId(), "X-Key": "planted"})))
-    made = connection.fresh("read", "List")
+    made = connection.new_fields("read", "List")
     assert uuid.UUID(made["X-Request-ID"])
     assert connection.headers["X-Key"] == "planted"
     assert "planted" not in repr(dict(connection.headers))

@@ -139,7 +139,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         MINE,
         get("alice", 50, "2", "mine"),
         [put("bob", 12, "1", "mine", status=None)],
-        "whose it is cannot be told",
+        "its author is unknown",
     ),
     "bob sent the very same, but from a version that dan replaced": (
         LANDED,
@@ -153,14 +153,14 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         MINE,
         get("alice", 50, "3", "mine"),
         [put("bob", 12, "0", "mine", status=None), put("dan", 2, "0", "dans", "1")],
-        "whose it is cannot be told",
+        "its author is unknown",
     ),
     "bob sent the very same and was told no version": (
         CANNOT,
         MINE,
         get("alice", 50, "2", "mine"),
         [put("bob", 30, "7", "mine")],
-        "whose it is cannot be told",
+        "its author is unknown",
     ),
     "what was sent is there, though bob replaced the version": (
         CANNOT,
@@ -244,7 +244,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         MINE,
         get("alice", 50, "2", "mine"),
         [put("bob", 12, "1", "mine", status=503)],
-        "whose it is cannot be told",
+        "its author is unknown",
     ),
     # without a lock
     "blind, and the version from before is there": (

@@ -179,7 +179,7 @@ def test_a_judgement_that_fails_forgets_nothing_and_sees_nothing(monkeypatch: py
         client = Client(server.url)
         client.read("List", "1")
         lost = client.update(json.loads(BODY))
-        monkeypatch.setattr("workbench.client.client.resolution.resolve", fails)
+        monkeypatch.setattr("workbench.client.client.unanswered.resolve", fails)
         with pytest.raises(MemoryError):
             client.resolve(lost)
         assert client.last_seen("List", "1") == 'W/"a"'
@@ -391,7 +391,7 @@ def test_the_answer_was_lost_and_the_409_to_the_second_attempt_is_explained(case
     assert (put.exchange.status, put.verdict) == (409, Verdict.STALE)
     assert put.resolution is not None
     assert put.resolution.outcome is LANDED
-    assert put.explain().startswith("An earlier attempt had no answer. It landed: ")
+    assert put.explain().startswith("An earlier attempt had no answer. Outcome: landed, because version ")
     assert f"So alice's update of List/{LIST} is done; the last attempt was answered 409." in put.explain()
     assert "the resource changed after that version was read" not in put.explain()
     assert ", earlier attempt: landed>" in repr(put)
@@ -406,7 +406,7 @@ def test_somebody_else_was_quicker_than_the_second_attempt(case: Case) -> None:
     assert put.resolution is not None
     assert put.resolution.outcome is DID_NOT
     assert "the resource changed after that version was read" in put.explain()
-    assert "did not land: bob's update named version" in put.explain()
+    assert "did not land, because bob's update named version" in put.explain()
     assert case.alice.last_seen("List", LIST) == FIRST
 
 

@@ -1,12 +1,10 @@
-"""One client of an endpoint: sends a request, records the exchange, gives it back.
+"""Send a request to an endpoint, record the exchange in a journal, and return it.
 
-A status never raises: 409 is an answer. What cannot be sent at all because of what it was given raises
-``BadInput`` (or ``WriteNotAllowed``) before anything leaves. Nothing is retried unless ``retry=`` says so, no
-redirect is followed, and a failure on the way is an exchange too, whatever failed: FAILED if the request surely was
-not sent, UNKNOWN otherwise; ``resolve`` then finds out. Only Ctrl-C and the end of the program go on, once the
-exchange is in the journal.
-
-A client belongs to one thread (it holds one ``requests.Session``); give each thread its own.
+* An HTTP status never raises: a 409 is an exchange with a verdict.
+* A request that cannot be sent raises ``BadInput`` or ``WriteNotAllowed`` before anything leaves.
+* A request without an answer is an exchange too: FAILED if it surely was not sent, else UNKNOWN.
+* Nothing is sent again without ``retry=``, and no redirect is followed.
+* Ctrl-C and the end of the program are raised again once the exchange is in the journal.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from string import punctuation
 from typing import Any, Final, Literal, overload
@@ -27,11 +25,9 @@ from urllib.parse import quote, unquote, urlencode
 import requests
 from requests.exceptions import RequestException
 
-from workbench.client import transport as sending
-from workbench.client import unanswered as resolution
+from workbench.client import transport, unanswered
+from workbench.client.adapter import ConnectingAdapter
 from workbench.client.connection import Connection, check_base_url
-from workbench.client.failure import ConnectingAdapter
-from workbench.client.request import FHIR_JSON, INTERACTIONS, Call, encoded, given, preference, whole
 from workbench.client.retry import Retried, Retry, check_names_one_version, send_until_answered
 from workbench.client.secret import conceal
 from workbench.client.unanswered import Resolution
@@ -44,9 +40,23 @@ from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
 from workbench.journal.journal import Journal
-from workbench.journal.secrets import without_named_credentials
+from workbench.journal.secrets import without_credentials, without_named_credentials
+
+FHIR_JSON: Final = "application/fhir+json"
+
+INTERACTIONS: Final = {
+    ("GET", 1): "search-type",
+    ("POST", 1): "create",
+    ("GET", 2): "read",
+    ("PUT", 2): "update",
+    ("DELETE", 2): "delete",
+}
+"""FHIR's name of an interaction, by method and number of path segments below the base URL."""
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]
+
+Parameter = str | int
+"""A value of a search parameter."""
 
 
 class _LastRead(enum.Enum):
@@ -59,12 +69,33 @@ LAST_READ: Final = _LastRead.LAST_READ
 IfMatch = str | ETag | None | Literal[_LastRead.LAST_READ]
 
 
-class Client:
-    """Somebody who talks to an endpoint, by name.
+@dataclass(frozen=True, slots=True, repr=False)
+class _Outgoing:
+    """A request before it is sent, and what it is about."""
 
-    ``clock`` says when an exchange took place. ``timed=False`` leaves out how long it took, for lessons
-    whose output is compared to the letter. ``embedded`` marks the endpoint as the one this package brings; raises
-    ``BadInput`` where the base URL leads to another machine.
+    interaction: str
+    method: str
+    url: str
+    headers: Mapping[str, str | None]
+    body: bytes = b""
+    resource_type: str = ""
+    logical_id: str = ""
+    chunked: bool = False
+    """Whether the body is sent in chunks, without ``Content-Length`` (RFC 9112, 7.1)."""
+
+    def __repr__(self) -> str:
+        # Without URL and header fields: a traceback may show this, and they may hold credentials.
+        return f"<Outgoing: {self.interaction} {self.resource_type}/{self.logical_id}>"
+
+
+class Client:
+    """A client of one endpoint. Use a client in one thread only; ``sibling`` makes one for another.
+
+    ``name`` stands in the journal. ``clock`` gives the time of each exchange. ``timed=False`` records
+    no durations, so that a lesson's output is always the same. ``embedded`` marks the endpoint that
+    this package includes.
+
+    Raises ``BadInput`` for a base URL that cannot be used, and for ``embedded`` on another machine.
     """
 
     def __init__(
@@ -79,11 +110,11 @@ class Client:
         embedded: bool = False,
     ) -> None:
         self.name = name
-        base_url = conceal(base_url)  # until it is known to hold no password
+        base_url = conceal(base_url)  # it may hold a password
         self.base_url = check_base_url(base_url)
         self.journal = journal if journal is not None else Journal()
         self.connection = connection or Connection()
-        # By way of a proxy, loopback is another machine too: what comes from there may be about real people.
+        # Through a proxy, loopback is another machine, so its data may be about real people.
         self._proxied = self.connection.proxy is not None
         if embedded and (self._proxied or is_live(self.base_url)):
             raise BadInput(
@@ -95,30 +126,30 @@ class Client:
         self._session = self.connection.session()
         self._versions: dict[tuple[str, str], str] = {}
         self.last_seq = 0
-        """The journal's number of this client's last exchange; what stands there may be redacted."""
+        """The journal's number of this client's last exchange."""
 
     @property
     def is_local(self) -> bool:
-        """Whether the endpoint is on this machine, so that writing needs no further yes."""
-        return self.embedded or self.connection.leads_here(self.base_url)
+        """Whether the endpoint is on this machine, where writes are always allowed."""
+        return self.embedded or self.connection.is_local(self.base_url)
 
     @property
     def may_write(self) -> bool:
-        """Whether this client sends writes: to this machine always, elsewhere if its connection allows them."""
+        """Whether this client sends writes: always to this machine, elsewhere if its connection allows them."""
         return self.is_local or self.connection.allow_writes
 
     def url(self, resource_type: str, logical_id: str = "") -> str:
-        """The URL of a type or of a resource; raises ``BadInput`` for what cannot stand in one."""
+        """Return the URL of a type or a resource; raise ``BadInput`` for a malformed type or id."""
         if not RESOURCE_TYPE.fullmatch(resource_type):
             raise BadInput(f"{resource_type!r} is not a resource type; one is written like List or Flag.")
         if logical_id and not LOGICAL_ID.fullmatch(logical_id):
             raise BadInput(f"{logical_id!r} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
         if logical_id in (".", ".."):
-            raise BadInput(f"The id {logical_id!r} cannot stand in a URL, where it would mean another place.")
+            raise BadInput(f"The id {logical_id!r} cannot be used: in a URL it means another path.")
         return f"{self.base_url}/{resource_type}" + (f"/{logical_id}" if logical_id else "")
 
     def last_seen(self, resource_type: str, logical_id: str) -> str | None:
-        """The ETag at which this client last read or wrote the resource; ``None`` if it never did."""
+        """Return the ETag at which this client last read or wrote the resource, or ``None``."""
         return self._versions.get((resource_type, logical_id))
 
     def read(
@@ -129,9 +160,12 @@ class Client:
         if_none_match: str | ETag | None = None,
         if_modified_since: str | None = None,
     ) -> Exchange:
-        """``GET base/Type/id`` (RD-1); with ``if_none_match`` or ``if_modified_since`` 304 is possible (RD-2, RD-3)."""
-        headers = given({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
-        return self._exchange(self._call("read", "GET", resource_type, logical_id or "", headers))
+        """Send ``GET base/Type/id`` (contract RD-1).
+
+        With ``if_none_match`` or ``if_modified_since`` the answer may be 304 (RD-2, RD-3).
+        """
+        headers = _present({"If-None-Match": if_none_match, "If-Modified-Since": if_modified_since})
+        return self._exchange(self._outgoing("read", "GET", resource_type, logical_id or "", headers))
 
     @overload
     def update(
@@ -179,12 +213,12 @@ class Client:
         Raises ``BadInput`` for a resource without type or id, for a version never seen, and for ``retry`` without
         an ``If-Match`` that names one version.
         """
-        call = self._update_call(resource, if_match, prefer, keep_meta=keep_meta)
+        outgoing = self._outgoing_update(resource, if_match, prefer, keep_meta=keep_meta)
         if retry is None:
-            return self._exchange(call)
-        check_names_one_version(call.headers.get("If-Match"))
-        kept: dict[str, str] = {}
-        return send_until_answered(lambda: self._exchange(call, kept=kept), retry, self.resolve)
+            return self._exchange(outgoing)
+        check_names_one_version(outgoing.headers.get("If-Match"))
+        kept: dict[str, str] = {}  # all attempts have the same X-Request-ID
+        return send_until_answered(lambda: self._exchange(outgoing, kept=kept), retry, self.resolve)
 
     def preview_update(
         self,
@@ -193,40 +227,50 @@ class Client:
         if_match: IfMatch = LAST_READ,
         prefer: Prefer | str | None = None,
     ) -> Request:
-        """The request that ``update`` would send, credentials replaced; nothing is sent. Raises as ``update`` does."""
-        call = self._update_call(resource, if_match, prefer)
-        return self._prepare(call, self.connection.foretold(call.interaction, call.resource_type))[1]
+        """Return the request that ``update`` would send, credentials replaced; send nothing. Raises as ``update``."""
+        outgoing = self._outgoing_update(resource, if_match, prefer)
+        fields = self.connection.preview_fields(outgoing.interaction, outgoing.resource_type)
+        return self._prepare(outgoing, fields)[1]
 
     def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
-        """``POST base/Type`` (CR-1): the endpoint assigns the id, so the resource must not have one (CR-2)."""
-        content = whole(resource)
-        kind = content.get("resourceType")
-        headers = given({"Prefer": preference(prefer)})
-        body = encoded(json.dumps(content))
-        return self._exchange(self._call("create", "POST", kind if isinstance(kind, str) else "", None, headers, body))
+        """Send ``POST base/Type`` (contract CR-1).
+
+        The endpoint assigns the id, so the resource must not have one (CR-2).
+        """
+        content = _as_dict(resource)
+        resource_type = content.get("resourceType")
+        if not isinstance(resource_type, str):
+            resource_type = ""
+        headers = _present({"Prefer": _preference(prefer)})
+        body = _encoded(json.dumps(content))
+        return self._exchange(self._outgoing("create", "POST", resource_type, None, headers, body))
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
-        """``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (DL-1, DL-2)."""
-        headers = given({"If-Match": self._if_match(if_match, resource_type, logical_id)})
-        return self._exchange(self._call("delete", "DELETE", resource_type, logical_id or "", headers))
+        """Send ``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (contract DL-1, DL-2)."""
+        headers = _present({"If-Match": self._if_match(if_match, resource_type, logical_id)})
+        return self._exchange(self._outgoing("delete", "DELETE", resource_type, logical_id or "", headers))
 
     def resolve(self, exchange: Exchange) -> Resolution:
-        """Find out what became of a write that was not answered, by a read; nothing is written.
+        """Find out, by a read, what became of a write without an answer. Nothing is written.
 
-        The more clients share this client's journal, the more can be known. What is read counts as seen only where
-        it is what was sent: an update that follows must not write over what nobody has looked at.
-        Raises ``BadInput`` for an exchange that leaves nothing to find out, or of another endpoint.
+        The more clients share this client's journal, the more can be known. The version that was read
+        counts as seen only if it holds what was sent: the next update must not overwrite unseen data.
+
+        Raises ``BadInput`` for an exchange that was answered, never sent, or sent to another endpoint.
         """
-        resolution.check_open(exchange)
-        if unreadable := resolution.unreadable(exchange):
+        unanswered.check_open(exchange)
+        if unreadable := unanswered.unreadable(exchange):
             return unreadable
         about = (exchange.resource_type, exchange.logical_id)
-        if exchange.request.url.partition("?")[0] != self.connection.recorded_url(self.url(*about)):
-            raise BadInput(f"{exchange.target} was sent to another endpoint; ask a client of that one.")
-        read = self._exchange(self._call("read", "GET", *about), seen=False)
-        kept, shown = (self.journal.redacted(each, live=self._proxied) for each in (exchange, read))
-        found = resolution.resolve(kept, shown, self.journal)
-        if resolution.holds(kept, shown):
+        if exchange.request.url.partition("?")[0] != without_credentials(self.url(*about)):
+            raise BadInput(f"{exchange.target} was sent to another endpoint; use a client of that one.")
+        read = self._exchange(self._outgoing("read", "GET", *about), seen=False)
+
+        # The journal may hold redacted exchanges, so both are compared as it keeps them.
+        kept = self.journal.redacted(exchange, live=self._proxied)
+        shown = self.journal.redacted(read, live=self._proxied)
+        found = unanswered.resolve(kept, shown, self.journal)
+        if unanswered.holds(kept, shown):
             self._versions.pop(about, None)
             self._remember(read)
         elif read.verdict is Verdict.NOT_FOUND:
@@ -240,22 +284,22 @@ class Client:
         /,
         **parameters: Parameter | Iterable[Parameter],
     ) -> Exchange:
-        """``GET base/Type?…`` (SR-1): ``search("List", _lastUpdated=["ge2018", "lt2019"], _count=10)``.
+        """Send ``GET base/Type?…`` (contract SR-1).
 
-        A parameter that has several values is sent once with each. ``pairs`` are sent first, as they are: they may
-        repeat a name, and may have names that Python cannot write, such as ``("code:in", "…")``.
+        For example ``search("List", _lastUpdated=["ge2018", "lt2019"], _count=10)``. A parameter with several
+        values is sent once with each. ``pairs`` are sent first: their names may repeat, and need not be
+        Python names, such as ``("code:in", "…")``.
         """
-        call = self._call("search-type", "GET", resource_type)
-        asked = [*pairs, *((name, each) for name, value in parameters.items() for each in _each(value))]
-        asked = [(name, conceal(value)) for name, value in asked]
-        del pairs, parameters  # a traceback would show the credential that they may hold
-        return self._exchange(
-            call._replace(url=f"{call.url}?{urlencode(asked, quote_via=quote)}" if asked else call.url)
-        )
+        outgoing = self._outgoing("search-type", "GET", resource_type)
+        query = _query(pairs, parameters)
+        del pairs, parameters  # they may hold a credential, which a traceback would show
+        if query:
+            outgoing = replace(outgoing, url=f"{outgoing.url}?{urlencode(query, quote_via=quote)}")
+        return self._exchange(outgoing)
 
     def capabilities(self) -> Exchange:
-        """``GET base/metadata``: the CapabilityStatement (CAP-1)."""
-        return self._exchange(Call("capabilities", "GET", f"{self.base_url}/metadata"))
+        """Send ``GET base/metadata``: read the CapabilityStatement (contract CAP-1)."""
+        return self._exchange(_Outgoing("capabilities", "GET", f"{self.base_url}/metadata", {}))
 
     def send(
         self,
@@ -267,32 +311,41 @@ class Client:
         interaction: str = "",
         chunked: bool = False,
     ) -> Exchange:
-        """Any request at all, below the base URL and exactly as given: for what no well-behaved client sends.
+        """Send any request below the base URL, exactly as given.
 
-        A header field that is ``None`` is left out, where this client or its connection would add it.
-        ``chunked`` sends the body in chunks, its length not told beforehand.
+        A header field that is ``None`` is left out, also where the connection would add it. ``chunked``
+        sends the body in chunks. ``interaction`` is its name in the journal.
 
-        Raises ``BadInput`` for a path that some server would read as one outside of the base URL.
+        Raises ``BadInput`` for a path that some server could resolve to one outside of the base URL.
         """
         path, headers = conceal(path), self.connection.concealed(headers or {})
-        method = method.upper()  # as requests sends it
+        method = method.upper()  # requests does the same
         check_method(method)
         _check_below(path)
-        steps = path.partition("?")[0].strip("/").split("/")
-        capabilities = (method, steps) == ("GET", ["metadata"])
-        about = ("", "") if capabilities else (steps[0], steps[1] if len(steps) == 2 else "")
-        kind = interaction or (
-            "capabilities" if capabilities else INTERACTIONS.get((method, len(steps)), method.lower())
-        )
-        content = encoded(body) if isinstance(body, str) else body
+
+        segments = path.partition("?")[0].strip("/").split("/")
+        if method == "GET" and segments == ["metadata"]:
+            name, resource_type, logical_id = "capabilities", "", ""
+        else:
+            name = INTERACTIONS.get((method, len(segments)), method.lower())
+            resource_type, logical_id = segments[0], segments[1] if len(segments) == 2 else ""
         return self._exchange(
-            Call(kind, method, f"{self.base_url}/{path.lstrip('/')}", headers, content, *about, chunked)
+            _Outgoing(
+                interaction or name,
+                method,
+                f"{self.base_url}/{path.lstrip('/')}",
+                headers,
+                _encoded(body) if isinstance(body, str) else body,
+                resource_type,
+                logical_id,
+                chunked,
+            )
         )
 
     def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
-        """Another client of the same endpoint, by the same connection, that has seen nothing yet.
+        """Return another client of the same endpoint, for another thread or an unrecorded request.
 
-        Its journal is its own unless one is given. For work beside this client: in another thread, or unrecorded here.
+        It has the same connection, has seen no version yet, and has its own journal unless one is given.
         """
         return Client(
             self.base_url,
@@ -309,7 +362,7 @@ class Client:
         self._session.close()
 
     def abort(self) -> None:
-        """End the request under way in another thread, and every later one: they are recorded as not answered."""
+        """End the request that another thread waits for, and every later one. They are recorded without an answer."""
         for adapter in self._session.adapters.values():
             if isinstance(adapter, ConnectingAdapter):
                 adapter.abort()
@@ -325,7 +378,7 @@ class Client:
             )
         return version
 
-    def _call(
+    def _outgoing(
         self,
         interaction: str,
         method: str,
@@ -333,38 +386,40 @@ class Client:
         logical_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-    ) -> Call:
-        """A request about a type, or about a resource of it if there is a ``logical_id``."""
+    ) -> _Outgoing:
+        """Return a request about a type, or about one of its resources if there is a ``logical_id``."""
         if logical_id == "":
             raise BadInput(f"Which {resource_type}? Give its id.")
         url = self.url(resource_type, logical_id or "")
-        return Call(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
+        return _Outgoing(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
 
-    def _update_call(
+    def _outgoing_update(
         self,
         resource: Mapping[str, Any] | str | bytes,
         if_match: IfMatch,
         prefer: str | None,
         *,
         keep_meta: bool = False,
-    ) -> Call:
-        content = whole(resource)
-        about = identity(content)
-        headers = given({"If-Match": self._if_match(if_match, *about), "Prefer": preference(prefer)})
-        body = encoded(json.dumps(content if keep_meta else without_version(content)))
-        return self._call("update", "PUT", *about, headers, body)
+    ) -> _Outgoing:
+        content = _as_dict(resource)
+        resource_type, logical_id = identity(content)
+        if_match = self._if_match(if_match, resource_type, logical_id)
+        headers = _present({"If-Match": if_match, "Prefer": _preference(prefer)})
+        body = _encoded(json.dumps(content if keep_meta else without_version(content)))
+        return self._outgoing("update", "PUT", resource_type, logical_id, headers, body)
 
-    def _exchange(self, call: Call, *, kept: dict[str, str] | None = None, seen: bool = True) -> Exchange:
-        """Send a request and record the exchange; ``seen``: whether its version counts as seen by this client."""
-        self.connection.guard(call.method, self.base_url)
-        self.connection.keep_pace()  # before a token is made, whose minutes would pass while waiting
-        added = self.connection.fresh(call.interaction, call.resource_type, kept)
-        prepared, request = self._prepare(call, added)
-        # In this order, so that what lies between the two can only make an exchange seem longer: a proof relies on it.
+    def _exchange(self, outgoing: _Outgoing, *, kept: dict[str, str] | None = None, seen: bool = True) -> Exchange:
+        """Send a request and record the exchange. ``seen``: whether its version counts as seen by this client."""
+        self.connection.guard(outgoing.method, self.base_url)
+        self.connection.wait_for_rate_limit()  # before a token is made, which would expire meanwhile
+        added = self.connection.new_fields(outgoing.interaction, outgoing.resource_type, kept)
+        prepared, request = self._prepare(outgoing, added)
+
+        # In this order an exchange can only seem longer than it was; a check of the history relies on it.
         started, sent_at = time.perf_counter(), self._clock()
-        outcome: sending.Outcome | None = _INTERRUPTED  # unless more becomes known
+        outcome: transport.Outcome | None = _INTERRUPTED  # unless more becomes known
         try:
-            outcome = sending.send(prepared, self._session, self.connection, self.base_url)
+            outcome = transport.send(prepared, self._session, self.connection, self.base_url)
         except WorkbenchError:
             outcome = None  # an adapter of this package raised it and sent nothing
             raise
@@ -372,107 +427,153 @@ class Client:
             elapsed = time.perf_counter() - started if self._timed else None
             if outcome is not None:
                 with _without_interruption():
-                    exchange = self._record(call, request, outcome, sent_at, elapsed, seen=seen)
-        if outcome.stop is not None:
+                    exchange = self._record(outgoing, request, outcome, sent_at, elapsed, seen=seen)
+        if outcome.interruption is not None:
             # Without the frames of the HTTP libraries, whose variables hold credentials.
-            raise outcome.stop.with_traceback(None) from None
+            raise outcome.interruption.with_traceback(None) from None
         return exchange
 
     def _record(
         self,
-        call: Call,
+        outgoing: _Outgoing,
         request: Request,
-        outcome: sending.Outcome,
+        outcome: transport.Outcome,
         sent_at: datetime,
         elapsed: float | None,
         *,
         seen: bool,
     ) -> Exchange:
-        response, logical_id = outcome.response, call.logical_id
-        if call.interaction == "create" and response and response.status == 201:
+        response, logical_id = outcome.response, outgoing.logical_id
+        if outgoing.interaction == "create" and response and response.status == 201:
             logical_id = _created_id(response)
-        about = (self.name, call.interaction, call.resource_type, logical_id)
-        exchange = Exchange(*about, request, response, sent_at, elapsed, outcome.failure, outcome.sent)
+        exchange = Exchange(
+            client=self.name,
+            interaction=outgoing.interaction,
+            resource_type=outgoing.resource_type,
+            logical_id=logical_id,
+            request=request,
+            response=response,
+            sent_at=sent_at,
+            elapsed=elapsed,
+            failure=outcome.failure,
+            sent=outcome.sent,
+        )
         if seen:
             self._remember(exchange)
         self.last_seq = self.journal.append(exchange, live=self._proxied)
         return exchange
 
-    def _prepare(self, call: Call, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
-        """The request as it will go out, with what the connection added, and as an exchange may hold it."""
-        usual = {"Accept": FHIR_JSON, **({"Content-Type": FHIR_JSON} if call.body else {})}
-        fields = {**usual, **added, **call.headers}
+    def _prepare(self, outgoing: _Outgoing, added: Mapping[str, str]) -> tuple[requests.PreparedRequest, Request]:
+        """Return the request as it goes out, and as an exchange holds it. ``added``: the connection's fields."""
+        fields: dict[str, str | None] = {"Accept": FHIR_JSON}
+        if outgoing.body:
+            fields["Content-Type"] = FHIR_JSON
+        fields |= {**added, **outgoing.headers}
         for name, value in fields.items():
             if value is not None:  # None leaves a field out, also one that the session would add
                 check_field(name, value)
-        body = iter([call.body]) if call.chunked and call.body else call.body or None
-        asked = requests.Request(call.method, call.url, headers=fields, data=body)
+
+        body = iter([outgoing.body]) if outgoing.chunked and outgoing.body else outgoing.body or None
+        unprepared = requests.Request(outgoing.method, outgoing.url, headers=fields, data=body)
         try:
-            prepared = self._session.prepare_request(asked)
+            prepared = self._session.prepare_request(unprepared)
         except (RequestException, UnicodeError, ValueError) as error:
-            raise BadInput(f"This request cannot be sent: {self.connection.recorded_url(str(error))}.") from None
+            raise BadInput(f"This request cannot be sent: {without_credentials(str(error))}.") from None
+
         headers = self.connection.recorded((name, str(value)) for name, value in prepared.headers.items())
-        if "Cookie" in prepared.headers:  # which the session added
+        if "Cookie" in prepared.headers:  # the session added it
             prepared.headers["Cookie"] = conceal(prepared.headers["Cookie"])
-        url = quote(call.url, safe=punctuation)  # as it goes out: in printable ASCII
-        body_kept = without_named_credentials(call.body)
-        return prepared, Request(call.method, self.connection.recorded_url(url), headers, body_kept)
+        url = without_credentials(quote(outgoing.url, safe=punctuation))  # printable ASCII, as it goes out
+        return prepared, Request(outgoing.method, url, headers, without_named_credentials(outgoing.body))
 
     def _remember(self, exchange: Exchange) -> None:
-        """Keep the version that this client has now seen; its own accepted update counts as seen."""
+        """Keep the version that this client has now seen. A version it wrote counts as seen."""
         about = (exchange.resource_type, exchange.logical_id)
-        verdict = exchange.verdict
-        if verdict is Verdict.DELETED:
+        response = exchange.response
+        if exchange.verdict is Verdict.DELETED:
             self._versions.pop(about, None)
-        elif verdict in _SEEN and exchange.logical_id and not (exchange.interaction == "read" and not _body(exchange)):
-            seen = exchange.response.headers.get("ETag") if exchange.response else None
-            if not can_be_sent(seen) and (version_id := version_of(exchange.resource)):
-                seen = str(ETag(version_id))
-            if seen is not None:
-                self._versions[about] = seen
+        if exchange.verdict not in _SEEN or not exchange.logical_id or response is None:
+            return
+        if exchange.interaction == "read" and not response.body:
+            return
+        etag = response.headers.get("ETag")
+        if not can_be_sent(etag) and (version_id := version_of(exchange.resource)):
+            etag = str(ETag(version_id))
+        if etag is not None:
+            self._versions[about] = etag
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
 
 
-Parameter = str | int
-"""A value of a search parameter."""
+_SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
 
 
-def _each(value: Parameter | Iterable[Parameter]) -> Iterable[Parameter]:
-    return (value,) if isinstance(value, str | int) else value
+def _as_dict(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+    """Return a resource as a dict; raise ``BadInput`` for text or a value that is not a JSON object."""
+    parsed = json.parse(resource) if isinstance(resource, str | bytes) else resource
+    if not isinstance(parsed, Mapping):
+        raise BadInput("A resource is a JSON object, with a resourceType and an id.")
+    return dict(parsed)
+
+
+def _present(headers: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in headers.items() if value is not None}
+
+
+def _preference(prefer: str | None) -> str | None:
+    """Expand ``representation`` to ``return=representation``; keep a value with an equals sign."""
+    return prefer if prefer is None or "=" in prefer else f"return={prefer}"
+
+
+def _query(
+    pairs: Iterable[tuple[str, Parameter]], parameters: Mapping[str, Parameter | Iterable[Parameter]]
+) -> list[tuple[str, Parameter]]:
+    """Return the parameters of a search as pairs, values concealed."""
+    query = [(name, conceal(value)) for name, value in pairs]
+    for name, value in parameters.items():
+        values = (value,) if isinstance(value, str | int) else value
+        query += [(name, conceal(each)) for each in values]
+    return query
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise BadInput("The text holds half a surrogate pair, which is not a character; remove it.") from None
 
 
 def _check_below(path: str) -> None:
-    r"""Raise ``BadInput`` for a path that leads out of the base URL as any server on the way may read it.
+    r"""Raise ``BadInput`` for a path that any server could resolve to one outside of the base URL.
 
-    Some servers undo ``%2e`` before they look for ``..``, some twice; some read ``\`` as ``/``, some leave out ``;x``.
-    Of what stands between two slashes, every step up that can be found counts, and one step down at most.
+    Some servers decode ``%2e`` before they look for ``..``, some twice. Some read ``\`` as ``/``, some
+    drop ``;x``. Between two slashes, every possible ``..`` counts, but at most one segment down.
     """
     depth = 0
     for part in path.partition("?")[0].split("/"):
-        steps = [step.partition(";")[0] for step in re.split(r"[/\\?#]", _undone(part)) if step]
-        depth += bool(steps) and steps[0] not in (".", "..")
-        depth -= steps.count("..")
-        if depth < 0 or _SCHEME.match(_undone(path)):
+        segments = [each.partition(";")[0] for each in re.split(r"[/\\?#]", _decoded(part)) if each]
+        depth += bool(segments) and segments[0] not in (".", "..")
+        depth -= segments.count("..")
+        if depth < 0 or _ABSOLUTE_URL.match(_decoded(path)):
             raise BadInput("This request cannot be sent: its path must stay below the base URL, and not be a URL.")
 
 
-def _undone(text: str) -> str:
-    """A part of a URL with every percent-encoding undone, also that of others; less white space and control codes."""
-    while (undone := unquote(text)) != text:
-        text = undone
+def _decoded(text: str) -> str:
+    """Return a URL part with percent-encoding undone, however often applied, and without control characters."""
+    while (decoded := unquote(text)) != text:
+        text = decoded
     return re.sub(r"[\x00-\x20]", "", text)
 
 
-_SCHEME = re.compile(r"/*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}")
+_ABSOLUTE_URL: Final = re.compile(r"/*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}")
 
-_INTERRUPTED: Final = sending.Outcome(None, "The exchange was interrupted.", sent=True)
+_INTERRUPTED: Final = transport.Outcome(None, "The exchange was interrupted.", sent=True)
 
 
 @contextmanager
 def _without_interruption() -> Iterator[None]:
-    """Put Ctrl-C off until this is over. Python delivers it to the main thread only."""
+    """Delay Ctrl-C until the block ends. Python delivers it to the main thread only."""
     before = signal.getsignal(signal.SIGINT)
     if before is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -487,14 +588,7 @@ def _without_interruption() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-_SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
-
-
-def _body(exchange: Exchange) -> bytes:
-    return exchange.response.body if exchange.response else b""
-
-
 def _created_id(response: Response) -> str:
-    """The id that the endpoint assigned: the last step of the Location, less a version some servers add."""
+    """Return the assigned id: the last segment of ``Location``, without a version that some servers add."""
     location = response.headers.get("Location") or ""
     return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]

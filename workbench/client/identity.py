@@ -1,8 +1,7 @@
-"""As whom a live Spine is spoken to: the five header fields of each request, the token among them (HDR-1 to HDR-5).
+"""The header fields that a live Spine requires of each request (contract HDR-1 to HDR-5), and fresh ids.
 
-Owns: making them. What they must say stands in ``rules.spine_headers``, and what is made here is checked
-against it. The token is an unsigned JWT (``alg: none``; RFC 7519, section 6), minted for one request and good for
-five minutes. Time and ids are handed in.
+``exchange.spine`` says what the fields must hold; an identity is checked against it when it is made. The
+token is an unsigned JWT (``alg: none``; RFC 7519, section 6), made for one request and valid for five minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from workbench.client.secret import SecretText, concealing
+from workbench.client.secret import SecretText, conceal_arguments
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers
@@ -23,22 +22,22 @@ from workbench.fhir.resource import RESOURCE_TYPE
 WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
 TEMPLATE: Final = "urn:nhs:names:services:raflags:{resource_type}.{access}:1"
-"""The InteractionID of the guide's own service; another service has its own name in the place of ``raflags``."""
+"""The InteractionID of the guide's service; other services have another name than ``raflags``."""
 
 SHOWN: Final = frozenset({"InteractionID", "TraceID"})
-"""What a record keeps of the fields: which interaction it was, and what a service desk finds a request by."""
+"""The fields that a journal keeps in clear: a service desk finds a request by them."""
 
 
 def new_trace_id() -> str:
-    """A fresh UUID."""
+    """Return a new UUID."""
     return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
 class FreshId:
-    """The value of a header field that is a new id for each request, such as ``X-Request-ID`` and ``X-Correlation-ID``.
+    """A header value that is a new id for each request, such as ``X-Request-ID``.
 
-    All attempts of one update have the same id, and it is recorded, since a service desk asks for it.
+    All attempts of one update have the same id. It is recorded, because a service desk asks for it.
 
     >>> FreshId(lambda: "60e0b220-8136-4ca5-ae46-1d97ef59d068")()
     '60e0b220-8136-4ca5-ae46-1d97ef59d068'
@@ -47,21 +46,21 @@ class FreshId:
     new_id: Callable[[], str] = field(default=new_trace_id, repr=False)
 
     def __call__(self) -> str:
-        """Make an id."""
+        """Return a new id."""
         return self.new_id()
 
 
-@concealing
+@conceal_arguments
 @dataclass(frozen=True, slots=True, repr=False)
 class SpineIdentity:
-    """Who asks a live Spine, and of whom.
+    """The identity that a live Spine requires: who asks, and of which system.
 
-    ``from_asid`` and ``to_asid``: twelve digits each. ``issuer`` (``iss``) is who makes the tokens, ``audience``
-    (``aud``) whom they are for. ``organization`` and ``user`` are the claims of a professional, written out as the
-    token carries them. ``scope`` and ``interaction_id`` are templates of ``{resource_type}``, ``{access}`` (read
-    or write) and ``{interaction}`` (read, update, search-type, …).
+    ``from_asid`` and ``to_asid`` (accredited-system ids) have twelve digits. ``issuer`` and ``audience`` are the
+    token's ``iss`` and ``aud``. ``organization`` and ``user`` are the claims ``requesting_organization`` and
+    ``requesting_user`` of a professional. ``scope`` and ``interaction_id`` are templates with
+    ``{resource_type}``, ``{access}`` (read or write) and ``{interaction}`` (read, update, search-type, …).
 
-    Raises ``BadInput`` for what a live Spine would refuse.
+    Raises ``BadInput`` for an identity that a live Spine would reject.
     """
 
     from_asid: str
@@ -89,11 +88,11 @@ class SpineIdentity:
                 raise BadInput(f"A live Spine would refuse this identity: {problems[0]}")
 
     def fields(self, interaction: str, resource_type: str) -> dict[str, str]:
-        """The fields of one request, freshly made: they serve this request and no other."""
+        """Return the header fields of one request, with a new token and TraceID."""
         return self._fields(interaction, resource_type, self.clock(), self.new_id())
 
     def interaction_id_of(self, interaction: str, resource_type: str) -> str:
-        """The InteractionID; what is about no type (the CapabilityStatement) has one of its own."""
+        """Return the InteractionID; a request about no type is for the CapabilityStatement."""
         return self._filled(self.interaction_id, interaction, resource_type)
 
     def _filled(self, template: str, interaction: str, resource_type: str) -> str:
@@ -102,7 +101,7 @@ class SpineIdentity:
         return template.format(resource_type=about, access=access, interaction=interaction)
 
     def _fields(self, interaction: str, resource_type: str, now: datetime, trace_id: str) -> dict[str, str]:
-        import jwt  # brings a cryptography library along, which only a live Spine is to wait for
+        import jwt  # slow to import (cryptography), and only a live Spine needs it
 
         claims = self._claims(interaction, resource_type, now)
         return {
@@ -136,15 +135,15 @@ class SpineIdentity:
 
 _SAMPLE: Final = datetime(2018, 5, 25, tzinfo=UTC)
 _SAMPLE_ID: Final = str(uuid.UUID(int=0))
-_PLACES: Final = frozenset({"resource_type", "access", "interaction"})
+_PLACEHOLDERS: Final = frozenset({"resource_type", "access", "interaction"})
 
 
 def _check_template(template: str) -> None:
     try:
-        places = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+        placeholders = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError:
-        places = {template}
-    if not places <= _PLACES:
+        placeholders = {template}
+    if not placeholders <= _PLACEHOLDERS:
         raise BadInput(
-            f"The template {template!r} cannot be filled in; it may hold {{{'}, {'.join(sorted(_PLACES))}}}."
+            f"The template {template!r} cannot be filled in; it may hold {{{'}, {'.join(sorted(_PLACEHOLDERS))}}}."
         )

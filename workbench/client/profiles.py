@@ -1,24 +1,25 @@
-"""Endpoints by name: profiles in a TOML file, and ``connect``, which gives a client of one.
+"""Endpoints by name: profiles in a TOML file, ``connect`` and ``try_connection``.
 
-Owns: what may stand in a profile, and that no secret does: where one is needed, a reference to it stands
-(``env:NAME``, ``keyring:service/name``, ``prompt``). What a setting does is ``Connection``'s.
+A profile holds references to secrets (``env:NAME``, ``keyring:service/name``, ``prompt``), never secrets.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from workbench.client.bounds import DEADLINE, MAX_BODY
+from workbench.client.adapter import DEADLINE, MAX_BODY
 from workbench.client.client import Client
 from workbench.client.connection import Connection, check_base_url
 from workbench.client.identity import FreshId, SpineIdentity
-from workbench.client.secret import FORMS, Reference, conceal
-from workbench.client.tls import Secret
+from workbench.client.secret import FORMS, Reference, Secret, conceal
+from workbench.client.transport import Failure, Stage
 from workbench.errors import BadInput
+from workbench.exchange.message import Exchange
+from workbench.fhir.printable import printable
 from workbench.journal.journal import Journal
 from workbench.journal.secrets import is_secret
 
@@ -27,7 +28,7 @@ FILE: Final = "profiles.toml"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An endpoint under a name: where it is, and how it is spoken to."""
+    """An endpoint under a name: its base URL and how to reach it."""
 
     name: str
     base_url: str
@@ -42,12 +43,14 @@ def connect(
     profiles: str | Path | None = None,
     **settings: Any,
 ) -> Client:
-    """A client of an endpoint of your own: ``connect("integration")``, or ``connect("https://…/STU3", …)``.
+    """Return a client of your own endpoint; nothing is sent yet.
 
-    A profile is read from ``profiles``, by default ``profiles_path()``. With a base URL the ``settings`` are those of
-    ``Connection``; a profile holds its own, so that what may be written to is decided there. ``name`` is the client's.
+    ``where`` is the name of a profile in ``profiles`` (by default ``profiles_path()``), or a base
+    URL with the ``settings`` of ``Connection``: ``connect("https://…/STU3", allow_writes=True)``.
+    A profile takes no settings, so that the file alone says where writes are allowed. ``name`` is
+    the client's.
 
-    Raises ``BadInput`` for a profile that is not there or cannot be used; nothing is sent yet.
+    Raises ``BadInput`` for a profile that is missing or cannot be used, and for an unknown setting.
     """
     if "://" not in where:
         if settings:
@@ -60,61 +63,149 @@ def connect(
     return Client(where, name=name, journal=journal, connection=Connection(**settings))
 
 
+# --- trying a connection ---
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTest:
+    """The result of ``try_connection``.
+
+    ``words`` is a sentence for people. ``failed_at`` is the stage that failed, empty if it works:
+    DNS, proxy, TCP, TLS, certificate, answer, token, path or endpoint.
+    """
+
+    failed_at: str
+    words: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", printable(self.words, one_line=True))
+
+    @property
+    def ok(self) -> bool:
+        """Whether the endpoint answered with its CapabilityStatement."""
+        return not self.failed_at
+
+
+def try_connection(client: Client) -> ConnectionTest:
+    """Read the CapabilityStatement and say what that shows. The exchange is in the client's journal.
+
+    Raises ``BadInput`` where a secret cannot be had, as any request does.
+    """
+    exchange = client.capabilities()
+    if exchange.response is not None:
+        return _judge_answer(exchange, client.base_url.split("/")[2])
+    failure = exchange.failure
+    stage = failure.stage if isinstance(failure, Failure) else Stage.ANSWER
+    hint = _hint(client) if stage is Stage.ANSWER else ""
+    return ConnectionTest(stage.value, str(failure) + hint)
+
+
+def _hint(client: Client) -> str:
+    """Return a likely reason for a connection that broke off; some servers give none."""
+    if not client.base_url.lower().startswith("https:"):
+        return " Perhaps it speaks HTTPS only; then its base URL begins with https://."
+    if client.connection.cert is not None:
+        return " Perhaps it does not accept the client certificate shown."
+    return " Perhaps it wants a client certificate."
+
+
+def _judge_answer(exchange: Exchange, host: str) -> ConnectionTest:
+    status = exchange.status or 0
+    resource = exchange.resource
+    if exchange.ok and isinstance(resource, dict) and resource.get("resourceType") == "CapabilityStatement":
+        version = resource.get("fhirVersion")
+        return ConnectionTest("", f"It works: {host} answers as a FHIR endpoint, version {version}.")
+
+    outcome = exchange.outcome
+    says = f" It says: {outcome.diagnostics}" if outcome and outcome.diagnostics else ""
+    spine_code = outcome.spine_code if outcome else ""
+    if status in (401, 403, 407) or spine_code in _IDENTITY_CODES:
+        words = f"{host} answers {status}: it does not accept who you say you are.{says}"
+        return ConnectionTest(Stage.TOKEN.value, words)
+    if 300 <= status < 400:
+        location = exchange.response.headers.get("Location") if exchange.response else None
+        words = (
+            f"{host} redirects to {location}, which was not followed. If that is your endpoint, make it the base URL."
+        )
+        return ConnectionTest(Stage.PATH.value, words)
+    if status in (404, 405, 410, 501) or exchange.ok:
+        words = f"{host} answers {status}, but there is no CapabilityStatement at [base]/metadata; check the path."
+        return ConnectionTest(Stage.PATH.value, words)
+    words = f"{host} answers {status}: the endpoint is reached, and cannot answer.{says}"
+    return ConnectionTest(Stage.ENDPOINT.value, words)
+
+
+_IDENTITY_CODES: Final = frozenset({"MISSING_OR_INVALID_HEADER", "ASID_CHECK_FAILED"})
+
+
+# --- reading the file ---
+
+
 def profiles_path() -> Path:
-    """Where profiles are kept: ``~/.config/spine-workbench/profiles.toml``, or its like on this system."""
+    """Return where profiles are kept: ``~/.config/spine-workbench/profiles.toml`` on Linux."""
     from platformdirs import user_config_path
 
     return user_config_path("spine-workbench", appauthor=False) / FILE
 
 
 def profile_names(profiles: str | Path | None = None) -> list[str]:
-    """The names of the profiles that there are; none where there is no file."""
+    """Return the names of the profiles; none where there is no file."""
     path = Path(profiles) if profiles else profiles_path()
-    return list(_tables(path)) if path.exists() else []
+    return list(_read_tables(path)) if path.exists() else []
 
 
 def read_profile(name: str, profiles: str | Path | None = None) -> Profile:
-    """One profile. Raises ``BadInput`` that names the key which cannot be used, and never its value."""
+    """Return one profile.
+
+    Raises ``BadInput`` that names the setting which cannot be used, and never its value.
+    """
     path = Path(profiles) if profiles else profiles_path()
     if not path.exists():
         raise BadInput(f"There is no profile {name!r}: the file {path} does not exist; write one, or give a base URL.")
-    tables = _tables(path)
+    tables = _read_tables(path)
     if name not in tables:
         known = ", ".join(tables) or "none"
         raise BadInput(f"There is no profile {name!r} in {path}; there is: {known}.")
-    return _profile(name, tables[name], path.parent)
+    return _read_profile(name, tables[name], path.parent)
 
 
-def _tables(path: Path) -> dict[str, dict[str, Any]]:
+def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
-            read: dict[str, Any] = conceal(tomllib.load(file))  # somebody may have written a secret itself
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # whose text may quote the line, and a secret in it
+            tables: dict[str, Any] = conceal(tomllib.load(file))  # a user may have written a secret
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # its text may quote a line with a secret
         raise BadInput(f"{path} is not TOML; docs/your-own-endpoint.md shows a profile.") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
-    loose = [name for name, value in read.items() if not isinstance(value, dict)]
+    loose = [name for name, value in tables.items() if not isinstance(value, dict)]
     if loose:
         raise BadInput(f"{path} has {', '.join(loose)} outside of a profile; a profile begins with [its-name].")
-    return read
+    return tables
 
 
-class Place(NamedTuple):
-    """What a setting is read for: the folder that files are beside, and the base URL that secrets go to."""
+class _Context(NamedTuple):
+    """What a setting is read for."""
 
+    what: str
+    """The setting, for a message: ``timeout of the profile 'x'``."""
     folder: Path
+    """Paths of files are relative to it."""
     base_url: str
+    """The recipient of secrets."""
 
 
-def _profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
+def _read_profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     what = f"The profile {name!r}"
     _check_keys(what, table, KEYS)
     if "base_url" not in table:
         raise BadInput(f"{what} has no base_url; give the endpoint's, such as https://spine.example/STU3.")
-    at = Place(folder, table["base_url"])
-    given = {key: read(table[key], f"{key} of the profile {name!r}", at) for key, read in KEYS.items() if key in table}
-    _pair(what, given, "cert", "key")
-    _pair(what, given, "proxy_user", "proxy_password")
+    given = {
+        key: read(table[key], _Context(f"{key} of the profile {name!r}", folder, table["base_url"]))
+        for key, read in KEYS.items()
+        if key in table
+    }
+    _check_pair(what, given, "cert", "key")
+    _check_pair(what, given, "proxy_user", "proxy_password")
     if "passphrase" in given and "cert" not in given:
         raise BadInput(f"{what} has a passphrase, but no cert and key that it would open.")
     try:
@@ -140,121 +231,116 @@ def _profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     return Profile(name, base_url, connection)
 
 
-def _check_keys(what: str, table: Mapping[str, Any], known: Mapping[str, Any] | frozenset[str]) -> None:
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise BadInput(f"{what} has {', '.join(unknown)}, which means nothing here; it may have {', '.join(known)}.")
+def _check_keys(what: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
+    if unknown := sorted(set(table) - set(known)):
+        raise BadInput(f"{what} has {', '.join(unknown)}, which is no setting; it may have {', '.join(known)}.")
 
 
-def _pair(what: str, given: Mapping[str, Any], one: str, other: str) -> None:
+def _check_pair(what: str, given: Mapping[str, Any], one: str, other: str) -> None:
     for present, absent in ((one, other), (other, one)):
         if present in given and absent not in given:
             raise BadInput(f"{what} has {present} without {absent}; give both.")
 
 
-def _plain(value: Any, what: str, _at: Place) -> str:
-    """A text that is no secret."""
+def _text(value: Any, context: _Context) -> str:
     if not isinstance(value, str) or not value:
-        raise BadInput(f"{what} must be a text.")
+        raise BadInput(f"{context.what} must be a text.")
     return value
 
 
-def _file(value: Any, what: str, at: Place) -> str:
-    """A file, beside the profiles unless its path says otherwise."""
-    if "-----BEGIN" in _plain(value, what, at):
-        raise BadInput(f"{what} holds a certificate or a key itself; write the path of its file.")
-    return str(at.folder / Path(value).expanduser())
+def _file(value: Any, context: _Context) -> str:
+    if "-----BEGIN" in _text(value, context):
+        raise BadInput(f"{context.what} holds a certificate or a key itself; write the path of its file.")
+    return str(context.folder / Path(value).expanduser())
 
 
-def _reference(value: Any, what: str, at: Place) -> Reference:
+def _reference(value: Any, context: _Context) -> Reference:
     try:
-        return Reference(value, what, recipient=at.base_url)
+        return Reference(value, context.what, recipient=context.base_url)
     except BadInput:
-        raise BadInput(f"{what} holds a secret in clear text; write {FORMS} instead, and change the secret.") from None
+        raise BadInput(
+            f"{context.what} holds a secret in clear text; write {FORMS} instead, and change the secret."
+        ) from None
 
 
-def _yes_or_no(value: Any, what: str, _at: Place) -> bool:
+def _boolean(value: Any, context: _Context) -> bool:
     if not isinstance(value, bool):
-        raise BadInput(f"{what} is true or false, without quotation marks.")
+        raise BadInput(f"{context.what} is true or false, without quotation marks.")
     return value
 
 
-def _seconds(value: Any, what: str, _at: Place) -> tuple[float, float]:
+def _timeout(value: Any, context: _Context) -> tuple[float, float]:
     parts = value if isinstance(value, list) else [value, value]
     if len(parts) != 2 or not all(type(part) in (int, float) and part > 0 for part in parts):
-        raise BadInput(f"{what} is [seconds to connect, seconds to wait for an answer].")
+        raise BadInput(f"{context.what} is [seconds to connect, seconds to wait for an answer].")
     return float(parts[0]), float(parts[1])
 
 
-def _number(value: Any, what: str, _at: Place) -> float:
-    if type(value) not in (int, float) or value <= 0:
-        raise BadInput(f"{what} is a number: requests a second at most.")
-    return float(value)
+def _positive(unit: str, *types: type) -> Callable[[Any, _Context], Any]:
+    def read(value: Any, context: _Context) -> Any:
+        if type(value) not in types or value <= 0:
+            raise BadInput(f"{context.what} is a positive number: {unit}.")
+        return value
 
-
-def _deadline(value: Any, what: str, _at: Place) -> float:
-    if type(value) not in (int, float) or value <= 0:
-        raise BadInput(f"{what} is a number of seconds, after which an exchange ends.")
-    return float(value)
-
-
-def _bytes(value: Any, what: str, _at: Place) -> int:
-    if type(value) is not int or value <= 0:
-        raise BadInput(f"{what} is a whole number: bytes of an answer's body at most.")
-    return value
-
-
-def _headers(value: Any, what: str, at: Place) -> dict[str, str | Secret]:
-    """Header fields: each value is a reference, ``text:…`` for what is no secret, or ``uuid`` for a fresh id."""
-    read: dict[str, str | Secret] = {}
-    for name, each in _table(value, what).items():
-        if each == _UUID:
-            read[name] = FreshId()
-            continue
-        plain = isinstance(each, str) and each.startswith(_TEXT) and not is_secret(name)
-        read[name] = each.removeprefix(_TEXT) if plain else _reference(each, f"{name} in the {what}", at)
     return read
 
 
-_TEXT: Final = "text:"
-_UUID: Final = "uuid"
+def _headers(value: Any, context: _Context) -> dict[str, str | Secret]:
+    """Read header fields: each is a reference, ``text:…`` for what is no secret, or ``uuid``."""
+    headers: dict[str, str | Secret] = {}
+    for name, each in _table(value, context).items():
+        if each == "uuid":
+            headers[name] = FreshId()
+        elif isinstance(each, str) and each.startswith("text:") and not is_secret(name):
+            headers[name] = each.removeprefix("text:")
+        else:
+            headers[name] = _reference(each, context._replace(what=f"{name} in the {context.what}"))
+    return headers
 
 
-def _spine(value: Any, what: str, at: Place) -> dict[str, str]:
-    table = _table(value, what)
-    _check_keys(f"The {what}", table, _SPINE)
-    missing = [name for name in ("from_asid", "to_asid", "issuer") if name not in table]
-    if missing:
-        raise BadInput(f"The {what} lacks {', '.join(missing)}.")
-    return {name: _plain(each, f"{name} in the {what}", at) for name, each in table.items()}
+def _spine(value: Any, context: _Context) -> dict[str, str]:
+    table = _table(value, context)
+    _check_keys(f"The {context.what}", table, _SPINE_KEYS)
+    if missing := [name for name in ("from_asid", "to_asid", "issuer") if name not in table]:
+        raise BadInput(f"The {context.what} lacks {', '.join(missing)}.")
+    return {name: _text(each, context._replace(what=f"{name} in the {context.what}")) for name, each in table.items()}
 
 
-_SPINE: Final = dict.fromkeys(
-    ("from_asid", "to_asid", "issuer", "audience", "reason", "organization", "user", "scope", "interaction_id")
+_SPINE_KEYS: Final = (
+    "from_asid",
+    "to_asid",
+    "issuer",
+    "audience",
+    "reason",
+    "organization",
+    "user",
+    "scope",
+    "interaction_id",
 )
 
 
-def _table(value: Any, what: str) -> dict[str, Any]:
+def _table(value: Any, context: _Context) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise BadInput(f"{what} is a table of its own.")
+        raise BadInput(f"{context.what} is a table of its own.")
     return value
 
 
-KEYS: Final[dict[str, Callable[[Any, str, Place], Any]]] = {
-    "base_url": _plain,
-    "allow_writes": _yes_or_no,
+KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
+    "base_url": _text,
+    "allow_writes": _boolean,
     "ca": _file,
     "cert": _file,
     "key": _file,
     "passphrase": _reference,
     "token": _reference,
-    "proxy": _plain,
-    "proxy_user": _plain,
+    "proxy": _text,
+    "proxy_user": _text,
     "proxy_password": _reference,
-    "timeout": _seconds,
-    "rate_limit": _number,
-    "deadline": _deadline,
-    "max_body": _bytes,
+    "timeout": _timeout,
+    "rate_limit": _positive("requests a second", int, float),
+    "deadline": _positive("seconds after which an exchange ends", int, float),
+    "max_body": _positive("bytes of an answer's body, a whole number", int),
     "headers": _headers,
     "spine": _spine,
 }
+"""The settings of a profile, each with the function that reads it."""

@@ -108,7 +108,8 @@ class Retried:
         last, count = self.exchange, len(self.attempts)
         sentences = []
         if self.resolution:
-            sentences.append(f"An earlier attempt had no answer. It {self.resolution}")
+            outcome, because = self.resolution.outcome.value, self.resolution.because
+            sentences.append(f"An earlier attempt had no answer. Outcome: {outcome}, because {because}")
         if self.resolution and self.resolution.landed:
             # The last exchange would say that somebody else changed the resource.
             ended = f"was answered {last.status}" if last.response else "was not sent"
@@ -135,7 +136,7 @@ def check_names_one_version(if_match: str | None) -> None:
     if ETag.read(if_match) is None:
         raise BadInput(
             "retry= needs an If-Match that names one version. Without it the update could be "
-            "written twice, over somebody else's. Give if_match=, or leave retry= out."
+            "written twice, over another client's. Give if_match=, or leave retry= out."
         )
 
 

@@ -1,8 +1,8 @@
-"""Secrets: where one is to be had, and the type in which one travels.
+"""References to secrets, and the type that keeps a secret out of tracebacks.
 
-Owns the three places of a ``Reference``: ``env:NAME``, ``keyring:service/name`` and ``prompt``. A reference can be
-shown, saved and sent to another process; the secret is fetched when a request needs it, and is kept nowhere but for
-what was typed at a prompt, which stays in this process. A secret travels as ``SecretText``, whose ``repr`` is blank.
+A ``Reference`` (``env:NAME``, ``keyring:service/name`` or ``prompt``) can be shown, saved and sent to
+another process. The secret is fetched when a request needs it. Only what was typed at a prompt is kept,
+in this process. A secret is passed on as ``SecretText``, whose ``repr`` is blank.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, SupportsIndex, TypeVar
 
 from workbench.errors import BadInput
+
+Secret = Callable[[], str]
+"""A function that gives a secret: a ``Reference``, or one of the user's."""
 
 FORMS: Final = "env:NAME, keyring:service/name or prompt"
 """How a reference is written."""
@@ -24,15 +27,15 @@ FORMS: Final = "env:NAME, keyring:service/name or prompt"
 _FORM = re.compile(r"env:.+|keyring:.+/.+|prompt", re.DOTALL)
 
 _typed: dict[tuple[str, str], SecretText] = {}
-"""What was typed at prompts, by purpose and recipient, until this process ends."""
+"""What was typed at prompts, by purpose and recipient."""
 
-_prompt = threading.RLock()
+_prompt_lock = threading.RLock()
 
 
 class SecretText(str):
-    """A text whose ``repr`` is blank: in a traceback with its variables, in a debugger, in a dictionary.
+    """A text whose ``repr`` is blank, so that tracebacks and debuggers do not show it.
 
-    For everything else it is the text itself.
+    In all other ways it is the text itself.
 
     >>> {"Authorization": SecretText("Bearer abc")}
     {'Authorization': '***'}
@@ -44,12 +47,15 @@ class SecretText(str):
         return "'***'"
 
     def __getitem__(self, key: SupportsIndex | slice, /) -> SecretText:
-        """A part of it, as blank: what shortens long values shows their beginning."""
+        """Return a part, as ``SecretText``: a tool that shortens a long value would show its start."""
         return SecretText(super().__getitem__(key))
 
 
 def conceal(value: Any) -> Any:
-    """Return a text as ``SecretText``, also within a table or a list. Bytes, which no setting takes, are emptied."""
+    """Return a text as ``SecretText``, also within a mapping or a list.
+
+    Bytes become empty, because no setting takes bytes.
+    """
     if isinstance(value, str):
         return SecretText(value)
     if isinstance(value, Mapping):
@@ -62,46 +68,46 @@ def conceal(value: Any) -> Any:
 _Class = TypeVar("_Class", bound=type)
 
 
-def concealing(cls: _Class) -> _Class:
-    """Make a dataclass conceal its arguments before anything else sees them.
+def conceal_arguments(cls: _Class) -> _Class:
+    """Make a dataclass turn its text arguments into ``SecretText``.
 
-    Else they are variables of the ``__init__`` that ``dataclass`` wrote, and a traceback from there shows them.
+    Otherwise a traceback from its generated ``__init__`` would show them.
     """
-    assign = cls.__init__  # type: ignore[misc]
+    generated = cls.__init__  # type: ignore[misc]
 
-    @functools.wraps(assign)
+    @functools.wraps(generated)
     def conceal_and_assign(self: Any, /, *arguments: Any, **settings: Any) -> None:
         arguments, settings = tuple(conceal(list(arguments))), conceal(settings)
-        assign(self, *arguments, **settings)
+        generated(self, *arguments, **settings)
 
     cls.__init__ = conceal_and_assign  # type: ignore[misc]
     return cls
 
 
 class Reference:
-    """Where a secret is to be had. Calling it fetches the secret; its ``repr`` shows only where from.
+    """A reference to a secret. Calling it fetches the secret; its ``repr`` shows only the reference.
 
-    A prompt asks once for each purpose: ``about`` and ``recipient`` together. A prompt without ``about`` is a purpose
-    of its own, so that no answer is ever sent where another one was meant.
+    A prompt asks once for each pair of ``about`` and ``recipient``. A prompt without ``about`` always
+    asks for itself, so that a secret typed for one endpoint is never sent to another.
 
     >>> Reference("env:SPINE_TOKEN")
     Reference('env:SPINE_TOKEN')
     """
 
-    __slots__ = ("_about", "_place", "_recipient", "_what")
+    __slots__ = ("_about", "_name", "_recipient", "_source")
 
     def __init__(self, text: str, about: str = "", *, recipient: str = "") -> None:
-        """``about`` says what it is for, in the prompt and in errors; ``recipient`` is who gets it.
+        """``about``: the purpose, for the prompt and error messages. ``recipient``: the base URL it is sent to.
 
-        Raises ``BadInput``, without ``text``.
+        Raises ``BadInput`` for another form; the message does not show ``text``.
         """
         text = conceal(text)
-        self._place = self._what = ""
+        self._source = self._name = ""
         self._about, self._recipient = about, recipient or ("" if about else str(uuid.uuid4()))
         if not (isinstance(text, str) and _FORM.fullmatch(text)):
             what = f"What was given for {self.about} is not a reference"
             raise BadInput(f"{what}; write {FORMS}, never the secret itself.")
-        self._place, _, self._what = str(text).partition(":")
+        self._source, _, self._name = str(text).partition(":")
 
     @property
     def about(self) -> str:
@@ -109,29 +115,29 @@ class Reference:
         return self._about or "the secret"
 
     def named(self, about: str) -> Reference:
-        """Return the same reference, for this purpose if it did not name one."""
+        """Return the same reference; give it this purpose if it has none."""
         if self._about:
             return self
         return Reference(str(self), about, recipient=self._recipient)
 
     def __call__(self) -> SecretText:
-        """Fetch the secret; raises ``BadInput`` where it cannot be had."""
-        if self._place == "env":
-            value = conceal(os.environ.get(self._what))
+        """Return the secret; raise ``BadInput`` where it cannot be had."""
+        if self._source == "env":
+            value = conceal(os.environ.get(self._name))
             if not value:
-                raise BadInput(f"The environment variable {self._what}, which {self.about} comes from, is not set.")
+                raise BadInput(f"The environment variable {self._name}, which {self.about} comes from, is not set.")
             return SecretText(value)
-        return _from_keyring(self._what, self.about) if self._place == "keyring" else self._ask()
+        return _from_keyring(self._name, self.about) if self._source == "keyring" else self._ask()
 
     def _ask(self) -> SecretText:
-        with _prompt:  # threads that need the same secret wait for one answer
+        with _prompt_lock:  # threads that need the same secret ask once
             if self._purpose not in _typed:
                 _typed[self._purpose] = _asked(self.about)
             return _typed[self._purpose]
 
     def forget(self) -> None:
-        """Forget what was typed, so that it is asked for again: it was mistyped, or is out of date."""
-        with _prompt:
+        """Forget what was typed, so that the user is asked again."""
+        with _prompt_lock:
             _typed.pop(self._purpose, None)
 
     @property
@@ -139,7 +145,7 @@ class Reference:
         return self._about, self._recipient
 
     def __str__(self) -> str:
-        return f"{self._place}:{self._what}" if self._what else self._place
+        return f"{self._source}:{self._name}" if self._name else self._source
 
     def __repr__(self) -> str:
         return f"Reference({str(self)!r})"
@@ -154,7 +160,7 @@ class Reference:
 
 
 def _from_keyring(what: str, about: str) -> SecretText:
-    import keyring  # only whoever keeps secrets there waits for it
+    import keyring  # slow to import, and rarely needed
     from keyring.errors import KeyringError
 
     service, _, name = what.rpartition("/")
@@ -173,7 +179,7 @@ def _asked(about: str) -> SecretText:
     try:
         value = SecretText(getpass.getpass(f"{about[:1].upper()}{about[1:]}: "))
     except (EOFError, NotImplementedError):
-        raise BadInput(f"Nobody can be asked for {about} here; give it as env:NAME instead.") from None
+        raise BadInput(f"There is no terminal to ask for {about}; give it as env:NAME instead.") from None
     if not value:
         raise BadInput(f"Nothing was typed for {about}.")
     return value

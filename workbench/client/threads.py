@@ -1,7 +1,7 @@
-"""Threads that can be left behind, and a wait that Ctrl-C always ends.
+"""An executor of daemon threads, and a wait that Ctrl-C ends at once.
 
-``ThreadPoolExecutor`` joins its threads when it is shut down, and again when Python exits. So one request without an
-answer holds up Ctrl-C until its timeout. The threads here are daemons: nobody has to wait for them.
+``ThreadPoolExecutor`` joins its threads when it shuts down and when Python exits. One request without an answer
+would then delay Ctrl-C until its timeout. Daemon threads need no join.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ from typing import Any, Final, ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_LOOK_SECONDS: Final = 0.1
+_WAIT_SECONDS: Final = 0.1
 
 
 def as_ended(
     futures: Collection[Future[_T]], seconds: float | None = None, *, stop: threading.Event | None = None
 ) -> Iterator[Future[_T]]:
-    """Yield each of these as it ends, until ``seconds`` have passed or ``stop`` is set.
+    """Yield each future as it ends, until ``seconds`` have passed or ``stop`` is set.
 
-    Ctrl-C raises within a tenth of a second.
-
-    A signal that comes just before Python waits for a lock does not end that wait, so no wait here is a long one.
+    Ctrl-C raises within a tenth of a second. A signal just before Python waits for a lock does not end
+    that wait, so each wait here is short.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     waiting = set(futures)
     while waiting and (deadline is None or time.monotonic() < deadline) and not (stop and stop.is_set()):
-        ended, waiting = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        ended, waiting = wait(waiting, timeout=_WAIT_SECONDS, return_when=FIRST_COMPLETED)
         yield from ended
 
 
 class DaemonThreads(Executor):
     """An executor whose threads do not keep Python from exiting.
 
-    Use ``as_ended`` to wait for what was submitted. Leaving its ``with`` block waits for
-    nothing: what is under way goes on, and what has not begun is cancelled.
+    Use ``as_ended`` to wait for the futures. Leaving its ``with`` block does not wait: tasks under way
+    continue, and tasks that have not begun are cancelled.
     """
 
     def __init__(self, threads: int, name: str) -> None:
@@ -51,20 +50,20 @@ class DaemonThreads(Executor):
             thread.start()
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Have ``fn`` called by the next thread that is free."""
+        """Queue ``fn`` for the next free thread and return its future."""
         future: Future[_T] = Future()
         self._waiting.put((future, lambda: fn(*args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """End each thread after its task; ``wait`` waits for that, ``cancel_futures`` drops what has not begun."""
+        """End each thread after its task. ``wait``: join them. ``cancel_futures``: cancel what has not begun."""
         while cancel_futures:
             try:
                 waiting = self._waiting.get_nowait()
             except Empty:
                 break
             if waiting is not None and waiting[0].cancel():
-                waiting[0].set_running_or_notify_cancel()  # tells those who wait for it
+                waiting[0].set_running_or_notify_cancel()  # wakes those who wait for it
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads if wait else ():
@@ -75,13 +74,13 @@ class DaemonThreads(Executor):
 
     def _work(self) -> None:
         while (task := self._waiting.get()) is not None:
-            future, call = task
+            future, function = task
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                result = call()
+                result = function()
             except BaseException as error:  # noqa: BLE001  # the caller of `result` gets it, whatever it is
                 future.set_exception(error)
             else:
                 future.set_result(result)
-            del task, future, call
+            del task, future, function

@@ -1,18 +1,18 @@
-"""Find out what became of a write without an answer, from a read that followed it and from the journal.
+"""Find out what became of a write without an answer, from a later read and the journal.
 
-``history.events`` reads each exchange, here as in the proof. ``Evidence`` collects what bears on the one write. Every
-outcome holds whatever happened:
+``history.events`` reads each exchange, here as in the check of the history. ``Evidence`` collects what bears on
+the write. An outcome is never a guess:
 
-* A write still on its way may arrive after the read. So a read that shows the old version says *so far*, no more.
-  Sending again with the same ``If-Match`` is safe all the same: one version is replaced once (UPD-13).
-* Two clients may send the same text from the same version, and a server does not say who wrote what it has. So
-  *landed* means: what was sent is what was stored. Where the journal shows that somebody else stored or may have
-  stored the very same, whose it is cannot be known.
-* That another was accepted with the same ``If-Match`` shows that this one was not, if the endpoint keeps to its
-  lock. That counts as known only where it has refused a stale version and never let one be replaced twice (UPD-6).
+* A write may arrive after the read. So a read of the old version means *not landed so far*.
+  Sending it again with the same ``If-Match`` is safe: one version is replaced once (contract UPD-13).
+* A server does not say who wrote a version. So *landed* means that the stored content is what was sent.
+  Where another client stored, or may have stored, the same content, the author cannot be known.
+* If another write with the same ``If-Match`` was accepted, this one was not, provided that the endpoint
+  keeps to its lock. That is known only where the endpoint refused a stale version and no version was replaced
+  twice (UPD-6).
 
-A journal may have redacted what it keeps. The write and the read must then be redacted by the same journal
-(``Journal.redacted``), because they are compared with what it keeps.
+A journal may redact what it keeps. The write and the read must be redacted by the same journal
+(``Journal.redacted``), because they are compared with its exchanges.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ from workbench.history.events import Deed, Event, Said, named_version, read_even
 
 
 class Landing(enum.Enum):
-    """What became of a write that was not answered. The value is the word a person reads."""
+    """What became of a write without an answer. The value is for people."""
 
     LANDED = "landed"
-    """What was sent was stored, after the version that was there before."""
+    """The endpoint stored what was sent."""
     NOT_SO_FAR = "not landed so far"
-    """The version from before is still there; the write may yet arrive."""
+    """The earlier version is still the current one; the write may yet arrive."""
     DID_NOT_LAND = "did not land"
-    """Somebody else replaced the version it named, and the endpoint keeps to its lock: it never will."""
+    """Another write replaced the version it named, and the endpoint keeps to its lock."""
     CANNOT_BE_KNOWN = "cannot be known"
+    """Neither the read nor the journal shows it."""
 
     def __repr__(self) -> str:
         return f"Landing.{self.name}"
@@ -51,9 +52,10 @@ class Landing(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What became of a write that was not answered, why that is known, and the read that showed it.
+    """What became of a write without an answer.
 
-    ``because`` is one plain sentence. ``read`` is ``None`` where there was nothing to read.
+    ``because`` says in one sentence why that is known. ``read`` is the read that showed it, or
+    ``None`` where there was nothing to read.
     """
 
     outcome: Landing
@@ -62,12 +64,12 @@ class Resolution:
 
     @property
     def landed(self) -> bool:
-        """Whether what was sent is known to have been stored."""
+        """Whether the endpoint is known to have stored what was sent."""
         return self.outcome is Landing.LANDED
 
     @property
     def settled(self) -> bool:
-        """Whether it is known, and stays so: it landed, or it never will."""
+        """Whether the outcome is final: it landed, or it never will."""
         return self.outcome in (Landing.LANDED, Landing.DID_NOT_LAND)
 
     def __str__(self) -> str:
@@ -75,7 +77,7 @@ class Resolution:
 
 
 def check_open(write: Exchange) -> None:
-    """Raise ``BadInput`` for an exchange that leaves nothing to find out."""
+    """Raise ``BadInput`` for an exchange that is no write, was never sent, or was answered."""
     what = f"The {write.interaction} of {write.target}"
     if write.request.method in SAFE_METHODS:
         raise BadInput(f"{what} changes nothing, so there is nothing to find out; send it again.")
@@ -86,7 +88,7 @@ def check_open(write: Exchange) -> None:
 
 
 def unreadable(write: Exchange) -> Resolution | None:
-    """The resolution of a write of which no read can show anything: one that was to get its id from the endpoint."""
+    """Return the resolution of a write that no read can show, such as a create; else ``None``."""
     if _BLANKED.search(write.logical_id):
         because = "the journal has replaced the id; resolve the exchange that the client returned."
         return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
@@ -95,21 +97,20 @@ def unreadable(write: Exchange) -> Resolution | None:
     because = f"this {write.interaction} is not about one resource that could be read; look for what it was to do."
     if write.interaction == "create":
         because = (
-            f"the endpoint chooses the id of a new {write.resource_type}, and nobody was told which: "
+            f"the endpoint chooses the id of a new {write.resource_type}, and the answer with it was lost: "
             "search for what you sent before you send it again, or it may be there twice."
         )
     return Resolution(Landing.CANNOT_BE_KNOWN, because, None)
 
 
 _BLANKED: Final = re.compile(r"\bredacted-[0-9]+\b")
-"""What a journal writes in place of an id that is personal."""
+"""What a journal writes in place of a personal id."""
 
 
 def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Resolution:
-    """What became of ``write``, from a ``read`` begun after it had ended and all that the journal holds.
+    """Return what became of ``write``, from a ``read`` that began after it had ended, and the journal.
 
-    The journal may hold more than that, and in any order; the more clients share it, the more can be known. The write
-    and the read must be as that journal keeps them.
+    The journal may hold other exchanges, in any order. The more clients share it, the more can be known.
     """
     check_open(write)
     evidence = gather(write, (exchange for exchange in journal if exchange != read))
@@ -126,15 +127,16 @@ def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Res
 
 
 def holds(write: Exchange, read: Exchange) -> bool:
-    """Whether a read shows exactly what a write sent, digit for digit, but for what the server writes itself."""
+    """Return whether a read shows exactly what a write sent, except for what the server writes itself."""
     return read.verdict is Verdict.READ and json.same(sent_content(write), own_part(read.resource))
 
 
 Judgement = tuple[Landing, str]
+"""An outcome and the sentence why it is known."""
 
 
 def _taken(evidence: Evidence) -> str:
-    """Who replaced the version that was named, where the endpoint is known to let only one do so."""
+    """Return why the write did not land: another write replaced the version it named. Else empty."""
     taker = evidence.taker
     if taker is None or not evidence.keeps_lock:
         return ""
@@ -148,7 +150,7 @@ def _taken(evidence: Evidence) -> str:
 
 
 def _gone(evidence: Evidence) -> Judgement:
-    """The read was answered that there is no such resource."""
+    """Judge a read that found no such resource."""
     write = evidence.write
     if write.request.method != "DELETE":
         return _seen_stored(evidence) or (
@@ -169,7 +171,7 @@ def _gone(evidence: Evidence) -> Judgement:
 
 
 def _there(evidence: Evidence, read: Exchange) -> Judgement:
-    """The read brought the resource."""
+    """Judge a read that returned the resource."""
     version = read_event(read).version
     if version is None:
         return Landing.CANNOT_BE_KNOWN, "the endpoint does not say which version it has."
@@ -182,7 +184,7 @@ def _there(evidence: Evidence, read: Exchange) -> Judgement:
 
 
 def _still(evidence: Evidence, version: str, *, same: bool) -> Judgement:
-    """The version from before is the current one."""
+    """Judge a read that shows a version from before the write."""
     if same:
         return Landing.CANNOT_BE_KNOWN, (
             f"version {version}, which was there before, already held exactly what was sent, so it makes no difference."
@@ -195,7 +197,7 @@ def _still(evidence: Evidence, version: str, *, same: bool) -> Judgement:
 
 
 def _is_there(evidence: Evidence, version: str) -> Judgement:
-    """The current version holds what was sent, and the journal does not say who made it."""
+    """Judge a read that shows what was sent, in a version of unknown author."""
     there = f"version {version}, the current one, holds exactly what was sent"
     if version in evidence.unclear:
         return Landing.CANNOT_BE_KNOWN, f"{there}, but it may have been there before."
@@ -205,7 +207,7 @@ def _is_there(evidence: Evidence, version: str) -> Judgement:
 
 
 def _seen_stored(evidence: Evidence) -> Judgement | None:
-    """Whether somebody was shown what was sent, as a version that has been replaced since."""
+    """Judge an earlier read that showed what was sent, in a version replaced since; else ``None``."""
     free = (v for v in evidence.stored_as if v not in evidence.made | dict.fromkeys(evidence.before | evidence.unclear))
     version = next(free, None)
     if version is None:
@@ -219,8 +221,8 @@ def _seen_stored(evidence: Evidence) -> Judgement | None:
 def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
     if others := evidence.others:
         return Landing.CANNOT_BE_KNOWN, (
-            f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and was "
-            "not told either: whose it is cannot be told."
+            f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and got "
+            "no answer either: its author is unknown."
         )
     if taker := evidence.taker:
         return Landing.CANNOT_BE_KNOWN, (
@@ -232,7 +234,7 @@ def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
 
 
 def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
-    """Why nothing follows from a version that is neither the one from before nor known to be what was sent."""
+    """Return why a new version with other content proves nothing."""
     maker = evidence.made.get(version)
     by = f", which {maker.client} wrote," if maker else ""
     if same:
@@ -252,11 +254,11 @@ def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
     )
 
 
-# --- what the journal says ---
+# --- the evidence in the journal ---
 
 
 class _When(enum.Enum):
-    """How an exchange lies to the unanswered write: over before it began, begun after it, or neither for certain."""
+    """When an exchange took place: it ended before the write began, it began after it, or neither is certain."""
 
     BEFORE = enum.auto()
     AFTER = enum.auto()
@@ -265,17 +267,17 @@ class _When(enum.Enum):
 
 @dataclass(slots=True)
 class Evidence:
-    """What is known around one unanswered write, version by version."""
+    """What a journal shows about one write without an answer, by version."""
 
     write: Exchange
     named: str | None
     """The version in its ``If-Match``."""
     content: Any
-    """What it sent, less what the server writes; ``ABSENT`` where it sent no whole resource, or that is not kept."""
+    """What it sent, without what the server writes; ``ABSENT`` for no resource, or one no longer kept."""
     before: set[str] = field(default_factory=set)
-    """The versions that were there before it was sent."""
+    """Versions that were current before it was sent."""
     unclear: set[str] = field(default_factory=set)
-    """The versions of which that cannot be told."""
+    """Versions whose order is unknown."""
     made: dict[str, Exchange] = field(default_factory=dict)
     """By version: the accepted write that made it."""
     replaced: dict[str, list[Exchange]] = field(default_factory=dict)
@@ -283,25 +285,25 @@ class Evidence:
     deletes: list[Exchange] = field(default_factory=list)
     """The accepted deletes."""
     stored_as: dict[str, Exchange] = field(default_factory=dict)
-    """By version: a read begun after the write was sent that shows exactly what it sent."""
+    """By version: a read that began after the write was sent and shows what it sent."""
     same: list[Exchange] = field(default_factory=list)
-    """The other writes of what is or may be the same content; each may have made a version that nobody was told."""
+    """Other writes of what is, or may be, the same content; each may have made an unknown version."""
     refused: bool = False
     """Whether the endpoint has refused a stale version."""
 
     @property
     def keeps_lock(self) -> bool:
-        """Whether this endpoint is known to look at ``If-Match``: it refused one, and none was accepted twice."""
+        """Whether the endpoint is known to check ``If-Match``: it refused one, and accepted none twice."""
         return self.refused and all(len(writes) == 1 for writes in self.replaced.values())
 
     @property
     def taker(self) -> Exchange | None:
-        """An accepted write that replaced the version which this one names too."""
+        """An accepted write that named the same version, and so replaced it."""
         return next(iter(self.replaced.get(self.named or "", [])), None)
 
     @property
     def others(self) -> list[Exchange]:
-        """The writes of the same content that are not this very request, sent again, and may have landed."""
+        """Writes of the same content that may have landed, except for repetitions of this one."""
         others = [exchange for exchange in self.same if not self._is_again(exchange)]
         if not self.keeps_lock:
             return others
@@ -309,18 +311,18 @@ class Evidence:
 
     @property
     def times(self) -> int:
-        """How often this very request was sent, as far as nobody was told what came of it."""
+        """How often this request was sent without an answer."""
         return 1 + sum(map(self._is_again, self.same))
 
     def _is_again(self, exchange: Exchange) -> bool:
         return (exchange.client, exchange.if_match) == (self.write.client, self.write.if_match)
 
     def sent_is(self, resource: Any) -> bool:
-        """Whether a resource is what was sent, digit for digit, but for what the server writes itself."""
+        """Return whether a resource is exactly what was sent, except for what the server writes itself."""
         return self.content is not ABSENT and json.same(self.content, own_part(resource))
 
     def add(self, exchange: Exchange, event: Event) -> None:
-        """Take in another exchange about the same resource."""
+        """Add another exchange about the same resource."""
         shown = event.version
         if event.said is Said.ACCEPTED:
             self._accept(exchange, event)
@@ -342,7 +344,7 @@ class Evidence:
         elif event.version is None:
             if self._sends_the_same(exchange):
                 self.same.append(exchange)
-        elif event.version != event.named:  # a server that makes no new version of unchanged content replaced nothing
+        elif event.version != event.named:  # a server may make no new version of unchanged content
             self.made[event.version] = exchange
         if event.named is not None and event.version != event.named:
             self.replaced.setdefault(event.named, []).append(exchange)
@@ -351,25 +353,25 @@ class Evidence:
         if exchange.request.method != self.write.request.method:
             return False
         if exchange.request.dropped or self.write.request.dropped:
-            return True  # a body that is no longer kept may have been any
+            return True  # a body that is no longer kept may have been the same
         return exchange.request.body == self.write.request.body or self.sent_is(sent_content(exchange))
 
 
 def gather(write: Exchange, journal: Iterable[Exchange]) -> Evidence:
-    """All that a journal tells about this write. One pass; bodies are read only where they are of its resource."""
+    """Return the evidence about this write, in one pass. It parses only bodies of the same resource."""
     evidence = Evidence(write, named_version(write.if_match), sent_content(write))
-    place = _place(write)
-    base = place.removesuffix(write.target)
+    url = _url(write)
+    base = url.removesuffix(write.target)
     for exchange in journal:
         if exchange.verdict is Verdict.STALE and exchange.request.url.startswith(base):
             evidence.refused = True
-        if _place(exchange) == place and not _is_it(exchange, write):
+        if _url(exchange) == url and not _is_it(exchange, write):
             evidence.add(exchange, read_event(exchange))
     return evidence
 
 
 def sent_content(write: Exchange) -> Any:
-    """What a PUT asked to have stored, less what the server writes itself; ``ABSENT`` for any other request."""
+    """Return what a PUT sent, without what the server writes itself; ``ABSENT`` for another request."""
     if write.request.method != "PUT":
         return ABSENT
     try:
@@ -379,7 +381,7 @@ def sent_content(write: Exchange) -> Any:
 
 
 def own_part(resource: Any) -> Any:
-    """A resource without its version; an empty ``meta`` is none."""
+    """Return a resource without its version, and without an empty ``meta``."""
     if not isinstance(resource, dict):
         return ABSENT
     kept = without_version(resource)
@@ -387,14 +389,15 @@ def own_part(resource: Any) -> Any:
 
 
 def _is_it(exchange: Exchange, write: Exchange) -> bool:
-    """Whether this is the write itself; what a journal keeps of it may be less than what was sent."""
-    one, other = (
-        (each.client, each.sent_at, each.request.method, each.if_match, each.verdict) for each in (exchange, write)
-    )
-    return one == other
+    """Return whether this is the write itself, of which the journal may keep less than was sent."""
+
+    def key(each: Exchange) -> tuple[object, ...]:
+        return each.client, each.sent_at, each.request.method, each.if_match, each.verdict
+
+    return key(exchange) == key(write)
 
 
-def _place(exchange: Exchange) -> str:
+def _url(exchange: Exchange) -> str:
     return exchange.request.url.partition("?")[0]
 
 
@@ -403,6 +406,6 @@ def _when(exchange: Exchange, write: Exchange) -> _When:
         return _When.AFTER
     if exchange.elapsed is not None:
         over = exchange.sent_at + timedelta(seconds=exchange.elapsed) < write.sent_at
-    else:  # a client sends its next request after its last was answered; of others that is not known
+    else:  # a client sends one request after the other; of two clients the order is unknown
         over = exchange.client == write.client and exchange.sent_at < write.sent_at
     return _When.BEFORE if over else _When.UNCLEAR

@@ -25,7 +25,7 @@ from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
-from workbench.client.failure import Retold
+from workbench.client.transport import KnownFailure
 from workbench.clock import LESSON_START, LessonClock
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import BadInput, NotRecorded
@@ -289,7 +289,7 @@ class _CassetteAdapter(BaseAdapter):
         else:
             entry = self._recording.replayed(self._name, sent)
         if entry.get("answer") is None:
-            raise Retold(entry["failure"], sent=bool(entry.get("sent", True)))
+            raise KnownFailure(entry["failure"], sent=bool(entry.get("sent", True)))
         return _response(request, to_response(entry["answer"]), broken="failure" in entry)
 
     def close(self) -> None:

@@ -15,8 +15,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from workbench.client.client import Client
-from workbench.client.profiles import connect, profile_names, profiles_path
-from workbench.client.trial import Trial, try_connection
+from workbench.client.profiles import ConnectionTest, connect, profile_names, profiles_path, try_connection
 from workbench.errors import WorkbenchError
 from workbench.widgets import html
 from workbench.widgets.private import PrivateHTML
@@ -52,7 +51,7 @@ class EndpointPicker(widgets.VBox):
         self.profile.observe(lambda _: self._show_notice(""), "value")
         self._offer_profiles()
 
-    def test(self) -> Trial | None:
+    def test(self) -> ConnectionTest | None:
         """Test the connection and show the result; return ``None`` if it could not be tested."""
         client = self._connect()
         if client is None:

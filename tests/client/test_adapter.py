@@ -25,7 +25,7 @@ from requests.adapters import BaseAdapter
 from stranger import After, Script, Stranger, answers, chunked, never_answers, says, sends_for_ever, stranger
 
 from workbench import BadInput, Client, Connection, Exchange, Verdict
-from workbench.client.bounds import Attempt, FewCookies, OverLimit
+from workbench.client.adapter import Attempt, LimitedCookies, LimitExceeded
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
 BODY = b'{"resourceType": "List", "id": "1"}'
@@ -491,7 +491,7 @@ def test_time_that_is_over() -> None:
     attempt = Attempt(2.0, lambda: now[0])
     assert (attempt.wait(5), attempt.wait(1), attempt.wait(None)) == (2, 1, 2)
     now[0] = 102.0
-    with pytest.raises(OverLimit, match="did not end within 2 s"):
+    with pytest.raises(LimitExceeded, match="did not end within 2 s"):
         attempt.wait(5)
 
 
@@ -541,4 +541,4 @@ def test_a_cookie_that_is_kept_can_change_and_a_huge_one_is_not_kept() -> None:
         client.close()
     assert (len(kept), kept["c7"], "c99" in kept, "huge" in kept) == (50, "new", False, False)
     assert "new" not in repr(client._session.cookies)
-    assert isinstance(client._session.cookies, FewCookies)
+    assert isinstance(client._session.cookies, LimitedCookies)
