@@ -13,7 +13,11 @@ from urllib.parse import urlsplit
 @lru_cache(maxsize=1024)
 def is_loopback(base_url: str) -> bool:
     """Whether the URL's host is this machine and nothing else: ``localhost``, 127.0.0.0/8 or ::1."""
-    host = urlsplit(base_url).hostname or ""
+    return is_loopback_host(urlsplit(base_url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address is ``localhost``, in 127.0.0.0/8, or ::1."""
     if host == "localhost":
         return True
     try:
