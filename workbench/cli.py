@@ -105,16 +105,14 @@ faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from workbench.endpoint.child import stop_with_input
-    from workbench.endpoint.service import UntilItServes, serve
-    from workbench.endpoint.serving import Serving
-    from workbench.endpoint.settings import Settings
+    from workbench.endpoint.process import SigtermHandler, serve, stop_with_input
+    from workbench.endpoint.settings import Serving, Settings
 
-    until = UntilItServes()
+    sigterm = SigtermHandler()
     given = vars(options)
     settings = Settings(**_picked(Settings, given | {"faults": tuple(options.fault)}))
     serving = Serving(**_picked(Serving, given))
-    serve(settings, serving, until=until, attend=stop_with_input if options.stop_with_stdin else None)
+    serve(settings, serving, sigterm=sigterm, on_start=stop_with_input if options.stop_with_stdin else None)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.endpoint.capability import TYPES
+from workbench.endpoint.request import TYPES
 from workbench.widgets import html as markup
 from workbench.widgets.draft import PREFERENCES, Guard
 from workbench.widgets.editor import JsonEditor
