@@ -18,9 +18,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.endpoint_load import Measured, load
+from workbench.endpoint.application import build_application
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import FIRST_LINE, Serving
-from workbench.endpoint.settings import MEMORY, Settings
+from workbench.endpoint.settings import FIRST_LINE, MEMORY, Serving, Settings
 from workbench.endpoint.store import Store, Stored
 
 CLIENTS, CALLS, ROUNDS = 32, 40, 5
@@ -140,7 +140,7 @@ def _where_it_goes() -> None:
     from workbench.exchange.message import Headers, Request
     from workbench.fhir import json
 
-    application = Settings().application(BASE_URL)
+    application = build_application(Settings(), BASE_URL)
     path = "/STU3/List/744eec7d-8951-4722-ad74-dc34e86d4e1a"
     read = application.answer(Request("GET", path))
     resource, etag = json.parse(read.body), read.headers["ETag"]

@@ -20,13 +20,13 @@ from typing import Any
 
 from workbench.clock import wall_clock
 from workbench.endpoint.application import Application
-from workbench.endpoint.asgi import Shell
+from workbench.endpoint.asgi import AsgiApplication
 from workbench.endpoint.faults import Faults
 from workbench.endpoint.policy import SPINE
+from workbench.endpoint.process import listen
 from workbench.endpoint.protocol import SpineProtocol
-from workbench.endpoint.serving import FIRST_LINE, Serving, listen
-from workbench.endpoint.store import Stored
-from workbench.endpoint.versions import VersionIds
+from workbench.endpoint.settings import FIRST_LINE, Serving
+from workbench.endpoint.store import Stored, VersionIds
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -77,9 +77,11 @@ class _Dict:
         return fits
 
 
-def _endpoint_on_a_dict() -> Shell:
+def _endpoint_on_a_dict() -> AsgiApplication:
     store: Any = _Dict()
-    return Shell(Application(store, base_url="http://x/STU3", policy=SPINE, clock=wall_clock, new_id=str), Faults())
+    return AsgiApplication(
+        Application(store, base_url="http://x/STU3", policy=SPINE, clock=wall_clock, new_id=str), Faults()
+    )
 
 
 def _uvicorn(application: Any) -> None:

@@ -14,8 +14,7 @@ from stranger import answers, hangs_up, stranger
 
 from workbench import BadInput, Client, Connection, Endpoint, Journal, Landing, Resolution, Retry, Verdict, history
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 from workbench.errors import WorkbenchError
 
 BODY = b'{"resourceType": "List", "id": "1", "status": "current", "mode": "working"}'
@@ -317,7 +316,7 @@ KILLS: dict[str, tuple[str, bool, Landing]] = {
 @pytest.mark.parametrize("when", KILLS)
 def test_killed_while_it_is_carried_out(killed: Killed, when: str) -> None:
     fault, stored, expected = KILLS[when]
-    killed.server.ask("faults", [fault])
+    killed.server.run_command("faults", [fault])
     put = killed.put_and_kill(killed.await_stored if stored else lambda: None)
     killed.again()
     if put.verdict is Verdict.UPDATED:  # the head of the answer had come
@@ -333,7 +332,7 @@ def test_killed_while_it_is_carried_out(killed: Killed, when: str) -> None:
     ("fault", "expected"), [("drop-request", SO_FAR), ("drop-answer", LANDED), ("cut-body", LANDED)]
 )
 def test_killed_after_the_line_was_cut(killed: Killed, fault: str, expected: Landing) -> None:
-    killed.server.ask("faults", [f"{fault}:update"])
+    killed.server.run_command("faults", [f"{fault}:update"])
     put = killed.alice.update(killed.draft)
     killed.server.kill()
     assert put.verdict is Verdict.UNKNOWN
@@ -454,7 +453,7 @@ def test_it_ends(case: Case) -> None:
 
 def test_the_endpoint_is_killed_between_two_attempts(killed: Killed) -> None:
     """A last attempt that was never sent must not make one forget the first, which was."""
-    killed.server.ask("faults", ["drop-answer:update"])
+    killed.server.run_command("faults", ["drop-answer:update"])
     put = killed.alice.update(killed.draft, retry=Retry(times=2, sleep=Sleeper(killed.server.kill)))
     assert (put.verdict, put.exchange.sent) == (Verdict.FAILED, False)
     assert put.resolution is not None

@@ -10,6 +10,7 @@ import pytest
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding, Result, WorkbenchError, check
 from workbench.conformance.catalogue import PROBES
 from workbench.conformance.contract import PROMISES
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.errors import CannotCheck
@@ -30,7 +31,7 @@ class Watched(InProcessAdapter):
     """An endpoint in process that remembers what it was asked, and may refuse by method."""
 
     def __init__(self, *refused: str, status: int = 501, base_url: str = BASE_URL) -> None:
-        super().__init__(Settings().application(base_url))
+        super().__init__(build_application(Settings(), base_url))
         self.asked: list[tuple[str, str]] = []
         self._refused = refused
         self._status = status
@@ -306,7 +307,7 @@ def test_a_very_large_body_is_cut_short_in_the_evidence(fresh: Endpoint) -> None
 
 
 def test_credentials_never_reach_the_evidence() -> None:
-    application = InProcessAdapter(Settings().application(BASE_URL))
+    application = InProcessAdapter(build_application(Settings(), BASE_URL))
     secret = {"Authorization": "Bearer swordfish", "X-Private": "swordfish"}
     client = Client(BASE_URL, connection=Connection(adapter=application, allow_writes=True, headers=secret))
     report = check(client)

@@ -6,6 +6,7 @@ import pytest
 from spinekit import Held, Service, plain_session
 
 from workbench import Endpoint
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 
@@ -20,7 +21,7 @@ def over_socket(spine: Endpoint) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def in_process(lesson_clock: str) -> Iterator[Service]:
     """An application in this process, spoken to through the adapter."""
-    with plain_session(InProcessAdapter(Settings(clock=lesson_clock).application(BASE_URL))) as session:
+    with plain_session(InProcessAdapter(build_application(Settings(clock=lesson_clock), BASE_URL))) as session:
         yield Service(BASE_URL, session)
 
 

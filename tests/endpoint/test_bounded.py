@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 from spinekit import FHIR_JSON, LIMIT, a_list, outcome_issues, raw_request
 
-from workbench.endpoint.application import Application
+from workbench.endpoint.application import Application, build_application
 from workbench.endpoint.policy import MOST_VALUES
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.search import PAGE_BYTES, Query
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.request import PAGE_BYTES, Query
+from workbench.endpoint.settings import Serving, Settings
 from workbench.endpoint.store import Store, Stored
 from workbench.exchange.message import Headers, Request
 
@@ -121,7 +120,7 @@ HEADERS = {
 
 @pytest.fixture(scope="module")
 def application() -> Application:
-    return Settings().application("http://127.0.0.1/STU3")
+    return build_application(Settings(), "http://127.0.0.1/STU3")
 
 
 def assert_cheap(application: Application, method: str, url: str, *fields: tuple[str, str], body: bytes = b"") -> int:

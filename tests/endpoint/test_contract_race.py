@@ -17,6 +17,7 @@ from racers import WAIT, open_at_once, race_in_the_store, race_over_http
 from spinekit import Held, Service, a_list, plain_session
 
 from workbench import Endpoint
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store, Stored
@@ -63,7 +64,7 @@ def assert_one_winner_a_round(played: list[Round], racers: int) -> None:
 @pytest.fixture
 def on_a_file(tmp_path: Path) -> Iterator[Service]:
     """In process, on a file: here requests really run at the same time, each thread with its own connection."""
-    application = Settings(db=str(tmp_path / "spine.db")).application(BASE_URL)
+    application = build_application(Settings(db=str(tmp_path / "spine.db")), BASE_URL)
     with plain_session(InProcessAdapter(application)) as session:
         yield Service(BASE_URL, session)
 

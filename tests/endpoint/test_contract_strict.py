@@ -7,6 +7,7 @@ from spinekit import Service, a_list, assert_refused, plain_session
 from strictkit import spine_fields
 
 from workbench import Endpoint
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 
@@ -19,7 +20,7 @@ def strict(request: pytest.FixtureRequest) -> Iterator[Service]:
         with Endpoint.start(strict=True) as spine, plain_session() as session:
             yield Service(spine.base_url, session)
     else:
-        application = Settings(strict=True).application(BASE_URL)
+        application = build_application(Settings(strict=True), BASE_URL)
         with plain_session(InProcessAdapter(application)) as session:
             yield Service(BASE_URL, session)
 

@@ -17,8 +17,7 @@ import pytest
 from loadkit import Count, Writer, create, run
 
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 from workbench.endpoint.store import Store
 
 CLIENTS = 8

@@ -61,16 +61,16 @@ def test_any_text_is_a_fault_or_bad_input(text: str) -> None:
 
 def test_the_first_that_fits_strikes_as_often_as_it_may() -> None:
     faults = Faults(["refuse:update:times=2", "latency:update", "cut-body:read:times=1"])
-    kinds = [found.kind if (found := faults.strike(name)) else "" for name in ("update",) * 4 + ("read",) * 2]
+    kinds = [found.kind if (found := faults.next_for(name)) else "" for name in ("update",) * 4 + ("read",) * 2]
     assert kinds == ["refuse", "refuse", "latency", "latency", "cut-body", ""]
-    assert faults.strike(None) is None
+    assert faults.next_for(None) is None
 
 
 def test_a_share_is_the_same_share_every_time() -> None:
     runs = []
     for seed in ("1", "1", "2"):
         faults = Faults(["refuse:share=0.3"], seed=seed)
-        runs.append([faults.strike("read") is not None for _ in range(1000)])
+        runs.append([faults.next_for("read") is not None for _ in range(1000)])
     assert runs[0] == runs[1] != runs[2]
     assert 230 < sum(runs[0]) < 370
 

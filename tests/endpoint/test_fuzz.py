@@ -20,8 +20,7 @@ from spinekit import PROFILE, RawAnswer, raw_exchange
 from test_hostile import memory
 
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 from workbench.fhir import json
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -161,7 +160,7 @@ class Fuzzed:
         if not message.startswith((b"PUT", b"POST", b"DELETE")):
             assert after == before
         if any(row[1] == LIST and row[3] for row in after):
-            self.server.ask("reset")  # it was deleted, by the rules; the next ones need it
+            self.server.run_command("reset")  # it was deleted, by the rules; the next ones need it
 
 
 def assert_outcome(message: bytes, answer: RawAnswer) -> None:

@@ -8,8 +8,7 @@ import pytest
 from spinekit import FHIR_JSON, Held, RawAnswer, Service, outcome_issues, raw_exchange
 
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 
 OURS = ["localhost", "LocalHost:1", "127.0.0.1", "127.255.0.1:8080", "[::1]", "[0:0:0:0:0:0:0:1]:80"]
 

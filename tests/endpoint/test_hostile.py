@@ -20,8 +20,7 @@ from spinekit import FHIR_JSON, LIMIT, Held, Service, assert_refused, outcome_is
 from workbench import Endpoint
 from workbench.endpoint.process import ServerProcess
 from workbench.endpoint.protocol import SpineProtocol
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 WAIT = 30.0
@@ -274,8 +273,8 @@ def test_a_request_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -
 def in_this_process(monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> Iterator[str]:
     import threading
 
+    from workbench.endpoint.process import listen
     from workbench.endpoint.server import Server
-    from workbench.endpoint.serving import listen
 
     monkeypatch.setattr(SpineProtocol, "seconds", seconds)
     serving = Serving()

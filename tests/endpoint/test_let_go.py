@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from workbench import Endpoint
-from workbench.endpoint.application import Application
+from workbench.endpoint.application import Application, build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.widgets.conflict import ConflictBench
@@ -36,12 +36,12 @@ def an_endpoint(db: str) -> object:
 
 
 def an_application(db: str) -> object:
-    application = Settings(db=db).application(BASE_URL)
+    application = build_application(Settings(db=db), BASE_URL)
     return application, application.health()
 
 
 def an_adapter(db: str) -> object:
-    return InProcessAdapter(Settings(db=db).application(BASE_URL))
+    return InProcessAdapter(build_application(Settings(db=db), BASE_URL))
 
 
 @pytest.mark.parametrize("make", [an_endpoint, an_application, an_adapter], ids=lambda make: make.__name__)

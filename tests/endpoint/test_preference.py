@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.endpoint.preference import Return, accepts_gzip, preferred_return, unacceptable
+from workbench.endpoint.request import Return, accepts_gzip, preferred_return, unacceptable
 
 MINIMAL, WHOLE, OUTCOME = Return.MINIMAL, Return.REPRESENTATION, Return.OPERATION_OUTCOME
 

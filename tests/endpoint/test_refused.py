@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from spinekit import FHIR_JSON, Held, Service, outcome_issues
 
+from workbench.endpoint.process import listen
 from workbench.endpoint.protocol import SpineProtocol
 from workbench.endpoint.server import Server
-from workbench.endpoint.serving import Serving, listen
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import Serving, Settings
 
 pytestmark = pytest.mark.promise("UPD-17")
 

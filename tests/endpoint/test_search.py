@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.endpoint.policy import Refusal
-from workbench.endpoint.search import Query, read_query, read_span
+from workbench.endpoint.request import Query, read_query, read_span
 
 SPANS = {
     "2018": ("2018-01-01T00:00:00.000+00:00", "2019-01-01T00:00:00.000+00:00"),

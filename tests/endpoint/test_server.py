@@ -21,6 +21,7 @@ from spinekit import NOBODY, Service, a_list, plain_session
 
 from workbench import Endpoint, EndpointError
 from workbench.cli import main
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 
@@ -55,7 +56,7 @@ def ended(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str
 
 def in_process(settings: Settings) -> Service:
     """The same application, without a process."""
-    return Service(BASE_URL, plain_session(InProcessAdapter(settings.application(BASE_URL))))
+    return Service(BASE_URL, plain_session(InProcessAdapter(build_application(settings, BASE_URL))))
 
 
 def port_of(base_url: str) -> int:

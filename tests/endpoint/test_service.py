@@ -20,8 +20,7 @@ from test_durability import workers_of
 
 from workbench import BadInput, Endpoint, EndpointError
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import STOP_SECONDS, Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.settings import STOP_SECONDS, Serving, Settings
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 WAIT = 30.0

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from workbench.endpoint.schema import SCHEMA_VERSION
-from workbench.endpoint.search import Query
+from workbench.endpoint.application import build_application
+from workbench.endpoint.request import Query
 from workbench.endpoint.settings import Settings
-from workbench.endpoint.store import MEMORY, Page, Store, Stored
-from workbench.endpoint.versions import VersionIds
+from workbench.endpoint.store import MEMORY, SCHEMA_VERSION, Page, Store, Stored
 from workbench.errors import BadInput, EndpointError
 from workbench.exchange.message import Headers, Request
 
@@ -191,19 +190,6 @@ def test_two_stores_on_one_database_see_the_same(shared_db: str) -> None:
         assert one.versions.first("List/x") == two.versions.first("List/x")
 
 
-VERSION_1 = {
-    "sqlite": """
-        CREATE TABLE resource (
-            type VARCHAR NOT NULL, id VARCHAR NOT NULL, version_id VARCHAR NOT NULL,
-            last_updated VARCHAR NOT NULL, body BLOB, PRIMARY KEY (type, id));
-        CREATE INDEX by_last_updated ON resource (type, last_updated);
-        CREATE TABLE setting (name VARCHAR NOT NULL, value VARCHAR NOT NULL, PRIMARY KEY (name));
-    """,
-}
-VERSION_1["postgresql"] = VERSION_1["sqlite"].replace("BLOB", "BYTEA")
-"""The tables as the first version made them."""
-
-
 @contextmanager
 def plainly(address: str) -> Iterator[sa.Connection]:
     """The database without a store."""
@@ -214,34 +200,27 @@ def plainly(address: str) -> Iterator[sa.Connection]:
     engine.dispose()
 
 
-def test_a_database_of_an_older_version_is_upgraded(shared_db: str) -> None:
-    with plainly(shared_db) as old:
-        for statement in VERSION_1[old.dialect.name].split(";")[:-1]:
-            old.exec_driver_sql(statement)
-        old.exec_driver_sql("INSERT INTO setting VALUES ('schema_version', '1'), ('version_key', '00ff')")
-        values = {"type": "List", "id": "x", "version_id": "1", "last_updated": AT, "body": b"{}"}
-        old.execute(sa.text("INSERT INTO resource VALUES (:type, :id, :version_id, :last_updated, :body)"), values)
-    for _ in range(2):
-        with closing(Store(shared_db)) as store:
-            assert store.read("List", "x") == first()
-            assert store.search("List", Query()).total == 1
-            assert store.versions.first("List/x") == VersionIds(b"\x00\xff").first("List/x")
-    with plainly(shared_db) as upgraded:
-        indexes = {index["name"] for index in sa.inspect(upgraded).get_indexes("resource")}
-        settings = dict(upgraded.exec_driver_sql("SELECT name, value FROM setting").all())  # type: ignore[arg-type]
-    assert indexes == {"resource_pages"}
-    assert settings == {"schema_version": str(SCHEMA_VERSION), "version_key": "00ff"}
-
-
-def test_a_database_of_a_newer_version_is_left_alone(shared_db: str) -> None:
+@pytest.mark.parametrize(("version", "words"), [(1, "an older spine-workbench"), (99, "a newer spine-workbench")])
+def test_a_database_of_another_schema_version_is_refused_and_unchanged(
+    shared_db: str, version: int, words: str
+) -> None:
     Store(shared_db).close()
     with plainly(shared_db) as connection:
-        connection.exec_driver_sql("UPDATE setting SET value = '99' WHERE name = 'schema_version'")
-        connection.exec_driver_sql("ALTER TABLE resource ADD COLUMN something_new INTEGER")
-    with pytest.raises(EndpointError, match="newer spine-workbench"):
-        Store(shared_db)
+        connection.exec_driver_sql(f"UPDATE setting SET value = '{version}' WHERE name = 'schema_version'")
+        connection.exec_driver_sql("ALTER TABLE resource ADD COLUMN something_else INTEGER")
+    for _ in range(2):
+        with pytest.raises(EndpointError, match=rf"{words} \(schema version {version}, not {SCHEMA_VERSION}\)"):
+            Store(shared_db)
     with plainly(shared_db) as connection:
         assert len(sa.inspect(connection).get_columns("resource")) == 6
+
+
+def test_a_table_with_other_columns_is_not_ours(shared_db: str) -> None:
+    Store(shared_db).close()
+    with plainly(shared_db) as connection:
+        connection.exec_driver_sql("ALTER TABLE resource ADD COLUMN something_else INTEGER")
+    with pytest.raises(EndpointError, match="belongs to something else"):
+        Store(shared_db)
 
 
 def test_a_server_s_other_tables_are_nobody_s_business(new_database: Callable[[], str]) -> None:
@@ -303,7 +282,7 @@ def test_a_file_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nam
 
 def test_a_failed_statement_does_not_show_its_parameters(shared_db: str, caplog: pytest.LogCaptureFixture) -> None:
     """They are people's records; the log of a service is read by others."""
-    application = Settings(db=shared_db).application("http://127.0.0.1:1/STU3")
+    application = build_application(Settings(db=shared_db), "http://127.0.0.1:1/STU3")
     with plainly(shared_db) as connection:
         connection.exec_driver_sql("DROP TABLE resource")
     body = b'{"resourceType":"List","status":"current","mode":"working","title":"Mrs Smith of 999 000 0000"}'
@@ -318,13 +297,13 @@ def test_a_failed_statement_does_not_show_its_parameters(shared_db: str, caplog:
 def test_the_stories_are_told_once(tmp_path: Path) -> None:
     path = str(tmp_path / "spine.db")
     story = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
-    Settings(db=path).application("http://127.0.0.1:1/STU3")
+    build_application(Settings(db=path), "http://127.0.0.1:1/STU3")
     with closing(Store(path)) as store:
         told = store.read(*story)
         assert told is not None
         assert told.version_id == "25777f7d-27bc"
         assert store.swap(*story, "25777f7d-27bc", first(b"changed", "2"))
-    Settings(db=path).application("http://127.0.0.1:1/STU3")
+    build_application(Settings(db=path), "http://127.0.0.1:1/STU3")
     with closing(Store(path)) as store:
         assert store.read(*story) == first(b"changed", "2")
 

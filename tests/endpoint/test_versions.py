@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.endpoint.store import Store
-from workbench.endpoint.versions import VersionIds
+from workbench.endpoint.store import Store, VersionIds
 
 SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}")
 KEYS = st.binary(min_size=1, max_size=16)

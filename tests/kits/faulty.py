@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
+from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store
@@ -25,7 +26,7 @@ class Real:
     """The real application, and what a mutant may ask of it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.application = settings.application(BASE_URL)
+        self.application = build_application(settings, BASE_URL)
 
     @property
     def store(self) -> Store:

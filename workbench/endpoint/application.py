@@ -1,47 +1,66 @@
-"""The endpoint itself: a request in, an answer out, and nothing of the transport in between.
+"""The endpoint as a function: a request in, a response out, without any transport.
 
-Decides with ``rules.update``, changes what is stored with one compare-and-swap. Holds no state of its
-own, so any number of threads and processes may share a database. The clock, the ids of created resources
-and what the headers must say are handed in.
+``policy`` decides, and one compare-and-swap of the store changes a resource. The application keeps no state of its
+own, so any number of threads and processes may share a database. ``build_application`` makes one from settings.
 """
 
 from __future__ import annotations
 
+import gzip
 import logging
+import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from workbench.clock import Clock
-from workbench.endpoint import examples, search
-from workbench.endpoint import policy as update
-from workbench.endpoint.capability import statement
-from workbench.endpoint.policy import Policy, Refusal
-from workbench.endpoint.preference import WRITTEN, Return, preferred_return, unacceptable
-from workbench.endpoint.request import BASE_PATH, CAPABILITIES, SEARCH, Call, is_form, taken_apart
-from workbench.endpoint.store import Page, Store, Stored
+from workbench.clock import Clock, LessonClock, wall_clock
+from workbench.endpoint import examples, policy
+from workbench.endpoint.faults import Faults
+from workbench.endpoint.policy import POLICIES, Policy, Refusal
+from workbench.endpoint.request import (
+    BASE_PATH,
+    CAPABILITIES,
+    PARAMETERS,
+    SEARCH,
+    TYPES,
+    WRITTEN,
+    Return,
+    RoutedRequest,
+    accepts_gzip,
+    is_form,
+    next_page,
+    preferred_return,
+    read_query,
+    route,
+    unacceptable,
+)
+from workbench.endpoint.settings import ASID, Settings
+from workbench.endpoint.store import VERSION_ID, Page, Store, Stored
 from workbench.endpoint.validation import validate
-from workbench.endpoint.versions import SHAPE
+from workbench.errors import BadInput
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json, outcome
 from workbench.fhir.outcome import Issue
+from workbench.fhir.printable import quoted
 from workbench.fhir.resource import instant, stamped
+
+FHIR_VERSION: Final = "3.0.2"
+
+_SMALLEST_GZIP: Final = 256
+"""Bytes below which compression costs more than it saves."""
 
 _log = logging.getLogger(__name__)
 
-Gate = Callable[[Call], Refusal | None]
-"""What a call must pass before anything else is looked at: strict mode's headers, or nothing."""
-
-
-def open_gate(_call: Call) -> None:
-    """Let every call through."""
+HeaderCheck = Callable[[RoutedRequest], Refusal | None]
+"""Checks the headers before anything else, in strict mode."""
 
 
 class Application:
-    """One endpoint: where it is, what it stores, by which policy."""
+    """One endpoint: its base URL, its store and its policy. The clock and the ids of new resources are arguments."""
 
     def __init__(
         self,
@@ -51,208 +70,290 @@ class Application:
         policy: Policy,
         clock: Clock,
         new_id: Callable[[], str],
-        gate: Gate = open_gate,
+        check_headers: HeaderCheck | None = None,
     ) -> None:
         self._store = store
         self._base_url = base_url.rstrip("/")
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
-        self._gate = gate
+        self._check_headers = check_headers
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._store.close()
 
     def answer(self, request: Request) -> Response:
-        """The answer to any request whatever; never raises, never shows its insides (ERR-4)."""
+        """Return the response to any request; never raises, and never shows internals (ERR-4)."""
         now = self._clock()
         try:
-            answer = self._route(taken_apart(request, now))
-        except Exception:  # noqa: BLE001  # whatever it is, the client gets an OperationOutcome
+            response = self._handle(route(request, now))
+        except Exception:  # noqa: BLE001  # every request gets an OperationOutcome
             _log.exception("unforeseen error on %s", request.method)
             words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
-            answer = Refusal.because(500, "processing", "INTERNAL_SERVER_ERROR", words)
-        return refused(answer, now) if isinstance(answer, Refusal) else answer
+            response = Refusal.because(500, "processing", "INTERNAL_SERVER_ERROR", words)
+        return refused(response, now) if isinstance(response, Refusal) else response
 
     def health(self) -> Response:
-        """200 while the database answers, 503 when it does not; for whoever watches over the service."""
+        """Return 200 while the database responds, else 503; for the monitoring of a service."""
         try:
             self._store.ping()
-        except Exception:  # noqa: BLE001  # that it fails is the answer
+        except Exception:  # noqa: BLE001  # any error means that the database does not respond
             _log.exception("the database does not answer")
-            return refused(update.unavailable("the database does not answer."), self._clock())
+            return refused(policy.unavailable("the database does not answer."), self._clock())
         return Response(200, Headers([("Content-Type", "application/json")]), b'{"status":"pass"}')
 
     def reset(self) -> None:
-        """Return to the start: the stories as they are told, and nothing else (their ids and versions included)."""
+        """Restore the example resources at their first versions, and delete everything else."""
         self._store.reset(examples.rows())
 
-    def _route(self, call: Call) -> Response | Refusal:
-        refusal = self._gate(call)
-        if refusal:
+    def _handle(self, request: RoutedRequest) -> Response | Refusal:
+        if self._check_headers and (refusal := self._check_headers(request)):
             return refusal
-        if call.steps is None:
-            return update.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
-        if call.interaction is None:
-            path = call.request.url.partition("?")[0]
-            return update.not_implemented(f"{call.request.method} {path[:200]} is not in the CapabilityStatement.")
-        if call.refusal:
-            return call.refusal
-        if call.interaction == CAPABILITIES:
-            return _not_acceptable(call) or self._capabilities(call)
-        return _not_understood(call) or _SERVES[call.interaction](self, call)
+        if request.segments is None:
+            return policy.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
+        if request.interaction is None:
+            path = request.request.url.partition("?")[0]
+            return policy.not_implemented(f"{request.request.method} {path[:200]} is not in the CapabilityStatement.")
+        if request.refusal:
+            return request.refusal
+        if request.interaction == CAPABILITIES:
+            statement = capability_statement(self._base_url, self._policy)
+            return _refuse_format(request) or _respond(200, request.now, body=_dump(statement))
+        return _refuse_options(request) or _HANDLERS[request.interaction](self, request)
 
-    def _capabilities(self, call: Call) -> Response:
-        return _respond(200, call.now, body=_written(statement(self._base_url, self._policy)))
-
-    def _read(self, call: Call) -> Response | Refusal:
-        stored = self._store.read(call.resource_type, call.logical_id)
+    def _read(self, request: RoutedRequest) -> Response | Refusal:
+        stored = self._store.read(request.resource_type, request.logical_id)
         if stored is None:
-            return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
+            return policy.no_record(f"there is no {request.resource_type} with the id {request.logical_id}.")
         if stored.body is None:
-            return update.deleted(call.resource_type, call.logical_id)
-        if _not_modified(call, stored):
-            return _respond(304, call.now, stored)
-        return _respond(200, call.now, stored, body=stored.body)
+            return policy.deleted(request.resource_type, request.logical_id)
+        if _not_modified(request, stored):
+            return _respond(304, request.now, stored)
+        return _respond(200, request.now, stored, body=stored.body)
 
-    def _search(self, call: Call) -> Response | Refusal:
-        if call.request.method == "POST" and not is_form(call.request):
-            return update.unsupported(415, "a search that is sent by POST is application/x-www-form-urlencoded.")
-        query = search.read_query(call.parameters)
+    def _search(self, request: RoutedRequest) -> Response | Refusal:
+        if request.request.method == "POST" and not is_form(request.request):
+            return policy.unsupported(415, "a search that is sent by POST is application/x-www-form-urlencoded.")
+        query = read_query(request.parameters)
         if isinstance(query, Refusal):
             return query
-        page = self._store.search(call.resource_type, query)
-        base = f"{self._base_url}/{call.resource_type}"
-        links = [("self", call.parameters)]
+        page = self._store.search(request.resource_type, query)
+        links = {"self": request.parameters}
         if page.more and page.found:
             last_id, last = page.found[-1]
-            begins = search.place(last.last_updated, last_id)
-            links.append(("next", [(name, value) for name, value in call.parameters if name != begins[0]] + [begins]))
-        return _respond(200, call.now, body=_searchset(base, links, page))
+            links["next"] = next_page(request.parameters, last.last_updated, last_id)
+        body = _searchset(f"{self._base_url}/{request.resource_type}", links, page)
+        return _respond(200, request.now, body=body)
 
-    def _create(self, call: Call) -> Response | Refusal:
-        checked = update.check_create(
-            call.resource_type, call.header("Content-Type"), call.request.body, validate=validate
+    def _create(self, request: RoutedRequest) -> Response | Refusal:
+        checked = policy.check_create(
+            request.resource_type, request.header("Content-Type"), request.request.body, validate=validate
         )
         if isinstance(checked, Refusal):
             return checked
         while True:
             logical_id = self._new_id()
-            version_id = self._store.versions.first(f"{call.resource_type}/{logical_id}")
-            new = _stored(checked.resource, logical_id, version_id, call.now)
-            if self._store.insert(call.resource_type, logical_id, new):
-                return self._accepted(201, call, f"{call.resource_type}/{logical_id}", new)
+            name = f"{request.resource_type}/{logical_id}"
+            new = _stored(checked.resource, logical_id, self._store.versions.first(name), request.now)
+            if self._store.insert(request.resource_type, logical_id, new):
+                return self._accepted(201, request, name, new)
 
-    def _update(self, call: Call) -> Response | Refusal:
-        checked = update.check_update(
-            call.resource_type,
-            call.logical_id,
-            if_match=call.header("If-Match"),
-            content_type=call.header("Content-Type"),
-            body=call.request.body,
+    def _update(self, request: RoutedRequest) -> Response | Refusal:
+        checked = policy.check_update(
+            request.resource_type,
+            request.logical_id,
+            if_match=request.header("If-Match"),
+            content_type=request.header("Content-Type"),
+            body=request.request.body,
             policy=self._policy,
             validate=validate,
         )
         if isinstance(checked, Refusal):
             return checked
         resource = checked.resource
-        new = self._swap(call, checked.expected, lambda version: _stored(resource, call.logical_id, version, call.now))
+
+        def build(version_id: str) -> Stored:
+            return _stored(resource, request.logical_id, version_id, request.now)
+
+        new = self._swap(request, checked.expected, build)
         if new is None:
-            return update.may_not_assign(
-                f"{call.logical_id} is not the id of a {call.resource_type} here, and clients may not assign ids; "
-                "create it with POST."
+            return policy.may_not_assign(
+                f"{request.logical_id} is not the id of a {request.resource_type} here, and clients may not assign "
+                "ids; create it with POST."
             )
-        return new if isinstance(new, Refusal) else self._accepted(200, call, call.name, new)
+        return new if isinstance(new, Refusal) else self._accepted(200, request, request.name, new)
 
-    def _delete(self, call: Call) -> Response | Refusal:
-        lock = update.check_lock(call.header("If-Match"), self._policy)
-        if isinstance(lock, Refusal):
-            return lock
-        gone = self._swap(call, lock, lambda version: Stored(version, instant(call.now), None))
+    def _delete(self, request: RoutedRequest) -> Response | Refusal:
+        expected = policy.check_lock(request.header("If-Match"), self._policy)
+        if isinstance(expected, Refusal):
+            return expected
+        gone = self._swap(request, expected, lambda version_id: Stored(version_id, instant(request.now), None))
         if gone is None:
-            return update.no_record(f"there is no {call.resource_type} with the id {call.logical_id}.")
-        return gone if isinstance(gone, Refusal) else _respond(204, call.now)
+            return policy.no_record(f"there is no {request.resource_type} with the id {request.logical_id}.")
+        return gone if isinstance(gone, Refusal) else _respond(204, request.now)
 
-    def _swap(self, call: Call, expected: str | None, made: Callable[[str], Stored]) -> Stored | Refusal | None:
-        """Replace version ``expected`` by what ``made`` makes of the next version id; ``None``: never assigned.
+    def _swap(
+        self, request: RoutedRequest, expected: str | None, build: Callable[[str], Stored]
+    ) -> Stored | Refusal | None:
+        """Replace version ``expected`` by what ``build`` makes of the next version id.
 
-        Without a lock (``expected`` is ``None``) the current version is looked up and replaced whatever
-        it is, and if somebody is quicker, again: what they wrote is overwritten, and that is the point.
+        Return ``None`` if the id was never assigned. Without a lock (``expected`` is ``None``) replace the current
+        version whatever it is, and try again if another write comes between: the last write wins.
         """
-        target = (call.resource_type, call.logical_id)
-        locked = expected is not None
+        target = (request.resource_type, request.logical_id)
+        locked = expected
         while True:
-            if expected is not None and SHAPE.fullmatch(expected):
-                new = made(self._store.versions.after(call.name, expected))
+            if expected is not None and VERSION_ID.fullmatch(expected):
+                new = build(self._store.versions.after(request.name, expected))
                 if self._store.swap(*target, expected, new):
                     return new
             found = self._store.read(*target)
             if found is None:
                 return None
             if found.body is None:
-                return update.deleted(*target)
-            if locked and expected is not None and (refusal := update.stale(self._policy, expected, found.version_id)):
+                return policy.deleted(*target)
+            if locked is not None and (refusal := policy.stale(self._policy, locked, found.version_id)):
                 return refusal
             expected = found.version_id
 
-    def _accepted(self, status: int, call: Call, name: str, new: Stored) -> Response:
-        """The answer to an accepted write, as ``Prefer`` would have it (PRF-1 to PRF-4)."""
-        wanted = preferred_return(call.header("Prefer"))
-        body = new.body or b"" if wanted is Return.REPRESENTATION else b""
-        if wanted is Return.OPERATION_OUTCOME:
+    def _accepted(self, status: int, request: RoutedRequest, name: str, new: Stored) -> Response:
+        """Return the response to an accepted write, with the body that ``Prefer`` asks for (PRF-1 to PRF-4)."""
+        wanted = preferred_return(request.header("Prefer"))
+        body = b""
+        if wanted is Return.REPRESENTATION:
+            body = new.body or b""
+        elif wanted is Return.OPERATION_OUTCOME:
             code = "RESOURCE_CREATED" if status == 201 else "RESOURCE_UPDATED"
             done = f"{name} is now at version {new.version_id}."
-            body = _written(outcome.build([Issue("information", "informational", code, "", done)]))
-        return _respond(status, call.now, new, body=body, location=f"{self._base_url}/{name}")
+            body = _dump(outcome.build([Issue("information", "informational", code, "", done)]))
+        return _respond(status, request.now, new, body=body, location=f"{self._base_url}/{name}")
 
 
-_SERVES: Final[Mapping[str, Callable[[Application, Call], Response | Refusal]]] = {
+_HANDLERS: Final[Mapping[str, Callable[[Application, RoutedRequest], Response | Refusal]]] = {
     SEARCH: Application._search,
     "create": Application._create,
     "read": Application._read,
     "update": Application._update,
     "delete": Application._delete,
 }
-"""The interactions of the CapabilityStatement, to what serves them."""
+"""The interactions of the CapabilityStatement, and the method for each."""
+
+
+def run_command(application: Application, faults: Faults, command: str, arguments: Iterable[str]) -> None:
+    """Run a command from outside HTTP: ``reset``, or ``faults`` with the faults to switch on instead of all others.
+
+    Raises ``BadInput`` for another command or an unknown fault.
+    """
+    if command == "reset":
+        application.reset()
+    elif command == "faults":
+        faults.switch(arguments)
+    else:
+        raise BadInput(f"There is no command {command!r}; there are reset and faults.")
+
+
+# --- building one ---
+
+
+def build_application(settings: Settings, base_url: str) -> Application:
+    """Return the application with these settings, with the example resources stored.
+
+    An example that was changed or deleted stays so, unless ``settings.reset`` is set. Raises ``EndpointError`` or
+    ``BadInput`` for a database that cannot be used.
+    """
+    store = Store(settings.db, seed=settings.seed, synchronous=settings.synchronous)
+    for row in examples.rows():
+        store.insert(*row)
+    clock: Clock = LessonClock(settings.clock) if settings.clock is not None else wall_clock
+    application = Application(
+        store,
+        base_url=base_url,
+        policy=POLICIES[settings.policy],
+        clock=clock,
+        new_id=_new_ids(settings.seed),
+        check_headers=_spine_header_check() if settings.strict else None,
+    )
+    if settings.reset:
+        application.reset()
+    return application
+
+
+def _spine_header_check() -> HeaderCheck:
+    # Imported here: reading tokens loads a cryptography library, which only strict mode needs.
+    from workbench.exchange.spine import header_problems
+
+    def check(request: RoutedRequest) -> Refusal | None:
+        resource_type = "" if request.interaction in (None, CAPABILITIES) else request.resource_type
+        if problems := header_problems(
+            request.request.headers, request.interaction, resource_type, request.now
+        ):
+            return policy.invalid_headers(problems)
+        to_asid = request.header("toASID")
+        if to_asid == ASID:
+            return None
+        return policy.other_asid(f"toASID is {to_asid}, but this endpoint's is {ASID}.")
+
+    return check
+
+
+def _new_ids(seed: str | None) -> Callable[[], str]:
+    """Return a source of ids for created resources: random UUIDs, or with a seed the same ones every time."""
+    if seed is None:
+        return lambda: str(uuid.uuid4())
+    numbers = random.Random(seed)  # noqa: S311  # a seed must give the same ids every time
+    return lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4))
+
+
+# --- refusing ---
 
 
 def refused(refusal: Refusal, now: datetime) -> Response:
-    """A refusal as an answer: its status and its OperationOutcome (ERR-1)."""
-    return _respond(refusal.status, now, body=_written(outcome.build(refusal.issues)))
+    """Return a refusal as a response: its status and its OperationOutcome (ERR-1)."""
+    return _respond(refusal.status, now, body=_dump(outcome.build(refusal.issues)))
 
 
-def _not_understood(call: Call) -> Refusal | None:
-    """What every interaction refuses: an id that is none, a format, a parameter or a condition not offered."""
-    if call.header("If-None-Exist") is not None:
-        return update.not_implemented("If-None-Exist asks for a conditional create, which is not offered.")
-    searching = call.interaction == SEARCH
-    stray = [name for name, _ in call.parameters if name != "_format" and not searching]
-    return (
-        (update.check_id(call.logical_id) if len(call.steps or ()) == 2 and not searching else None)
-        or _not_acceptable(call)
-        or (update.bad_request(f"the parameter {update.quoted(stray[0])} means nothing here.") if stray else None)
-    )
+def out_of_service(seconds: float) -> Response:
+    """Return the response of the fault ``refuse``: 503 with ``Retry-After``."""
+    response = refused(policy.unavailable("a fault was switched on; nothing was done."), datetime.now(UTC))
+    fields = [*response.headers.items(), ("Retry-After", str(max(1, round(seconds))))]
+    return Response(response.status, Headers(fields), response.body)
 
 
-def _not_acceptable(call: Call) -> Refusal | None:
-    # What a body is written in is judged with the body (415); here only what may come back.
-    content_type = None if call.request.method in ("PUT", "POST") else call.header("Content-Type")
-    asked = unacceptable(dict(call.parameters).get("_format"), call.header("Accept"), content_type)
-    return update.unsupported(406, f"{asked[:200]} was asked for; this endpoint writes FHIR JSON.") if asked else None
+def _refuse_options(request: RoutedRequest) -> Refusal | None:
+    """Refuse what no interaction offers: a malformed id, a format, a parameter or a condition."""
+    if request.header("If-None-Exist") is not None:
+        return policy.not_implemented("If-None-Exist asks for a conditional create, which is not offered.")
+    searching = request.interaction == SEARCH
+    if len(request.segments or ()) == 2 and not searching and (refusal := policy.check_id(request.logical_id)):
+        return refusal
+    if refusal := _refuse_format(request):
+        return refusal
+    for name, _ in request.parameters:
+        if name != "_format" and not searching:
+            return policy.bad_request(f"the parameter {quoted(name)} means nothing here.")
+    return None
 
 
-def _not_modified(call: Call, stored: Stored) -> bool:
-    """Whether the client holds this version: ``If-None-Match`` wins over ``If-Modified-Since`` (RD-2, RD-3)."""
-    tags = call.header("If-None-Match")
-    if tags is not None:
-        return tags.strip() == "*" or stored.version_id in re.findall(r'"([^"]*)"', tags)
-    try:
-        held = parsedate_to_datetime(call.header("If-Modified-Since") or "")
-    except (ValueError, OverflowError):
-        return False  # a date that is none is no condition (RFC 9110, 13.1.3)
-    last = datetime.fromisoformat(stored.last_updated).replace(microsecond=0)
-    return last <= (held if held.tzinfo else held.replace(tzinfo=UTC))
+def _refuse_format(request: RoutedRequest) -> Refusal | None:
+    # The Content-Type of a PUT or POST is about its own body, and is checked with it (415).
+    content_type = None if request.request.method in ("PUT", "POST") else request.header("Content-Type")
+    asked = unacceptable(dict(request.parameters).get("_format"), request.header("Accept"), content_type)
+    if asked is None:
+        return None
+    return policy.unsupported(406, f"{asked[:200]} was asked for; this endpoint writes FHIR JSON.")
+
+
+# --- responding ---
+
+
+def compress(response: Response, request_headers: Headers) -> Response:
+    """Return the response with its body gzipped, if the request allows that and the body is large enough (FMT-3)."""
+    if len(response.body) < _SMALLEST_GZIP or not accepts_gzip(request_headers.get("Accept-Encoding")):
+        return response
+    fields = [*response.headers.items(), ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    # A fixed time in the gzip header makes equal responses equal bytes.
+    return Response(response.status, Headers(fields), gzip.compress(response.body, compresslevel=4, mtime=0))
 
 
 def _respond(
@@ -269,29 +370,83 @@ def _respond(
     return Response(status, Headers(fields), body)
 
 
+def _not_modified(request: RoutedRequest, stored: Stored) -> bool:
+    """Whether the client holds this version: ``If-None-Match`` overrides ``If-Modified-Since`` (RD-2, RD-3)."""
+    tags = request.header("If-None-Match")
+    if tags is not None:
+        return tags.strip() == "*" or stored.version_id in re.findall(r'"([^"]*)"', tags)
+    try:
+        held = parsedate_to_datetime(request.header("If-Modified-Since") or "")
+    except (ValueError, OverflowError):
+        return False  # an invalid date is ignored (RFC 9110, 13.1.3)
+    last = datetime.fromisoformat(stored.last_updated).replace(microsecond=0)
+    return last <= (held if held.tzinfo else held.replace(tzinfo=UTC))
+
+
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:
-    return Stored(version_id, instant(now), _written(stamped(resource, version_id, now, logical_id=logical_id)))
+    return Stored(version_id, instant(now), _dump(stamped(resource, version_id, now, logical_id=logical_id)))
 
 
-def _searchset(base: str, links: Sequence[tuple[str, Sequence[tuple[str, str]]]], page: Page) -> bytes:
-    """A searchset Bundle (SR-1); the resources go in as the bytes they are stored in, so nothing can change."""
+def _searchset(base: str, links: Mapping[str, Sequence[tuple[str, str]]], page: Page) -> bytes:
+    """Return a searchset Bundle (SR-1) that contains the resources as the bytes they are stored in."""
     head: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": page.total}
     head["link"] = [
         {"relation": relation, "url": f"{base}?{urlencode(parameters)}" if parameters else base}
-        for relation, parameters in links
+        for relation, parameters in links.items()
     ]
+    bundle = _dump(head)
+    if not page.found:
+        return bundle
     entries = [
         f'{{"fullUrl":{json.dumps(f"{base}/{logical_id}")},"resource":'.encode()
         + (stored.body or b"null")
         + b',"search":{"mode":"match"}}'
         for logical_id, stored in page.found
     ]
-    return _written(head)[:-1] + (b',"entry":[' + b",".join(entries) + b"]" if entries else b"") + b"}"
+    return bundle[:-1] + b',"entry":[' + b",".join(entries) + b"]}"
 
 
-def _written(resource: dict[str, Any]) -> bytes:
+def _dump(resource: dict[str, Any]) -> bytes:
     return json.dumps(resource).encode()
 
 
 def _http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC), usegmt=True)
+
+
+# --- the CapabilityStatement ---
+
+
+def capability_statement(base_url: str, policy: Policy) -> dict[str, Any]:
+    """Return the CapabilityStatement (CAP-1). Routing serves the same ``TYPES``, so it promises nothing else."""
+    resource = {
+        "interaction": [{"code": code} for code in ("read", "create", "update", "delete", "search-type")],
+        # FHIR's versioned-update means that every update must name the version it replaces.
+        "versioning": "versioned-update" if policy.locks else "versioned",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [{"name": name, "type": kind} for name, kind in PARAMETERS.items()],
+    }
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": "2019-01-01",
+        "publisher": "spine-workbench",
+        "kind": "instance",
+        "software": {"name": "spine-workbench, embedded endpoint"},
+        "implementation": {"description": f"Embedded Spine, policy {policy.name}", "url": base_url},
+        "fhirVersion": FHIR_VERSION,
+        "acceptUnknown": "no",
+        "format": ["application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": policy.in_words(),
+                "resource": [{"type": name} | resource for name in TYPES],
+            }
+        ],
+    }

@@ -1,6 +1,6 @@
-"""The embedded Spine as a notebook holds it: an endpoint, its journal, and clients by name.
+"""``Endpoint``: an embedded Spine with its journal and its clients, for a notebook.
 
-The one module that knows both sides: it starts the endpoint and hands out clients of it.
+Only this module of the room knows the client: it starts an endpoint and returns clients of it.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from workbench.client.connection import Connection
 from workbench.clock import LessonClock, wall_clock
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.serving import Serving
-from workbench.endpoint.settings import Settings, as_instant
+from workbench.endpoint.settings import MEMORY, Serving, Settings, as_instant
 from workbench.errors import EndpointError
 from workbench.journal.journal import Journal
 
 
-class _Serving(Protocol):
-    """What answers: a child process, or an application in this one."""
+class _Running(Protocol):
+    """A ``ServerProcess``, or an ``InProcessAdapter``."""
 
     @property
     def running(self) -> bool: ...
 
-    def ask(self, command: str, arguments: Iterable[str] = ()) -> None: ...
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None: ...
 
     def stop(self) -> None: ...
 
 
 class Endpoint:
-    """A running embedded Spine. ``start`` gives one on a real port, ``in_process`` one without a socket.
+    """A running embedded Spine. ``start`` starts one on a real port, ``in_process`` one without a socket.
 
-    ``base_url`` is where it answers; ``journal`` holds what all its clients did, in order.
+    ``base_url`` is its URL. ``journal`` holds the exchanges of all its clients, in order. Use it in a ``with``
+    block to stop it at the end.
     """
 
-    def __init__(self, base_url: str, settings: Settings, serving: _Serving, connection: Connection) -> None:
+    def __init__(self, base_url: str, settings: Settings, serving: _Running, connection: Connection) -> None:
         self.base_url = base_url
         self.journal = Journal()
         self.policy = settings.policy
@@ -54,18 +54,19 @@ class Endpoint:
         clock: datetime | str | None = None,
         seed: int | str | None = None,
         policy: str = "SPINE",
-        db: str = ":memory:",
+        db: str = MEMORY,
         strict: bool = False,
         faults: Iterable[str] = (),
         workers: int = 1,
     ) -> Self:
-        """Start one in a process of its own, on a free port of loopback. It ends with this process.
+        """Start an endpoint in its own process, on a free port of loopback. It ends with this process.
 
-        ``clock`` (the instant of the first request; each further one is a second later) and ``seed`` make
-        times and version ids the same in every run, for lessons. ``policy``: SPINE, R4, OPTIONAL, or
-        UNPROTECTED, which has no lock. ``db``: memory, a file, or ``postgresql://…``. ``strict`` demands the
-        headers of a live Spine; ``faults`` are as ``set_faults`` takes them; several ``workers`` share a ``db``.
-        Raises ``EndpointError`` if it cannot start.
+        ``clock`` and ``seed`` make times and version ids the same in every run. ``clock`` is the instant of the
+        first request; each further request is one second later. ``policy`` is SPINE, R4, OPTIONAL, or UNPROTECTED,
+        which has no lock. ``db`` is ``:memory:``, a file, or ``postgresql://…``. ``strict`` requires the headers
+        of a live Spine. ``faults`` are as in ``set_faults``. Several ``workers`` share a ``db``.
+
+        Raises ``BadInput`` for a value that cannot be used, and ``EndpointError`` if the endpoint cannot start.
         """
         settings = _settings(clock, seed, policy, db, strict, faults)
         server = ServerProcess(settings, Serving(workers=workers))
@@ -78,20 +79,29 @@ class Endpoint:
         clock: datetime | str | None = None,
         seed: int | str | None = None,
         policy: str = "SPINE",
-        db: str = ":memory:",
+        db: str = MEMORY,
         strict: bool = False,
         faults: Iterable[str] = (),
     ) -> Self:
-        """The same application without a socket or a process: what its clients send never leaves Python."""
+        """Return the same endpoint without a socket or a process: its clients' requests never leave Python.
+
+        The parameters and the errors are those of ``start``.
+        """
+        # Imported here: an endpoint in another process does not need the application in this one.
+        from workbench.endpoint.application import build_application
         from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 
         settings = _settings(clock, seed, policy, db, strict, faults)
-        adapter = InProcessAdapter(settings.application(BASE_URL), Faults(settings.faults, seed=settings.seed))
-        # Nothing leaves Python, so writing needs nobody's yes.
+        application = build_application(settings, BASE_URL)
+        adapter = InProcessAdapter(application, Faults(settings.faults, seed=settings.seed))
+        # No request leaves Python, so a write needs no permission.
         return cls(BASE_URL, settings, adapter, Connection(adapter=adapter, allow_writes=True))
 
     def client(self, name: str = "client", *, journal: Journal | None = None) -> Client:
-        """A client of this endpoint, by that name; it writes into this endpoint's journal, or one of its own."""
+        """Return a client of this endpoint, which writes into this endpoint's journal or the one given.
+
+        Raises ``EndpointError`` if the endpoint no longer runs.
+        """
         if not self._serving.running:
             raise EndpointError("This endpoint is no longer running; start another with Endpoint.start().")
         return Client(
@@ -105,14 +115,14 @@ class Endpoint:
         )
 
     def reset(self) -> None:
-        """Return to the stories' start: their resources at their first versions, and nothing else.
+        """Restore the example resources at their first versions, and delete everything else.
 
-        The journal keeps what happened, the clock goes on.
+        The journal keeps its exchanges, and the clock goes on.
         """
-        self._serving.ask("reset")
+        self._serving.run_command("reset")
 
     def set_faults(self, *faults: str) -> None:
-        """Let these things go wrong from now on; none: everything goes well again.
+        """Switch these faults on from now on, instead of all others; without arguments, switch all off.
 
         A fault is written ``KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]``, for example
         ``drop-answer:update:times=1``. Kinds: ``latency``, ``refuse``, ``drop-request``, ``drop-answer``,
@@ -120,10 +130,10 @@ class Endpoint:
         """
         for fault in faults:
             Fault.read(fault)
-        self._serving.ask("faults", faults)
+        self._serving.run_command("faults", faults)
 
     def stop(self) -> None:
-        """End it; what it kept in memory is gone, what it kept in a file stays."""
+        """End the endpoint. What it kept in memory is lost; what it kept in a file stays."""
         self._serving.stop()
 
     def __enter__(self) -> Self:
@@ -135,7 +145,7 @@ class Endpoint:
         self.stop()
 
     def __repr__(self) -> str:
-        # Without the port, which differs from run to run: lessons compare their output.
+        # Without the port, which differs from run to run: tests compare the output of notebooks.
         return f"<Endpoint: embedded Spine, policy {self.policy}>"
 
 

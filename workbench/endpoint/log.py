@@ -1,7 +1,7 @@
-"""What a service writes down about itself: a line a request, as text or as JSON, on standard error.
+"""The log of an endpoint: one line per request, as text or as JSON, on standard error.
 
-Owns: which fields such a line has. They are chosen one by one: no header is ever written as it came but
-``If-Match`` and ``TraceID``, no query string, no body, so that no credential and no patient can be among them.
+A line holds chosen fields only. Of the headers it holds ``If-Match`` and ``TraceID``; it holds no query string and no
+body. So no credential and no patient can be in the log.
 """
 
 from __future__ import annotations
@@ -12,41 +12,35 @@ import sys
 import time
 from typing import Final
 
-from workbench.errors import BadInput
 from workbench.exchange.message import Headers, Request, Response
 
-FORMATS: Final = ("none", "text", "json")
-"""``none`` still says what went wrong in the endpoint itself."""
-
 _access: Final = logging.getLogger("workbench.endpoint.access")
-_ours: Final = logging.getLogger("workbench.endpoint")
+_endpoint: Final = logging.getLogger("workbench.endpoint")
 
-_SHOWN: Final = 200
-_ODD = re.compile(r"[^\x20-\x7e]")
-_PLAIN_TRACE = re.compile(r"[0-9A-Fa-f-]{1,36}")
+_LONGEST: Final = 200
+_NOT_PRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+_TRACE_ID: Final = re.compile(r"[0-9A-Fa-f-]{1,36}")
 
 
 def configure(log_format: str) -> None:
-    """Write this process's log in this format; raises ``BadInput`` for another than ``FORMATS``."""
-    if log_format not in FORMATS:
-        raise BadInput(f"There is no log format {log_format!r}; there are {', '.join(FORMATS)}.")
+    """Write this process's log in one of ``settings.LOG_FORMATS``."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(log_format))
-    for logger in (_ours, logging.getLogger("uvicorn.error")):
+    handler.setFormatter(_json_formatter() if log_format == "json" else _text_formatter())
+    for logger in (_endpoint, logging.getLogger("uvicorn.error")):
         logger.handlers = [handler]
         logger.propagate = False
-    _ours.setLevel(logging.INFO)
+    _endpoint.setLevel(logging.INFO)
     _access.setLevel(logging.CRITICAL if log_format == "none" else logging.INFO)
-    # What it could not read is answered, and noted, by SpineProtocol.
+    # uvicorn also warns of requests that it cannot parse; SpineProtocol logs those.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
-def note(request: Request | None, response: Response, *, peer: str, seconds: float, fault: str = "") -> None:
-    """Write down one request with its answer; ``None`` where the request could not be read."""
+def log_request(request: Request | None, response: Response, *, peer: str, seconds: float, fault: str = "") -> None:
+    """Log one request and its response; ``None`` for a request that could not be parsed."""
     if not _access.isEnabledFor(logging.INFO):
         return
     headers = request.headers if request else Headers()
-    trace = headers.get("TraceID") or ""
+    trace_id = headers.get("TraceID") or ""
     fields: dict[str, str | int | float | None] = {
         "peer": peer,
         "method": _shown(request.method if request else "?"),
@@ -56,24 +50,21 @@ def note(request: Request | None, response: Response, *, peer: str, seconds: flo
         "bytes": len(response.body),
         "if_match": _shown(headers.get("If-Match")),
         "etag": response.headers.get("ETag"),
-        "trace_id": trace if _PLAIN_TRACE.fullmatch(trace) else None,
+        "trace_id": trace_id if _TRACE_ID.fullmatch(trace_id) else None,
         "fault": fault or None,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
-    text = " ".join(f"{name}={value}" for name, value in given.items())
-    _access.info("%s", text, extra={"request": given})
+    present = {name: value for name, value in fields.items() if value is not None}
+    text = " ".join(f"{name}={value}" for name, value in present.items())
+    _access.info("%s", text, extra={"request": present})
 
 
 def _shown(value: str | None) -> str | None:
-    """Whatever a client may have written, on one line and not for long."""
-    return None if value is None else _ODD.sub("?", value[:_SHOWN])
+    """Return a client's text as one short line."""
+    return None if value is None else _NOT_PRINTABLE.sub("?", value[:_LONGEST])
 
 
-def _formatter(log_format: str) -> logging.Formatter:
-    if log_format != "json":
-        formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    else:
-        formatter = _json_formatter()
+def _text_formatter() -> logging.Formatter:
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     return formatter
 
@@ -81,8 +72,8 @@ def _formatter(log_format: str) -> logging.Formatter:
 def _json_formatter() -> logging.Formatter:
     from pythonjsonlogger.json import JsonFormatter
 
-    class OneLine(JsonFormatter):
-        """A request's fields stand beside the time, not in a text."""
+    class RequestFormatter(JsonFormatter):
+        """Writes the fields of a request beside the time, instead of a message."""
 
         def process_log_record(self, log_data: dict[str, object]) -> dict[str, object]:
             request = log_data.pop("request", None)
@@ -91,10 +82,11 @@ def _json_formatter() -> logging.Formatter:
                 log_data.update(request)
             return log_data
 
-    names = {"asctime": "time", "levelname": "level", "process": "worker"}
-    return OneLine(
+    formatter: logging.Formatter = RequestFormatter(
         "%(asctime)s %(levelname)s %(process)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%SZ",
-        rename_fields=names,
+        rename_fields={"asctime": "time", "levelname": "level", "process": "worker"},
         json_ensure_ascii=True,
     )
+    formatter.converter = time.gmtime
+    return formatter

@@ -1,12 +1,10 @@
-"""The update decision: a request and what is stored, in; what to answer, out.
+"""The update decision: everything about a write that can be judged without the stored resource.
 
-Owns: the order of checks on a PUT and a DELETE (the contract's *Order of checks*), and the policies
-that say which state of the lock lets a write through. A policy is a table, never a branch: SPINE is
-the contract; R4 and OPTIONAL are what other servers do; UNPROTECTED has no lock at all and exists for the
-lesson that shows what is then lost.
+The checks run in the contract's *Order of checks*. The last three (exists, not deleted, version matches) are one
+atomic step of the store; when it fails, the application asks the policy here for the refusal.
 
-The last three checks (exists, not deleted, version matches) cannot be made here: they are one atomic
-step of the store. ``Refusal`` for them comes from ``Policy.refusal`` once the store has said no.
+A policy is a table from the state of ``If-Match`` to an error row, never a branch. ``SPINE`` is the contract. ``R4``
+and ``OPTIONAL`` are what other servers do. ``UNPROTECTED`` has no lock and shows what is then lost.
 """
 
 from __future__ import annotations
@@ -16,28 +14,31 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from workbench.errors import BadInput
 from workbench.fhir import json
 from workbench.fhir.etag import Precondition, read_if_match
 from workbench.fhir.outcome import Issue
-from workbench.fhir.printable import quoted as quoted
+from workbench.fhir.printable import quoted
 from workbench.fhir.resource import LOGICAL_ID, without_version
 
 BODY_LIMIT: Final = 5 * 1024 * 1024
-"""Bytes of a request body; over it the answer is 413."""
+"""Bytes of a request body; a larger one is answered 413."""
 
 MOST_VALUES: Final = 50_000
-"""Values in a body (objects, lists, texts, numbers); over it the answer is 413 too. Looking at one costs some 10 µs."""
+"""Values in a body (objects, lists, texts, numbers); more are answered 413. Validating one value takes some 10 µs."""
 
 MEDIA_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir", "application/json"})
-"""What a body may be written in (FMT-1)."""
+"""The media types of a request body (FMT-1)."""
+
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
+"""The strings of a JSON text, and the characters that precede its values. Scans each character once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is turned down: the status, and the issues that its OperationOutcome carries."""
+    """A refused request: the status, and the issues of its OperationOutcome."""
 
     status: int
     issues: tuple[Issue, ...]
@@ -46,41 +47,45 @@ class Refusal:
     def because(
         cls, status: int, code: str, spine_code: str, diagnostics: str, *, expression: tuple[str, ...] = ()
     ) -> Refusal:
-        """A refusal with one issue of severity error (ERR-2)."""
+        """Return a refusal with one issue of severity error (ERR-2)."""
         return cls(status, (Issue("error", code, spine_code, "", diagnostics, expression),))
 
 
+# --- policies ---
+
+
 class Lock(enum.Enum):
-    """The state of the lock that a write meets."""
+    """The states of ``If-Match`` that a policy can refuse."""
 
     MISSING = "no If-Match was sent"
     MALFORMED = 'the If-Match sent is not of the form W/"<version id>"'
     STALE = "If-Match names another version than the current one"
 
 
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
-"""The strings of a JSON text, and what stands before its values. Each character is looked at once."""
+class ErrorRow(NamedTuple):
+    """One row of the contract's error table."""
 
-Answer = tuple[int, str, str]
-"""Status, issue type, Spine code: one row of the contract's error table."""
+    status: int
+    issue_type: str
+    spine_code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which states of the lock refuse a write, and with what. A state that is not listed lets it through."""
+    """Which states of ``If-Match`` refuse a write, and with which error. A state not listed is accepted."""
 
     name: str
-    refuses: Mapping[Lock, Answer]
+    refuses: Mapping[Lock, ErrorRow]
 
     @property
     def locks(self) -> bool:
-        """Whether no write passes without the version it replaces: FHIR's ``versioned-update``."""
+        """Whether every write must name the version it replaces: FHIR's ``versioned-update``."""
         return Lock.MISSING in self.refuses
 
     def in_words(self) -> str:
-        """What it answers, for the CapabilityStatement: ``A missing If-Match answers 412. …``."""
+        """Describe the policy for the CapabilityStatement: ``A missing If-Match is answered 412. …``."""
         words = {
-            lock: f"is answered {self.refuses[lock][0]}" if lock in self.refuses else "is accepted" for lock in Lock
+            lock: f"is answered {self.refuses[lock].status}" if lock in self.refuses else "is accepted" for lock in Lock
         }
         return (
             f"Update and delete: a missing If-Match {words[Lock.MISSING]}, a malformed one {words[Lock.MALFORMED]}, "
@@ -88,50 +93,53 @@ class Policy:
         )
 
     def refusal(self, lock: Lock, diagnostics: str) -> Refusal | None:
-        """The refusal for this state of the lock; ``None`` where the policy lets the write through."""
-        answer = self.refuses.get(lock)
-        return Refusal.because(*answer, diagnostics) if answer else None
+        """Return the refusal for this state; ``None`` if the policy accepts the write."""
+        row = self.refuses.get(lock)
+        return Refusal.because(row.status, row.issue_type, row.spine_code, diagnostics) if row else None
 
 
 SPINE: Final = Policy(
     "SPINE",
     {
-        Lock.MISSING: (412, "structure", "PRECONDITION_FAILED"),
-        Lock.MALFORMED: (412, "structure", "PRECONDITION_FAILED"),
-        Lock.STALE: (409, "conflict", "RESOURCE_VERSION_MISMATCH"),
+        Lock.MISSING: ErrorRow(412, "structure", "PRECONDITION_FAILED"),
+        Lock.MALFORMED: ErrorRow(412, "structure", "PRECONDITION_FAILED"),
+        Lock.STALE: ErrorRow(409, "conflict", "RESOURCE_VERSION_MISMATCH"),
     },
 )
-"""The guide's own rules (UPD-6, UPD-7, UPD-8): the STU3 pair 409 and 412."""
+"""The guide's own rules (UPD-6, UPD-7, UPD-8), with STU3's pair 409 and 412."""
 
 R4: Final = Policy(
     "R4",
     {
-        Lock.MISSING: (400, "required", "MISSING_OR_INVALID_HEADER"),
-        Lock.MALFORMED: (400, "invalid", "MISSING_OR_INVALID_HEADER"),
-        Lock.STALE: (412, "conflict", "RESOURCE_VERSION_MISMATCH"),
+        Lock.MISSING: ErrorRow(400, "required", "MISSING_OR_INVALID_HEADER"),
+        Lock.MALFORMED: ErrorRow(400, "invalid", "MISSING_OR_INVALID_HEADER"),
+        Lock.STALE: ErrorRow(412, "conflict", "RESOURCE_VERSION_MISMATCH"),
     },
 )
-"""What FHIR R4 made of the pair: a stale ``If-Match`` is 412 there, a missing one 400 (see *Dialects*)."""
+"""FHIR R4's reversed pair: a stale ``If-Match`` is 412, a missing one 400 (contract, *Dialects*)."""
 
 OPTIONAL: Final = Policy("OPTIONAL", {lock: SPINE.refuses[lock] for lock in (Lock.MALFORMED, Lock.STALE)})
-"""A lock for those who use it: ``If-Match`` is kept to where it is sent, and none is accepted, as many servers do."""
+"""An optional lock: the endpoint checks ``If-Match`` where it is sent, and accepts a write without it."""
 
 UNPROTECTED: Final = Policy("UNPROTECTED", {})
-"""No lock: ``If-Match`` is never looked at and the last writer wins. Not a Spine endpoint; a warning."""
+"""No lock: the endpoint ignores ``If-Match``, and the last write wins. Not a Spine endpoint; a warning."""
 
 POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPROTECTED)}
 
 
+# --- the decision ---
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A body that may be stored, if the stored version is ``expected`` (``None``: whatever it is)."""
+    """A valid body that replaces version ``expected``; ``None`` replaces any version."""
 
     resource: dict[str, Any]
     expected: str | None
 
 
 Validator = Callable[[str, dict[str, Any]], "tuple[Issue, ...]"]
-"""``(resource type, resource) -> issues``; none where it is a valid resource of that type (VAL-1)."""
+"""``(resource type, resource) -> issues``; no issues if the resource is valid (VAL-1)."""
 
 
 def check_update(
@@ -144,38 +152,33 @@ def check_update(
     policy: Policy,
     validate: Validator,
 ) -> Submission | Refusal:
-    """Everything about a PUT that can be judged without the stored resource, in the contract's order.
+    """Check a PUT in the contract's order, apart from routing (501) before and the store after."""
+    refusal = check_id(logical_id) or check_body_headers(content_type, body)
+    if refusal:
+        return refusal
 
-    The type and the interaction (501) have been checked before: they are routing.
-    """
-    return (
-        check_id(logical_id)
-        or check_body_headers(content_type, body)
-        or _check_update_body(resource_type, logical_id, check_lock(if_match, policy), body, validate)
-    )
+    expected = check_lock(if_match, policy)
+    if isinstance(expected, Refusal):
+        return expected
 
-
-def _check_update_body(
-    resource_type: str, logical_id: str, lock: str | Refusal | None, body: bytes, validate: Validator
-) -> Submission | Refusal:
-    if isinstance(lock, Refusal):
-        return lock
     resource = check_body(resource_type, body)
     if isinstance(resource, Refusal):
         return resource
     if resource.get("id") != logical_id:
         return _disagrees("id", resource.get("id"), logical_id, resource_type)
+
     issues = validate(resource_type, without_version(resource))
-    return Refusal(422, issues) if issues else Submission(resource, lock)
+    return Refusal(422, issues) if issues else Submission(resource, expected)
 
 
 def check_create(
     resource_type: str, content_type: str | None, body: bytes, *, validate: Validator
 ) -> Submission | Refusal:
-    """Everything about a POST (CR-1, CR-2); there is nothing stored to compare with."""
-    refused = check_body_headers(content_type, body)
-    if refused:
-        return refused
+    """Check a POST (CR-1, CR-2)."""
+    refusal = check_body_headers(content_type, body)
+    if refusal:
+        return refusal
+
     resource = check_body(resource_type, body)
     if isinstance(resource, Refusal):
         return resource
@@ -183,41 +186,42 @@ def check_create(
         return may_not_assign(
             f"the body carries the id {quoted(resource['id'])}; leave it out, the endpoint assigns one."
         )
+
     issues = validate(resource_type, without_version(resource))
     return Refusal(422, issues) if issues else Submission(resource, None)
 
 
 def check_id(logical_id: str) -> Refusal | None:
-    """400 where the id in the URL is not a FHIR id."""
+    """Refuse with 400 an id in the URL that is not a FHIR id."""
     if LOGICAL_ID.fullmatch(logical_id):
         return None
     return bad_request(f"{quoted(logical_id)} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
 
 
 def check_body_headers(content_type: str | None, body: bytes) -> Refusal | None:
-    """415 for a body that is not FHIR JSON (FMT-1), 413 for one over ``BODY_LIMIT`` or ``MOST_VALUES``."""
+    """Refuse with 415 a body that is not FHIR JSON (FMT-1), with 413 one beyond ``BODY_LIMIT`` or ``MOST_VALUES``."""
     if media_type(content_type) not in MEDIA_TYPES:
         sent = f"Content-Type {quoted(content_type)}" if content_type else "no Content-Type"
         return unsupported(415, f"the request has {sent}; send application/fhir+json.")
     if len(body) > BODY_LIMIT:
         return too_long(f"the body is over the limit of {BODY_LIMIT} bytes.")
-    if _holds_too_much(body):
+    if _has_too_many_values(body):
         return too_long(f"the body is over the limit of {MOST_VALUES} values.")
     return None
 
 
-def _holds_too_much(body: bytes) -> bool:
-    """Whether this JSON has more than ``MOST_VALUES``, without reading more of it than shows that."""
+def _has_too_many_values(body: bytes) -> bool:
+    """Return whether a JSON text has more than ``MOST_VALUES`` values; stop reading once that is certain."""
     if body.count(b",") + body.count(b"[") + body.count(b"{") < MOST_VALUES:
         return False
-    # A value needs a comma or a bracket before it, and has a name and a text at most.
+    # Each value has a comma or a bracket before it, and at most two strings: its name and its text.
     most = 3 * MOST_VALUES
     tokens = [body[token.start()] for token in itertools.islice(_TOKENS.finditer(body), most)]
     return len(tokens) == most or len(tokens) - tokens.count(ord('"')) >= MOST_VALUES
 
 
 def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
-    """The version id a write may replace, ``None`` for any version, or the refusal (UPD-7, UPD-8, DL-2)."""
+    """Return the version id that a write may replace, ``None`` for any, or the refusal (UPD-7, UPD-8, DL-2)."""
     found, version_id = read_if_match(if_match)
     if found is Precondition.VERSION:
         return version_id if Lock.STALE in policy.refuses else None
@@ -230,7 +234,7 @@ def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
 
 
 def check_body(resource_type: str, body: bytes) -> dict[str, Any] | Refusal:
-    """The body as a resource of the URL's type, or 400 (ERR-3, UPD-9)."""
+    """Return the body as a resource of the URL's type, or refuse it with 400 (ERR-3, UPD-9)."""
     try:
         resource = json.parse(body)
     except BadInput as error:
@@ -244,15 +248,28 @@ def check_body(resource_type: str, body: bytes) -> dict[str, Any] | Refusal:
     return resource
 
 
+def media_type(value: str | None) -> str:
+    """Return the media type of a Content-Type or ``_format`` in lower case, without its parameters."""
+    return (value or "").partition(";")[0].strip().lower()
+
+
+def _disagrees(element: str, sent: object, wanted: str, resource_type: str) -> Refusal:
+    has = f"no {element}" if sent is None else f"the {element} {quoted(sent)}"
+    return bad_request(f"the body has {has}, but the URL says {wanted!r}.", expression=(f"{resource_type}.{element}",))
+
+
+# --- the contract's error table: one function a row ---
+
+
 def stale(policy: Policy, expected: str, current: str) -> Refusal | None:
-    """The refusal once the store has said that ``expected`` is not current (UPD-6, DL-2)."""
+    """Refuse a write whose ``If-Match`` is not current (UPD-6, DL-2)."""
     return policy.refusal(
         Lock.STALE, f'If-Match names version {expected}, but the current version is W/"{current}"; nothing was changed.'
     )
 
 
 def deleted(resource_type: str, logical_id: str) -> Refusal:
-    """404 for a resource that has been deleted: it stays deleted (UPD-11)."""
+    """404 for a deleted resource; it stays deleted (UPD-11)."""
     return no_record(f"{resource_type}/{logical_id} has been deleted.")
 
 
@@ -262,7 +279,7 @@ def no_record(diagnostics: str) -> Refusal:
 
 
 def invalid_headers(problems: Iterable[str]) -> Refusal:
-    """400: required Spine header fields are missing or malformed, one issue each (HDR-1 to HDR-5)."""
+    """400: required Spine headers are missing or malformed, one issue for each (HDR-1 to HDR-5)."""
     return Refusal(
         400, tuple(Issue("error", "invalid", "MISSING_OR_INVALID_HEADER", "", problem) for problem in problems)
     )
@@ -284,12 +301,12 @@ def not_implemented(diagnostics: str) -> Refusal:
 
 
 def unavailable(diagnostics: str) -> Refusal:
-    """503: it cannot be done now, and nothing was (W: Spine's own table has no such row)."""
+    """503: the endpoint cannot serve the request now, and did nothing (W: the guide's table has no such row)."""
     return Refusal.because(503, "transient", "INTERNAL_SERVER_ERROR", diagnostics)
 
 
 def too_long(diagnostics: str) -> Refusal:
-    """413: more than this endpoint takes in one request."""
+    """413: the request is over a limit."""
     return Refusal.because(413, "too-long", "BAD_REQUEST", diagnostics)
 
 
@@ -299,7 +316,7 @@ def bad_request(diagnostics: str, *, expression: tuple[str, ...] = ()) -> Refusa
 
 
 def misdirected(host: str) -> Refusal:
-    """421: the request was meant for another server (RFC 9110, 15.5.20)."""
+    """421: the request names another host (RFC 9110, 15.5.20)."""
     return Refusal.because(
         421,
         "processing",
@@ -310,15 +327,5 @@ def misdirected(host: str) -> Refusal:
 
 
 def unsupported(status: int, diagnostics: str) -> Refusal:
-    """415 for what was sent, 406 for what was asked for."""
+    """415 for the format of a request body, 406 for the format of the response."""
     return Refusal.because(status, "not-supported", "UNSUPPORTED_MEDIA_TYPE", diagnostics)
-
-
-def media_type(value: str | None) -> str:
-    """The media type of a Content-Type or ``_format``, in small letters, its parameters left out."""
-    return (value or "").partition(";")[0].strip().lower()
-
-
-def _disagrees(element: str, sent: object, wanted: str, resource_type: str) -> Refusal:
-    has = f"no {element}" if sent is None else f"the {element} {quoted(sent)}"
-    return bad_request(f"the body has {has}, but the URL says {wanted!r}.", expression=(f"{resource_type}.{element}",))

@@ -1,56 +1,205 @@
-"""An endpoint in a child process, as its parent holds it: started, asked, stopped.
+"""The processes of an endpoint: ``serve``, its workers, and a child process with both ends of its pipes.
 
-The child stops when its standard input closes, and that happens however this process ends. It also stops when
-its ``ServerProcess`` is let go of.
+``serve`` runs the endpoint in this process, or several workers behind one socket and one database. ``ServerProcess``
+starts a child: an endpoint for a notebook, or one worker. The child runs this module as a program:
+
+* The first line of its standard input is JSON that says what to serve. Its first line of output is ``FIRST_LINE`` with
+  the base URL, or the error.
+* Each further line of input is a command, ``["faults", "latency:read"]``; the child prints ``done`` or the error.
+* When its standard input closes, the child stops. That happens however its parent ends.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable
-from typing import IO, Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import IO, Any, Final, Protocol
 
-from workbench.endpoint.serving import FIRST_LINE, STOP_SECONDS, Serving
-from workbench.endpoint.settings import Settings
-from workbench.errors import EndpointError
+from workbench.endpoint import log
+from workbench.endpoint.settings import FIRST_LINE, MEMORY, STOP_SECONDS, Serving, Settings
+from workbench.errors import BadInput, EndpointError, WorkbenchError
 
+_BACKLOG: Final = 2048
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 2 * STOP_SECONDS
+_END_SECONDS: Final = 2 * STOP_SECONDS
+
+_MOST_FAILURES: Final = 5
+"""How often in a row a worker may fail to start before the endpoint stops."""
+
+_DONE: Final = "done"
+
+_log: Final = logging.getLogger("workbench.endpoint.process")
+
+
+class RunningServer(Protocol):
+    """A ``Server`` in this process, or ``Workers`` in others."""
+
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Run one command; see ``application.run_command``."""
+
+    def run(self, listening: socket.socket) -> None:
+        """Serve until SIGINT, SIGTERM or ``stop``."""
+
+    def stop(self) -> None:
+        """Make ``run`` end; from any thread."""
+
+
+# --- the service ---
+
+
+class SigtermHandler:
+    """Ends the process at SIGTERM until the server has installed its own handler.
+
+    The interpreter drops an exception that is raised during some callbacks, such as those of an import. So the handler
+    also remembers the signal.
+    """
+
+    received = False
+    raises = True
+    """False where an exception would do harm; the handler then stops ``server`` instead."""
+
+    server: RunningServer | None = None
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, self)
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Raise ``SystemExit``, or stop the server."""
+        self.received = True
+        if self.raises:
+            raise SystemExit(0)
+        if self.server is not None:
+            self.server.stop()
+
+
+def serve(
+    settings: Settings,
+    serving: Serving,
+    *,
+    sigterm: SigtermHandler,
+    inherited: tuple[socket.socket, str] | None = None,
+    on_start: Callable[[RunningServer], None] | None = None,
+) -> None:
+    """Print the base URL, then serve until SIGINT, SIGTERM or ``stop``.
+
+    ``inherited`` is a listening socket and its base URL; without it this function opens one. ``on_start`` receives
+    the server before it runs. Raises ``BadInput`` for options that do not go together, and ``EndpointError`` for an
+    address, a certificate or a database that cannot be used.
+    """
+    if serving.workers > 1:
+        if settings.db == MEMORY:
+            raise BadInput("Several workers need a database that they share; give --db a file, or postgresql://….")
+        if settings.clock is not None:
+            raise BadInput("A lesson's clock is one process's own; use one worker.")
+        if sys.platform == "win32":
+            raise BadInput("Several workers on one port are not to be had on Windows; use one.")
+
+    listening, base_url = inherited or (listen(serving), "")
+    with listening:
+        base_url = base_url or serving.url_at(listening.getsockname()[1])
+        # An exception while workers start could lose track of the one that is just being started.
+        sigterm.raises = serving.workers == 1
+        server: RunningServer
+        if serving.workers > 1:
+            server = Workers(settings, serving, base_url, listening)
+        else:
+            # Imported here: a parent of workers does not need what it takes to respond.
+            from workbench.endpoint.server import Server
+
+            server = Server(settings, serving, base_url)
+        sigterm.server, sigterm.raises = server, False
+        if sigterm.received:
+            raise SystemExit(0)
+        if on_start:
+            on_start(server)
+        _print(f"{FIRST_LINE}{base_url}")
+        server.run(listening)
+
+
+def listen(serving: Serving) -> socket.socket:
+    """Return a listening socket, so that the port is known; raise ``EndpointError`` for an unusable address."""
+    host, port = serving.host, serving.port
+    if not host:
+        raise EndpointError("Which address should it listen on? Give one, such as 127.0.0.1.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns off Nagle's algorithm only on a socket whose protocol is TCP. With it on, a response with a body
+    # waits 40 ms for the acknowledgement of its head.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if sys.platform != "win32":
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)  # a client may connect as soon as the first line is printed
+    except (OSError, OverflowError) as error:
+        listening.close()
+        why = error.strerror if isinstance(error, OSError) else "no such port"
+        raise EndpointError(
+            f"Port {port} of {host} cannot be used: {why}. Choose another, or 0 for a free one."
+        ) from None
+    return listening
+
+
+def stop_with_input(server: RunningServer) -> None:
+    """Stop the server when standard input closes; its lines are discarded."""
+
+    def wait() -> None:
+        for _ in _input_lines():
+            pass
+        server.stop()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+# --- a child process, seen from its parent ---
 
 
 class ServerProcess:
-    """A child that serves; ``base_url`` is where. Several threads may ask at once."""
+    """A child process that serves at ``base_url``. Several threads may send it commands.
+
+    The child stops when its ``ServerProcess`` is garbage-collected, or when this process ends.
+    """
 
     def __init__(
         self, settings: Settings, serving: Serving, *, descriptor: int | None = None, base_url: str = ""
     ) -> None:
-        """Start it and wait until it listens; raises ``EndpointError`` with the child's own words if it cannot.
+        """Start the child and wait until it listens; raise ``EndpointError`` with its own message if it cannot.
 
-        With a ``descriptor`` it is one worker more on a socket that listens already.
+        With a ``descriptor`` it becomes one more worker on a socket that listens already.
         """
-        self._turn = threading.Lock()
-        # A worker's log is its parent's; a notebook's endpoint keeps its words for when it cannot start.
-        inherits = descriptor is not None
-        self._words: IO[bytes] | None = None if inherits else tempfile.TemporaryFile()  # noqa: SIM115  # as long-lived as the child
+        self._lock = threading.Lock()
+        # A worker logs where its parent does. A notebook's endpoint is silent, unless it cannot start.
+        is_worker = descriptor is not None
+        self._stderr: IO[bytes] | None = None if is_worker else tempfile.TemporaryFile()  # noqa: SIM115  # _end closes it
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.endpoint.child"],
+            [sys.executable, "-m", "workbench.endpoint.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._words,
+            stderr=self._stderr,
             pass_fds=() if descriptor is None else (descriptor,),
         )
-        self._end = weakref.finalize(self, _end, self._process, self._words)
-        # A notebook's endpoint sees its standard input close, and nobody waits for it; a service waits for its workers.
-        self._end.atexit = inherits
-        told: dict[str, Any] = {"settings": dataclasses.asdict(settings), "serving": dataclasses.asdict(serving)}
-        self._tell(json.dumps(told | {"descriptor": descriptor, "base_url": base_url}).encode() + b"\n")
-        self.base_url = self._where()
+        self._end = weakref.finalize(self, _end, self._process, self._stderr)
+        # A service waits for its workers at exit. A notebook's endpoint sees its standard input close.
+        self._end.atexit = is_worker
+        first = {
+            "settings": dataclasses.asdict(settings),
+            "serving": dataclasses.asdict(serving),
+            "descriptor": descriptor,
+            "base_url": base_url,
+        }
+        self._write(first)
+        self.base_url = self._read_base_url()
 
     @property
     def pid(self) -> int:
@@ -59,72 +208,231 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the child is still there."""
+        """Whether the child still runs."""
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait until it ends, for whatever reason; its exit code."""
+        """Wait until the child ends, for whatever reason; return its exit code."""
         return self._process.wait()
 
-    def ask(self, command: str, arguments: Iterable[str] = ()) -> None:
-        """Have it do something, and wait until it is done; raises ``EndpointError`` if it could not."""
-        with self._turn:
-            self._tell(json.dumps([command, *arguments]).encode() + b"\n")
-            answer = self._line()
-        if answer != "done":
-            raise EndpointError(f"The endpoint could not do that. {answer}".strip())
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Run one command in the child, and wait until it is done; raise ``EndpointError`` if it fails."""
+        with self._lock:
+            self._write([command, *arguments])
+            line = self._read_line()
+        if line != _DONE:
+            raise EndpointError(f"The endpoint could not do that. {line}".strip())
 
     def stop(self) -> None:
-        """Let it finish what it is answering, then end it. Does nothing if it has ended."""
+        """Let the child finish its requests in flight, then end it. Does nothing if it has ended."""
         self._end()
 
     def kill(self) -> None:
-        """End it on the spot, as a power cut would: nothing is finished first."""
+        """End the child at once, as a power cut would; it finishes nothing."""
         self._process.kill()
         self.stop()
 
-    def _tell(self, line: bytes) -> None:
+    def _write(self, value: Any) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line)
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
         except (OSError, ValueError):
             raise EndpointError("The endpoint is no longer running.") from None
 
-    def _line(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().decode().strip()
 
-    def _where(self) -> str:
-        # A child that neither speaks nor ends would hold a notebook for ever.
-        watch = threading.Timer(_START_SECONDS, self._process.kill)
-        watch.start()
-        line = self._line()
-        watch.cancel()
+    def _read_base_url(self) -> str:
+        # A child that neither prints nor ends would block a notebook for ever.
+        timer = threading.Timer(_START_SECONDS, self._process.kill)
+        timer.start()
+        line = self._read_line()
+        timer.cancel()
         if line.startswith(FIRST_LINE):
             return line.removeprefix(FIRST_LINE)
+
         self._process.kill()
         self._process.wait()
-        words = line or self._last_words()
+        if not line and self._stderr is not None:
+            self._stderr.seek(0)
+            errors = self._stderr.read().decode(errors="replace").strip().splitlines()
+            line = errors[-1] if errors else ""
         self.stop()
-        raise EndpointError(f"The endpoint did not start. {words}".strip())
-
-    def _last_words(self) -> str:
-        if self._words is None:
-            return ""
-        self._words.seek(0)
-        lines = self._words.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        raise EndpointError(f"The endpoint did not start. {line}".strip())
 
 
-def _end(process: subprocess.Popen[bytes], words: IO[bytes] | None) -> None:
+def _end(process: subprocess.Popen[bytes], stderr: IO[bytes] | None) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
     try:
-        process.wait(timeout=_STOP_SECONDS)
+        process.wait(timeout=_END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if words is not None:
-        words.close()
+    if stderr is not None:
+        stderr.close()
+
+
+class Workers:
+    """Several child processes behind one socket and one database. A worker that ends is replaced.
+
+    The parent serves nothing itself. It holds each worker's standard input, so all of them stop when it ends, however
+    that happens. The socket stays open while a worker is replaced, so no connection is refused.
+    """
+
+    def __init__(self, settings: Settings, serving: Serving, base_url: str, listening: socket.socket) -> None:
+        """Start all workers; raise ``EndpointError`` if one cannot start, and leave none running."""
+        log.configure(serving.log_format)
+        self._settings = settings
+        self._serving = dataclasses.replace(serving, workers=1)
+        self._base_url, self._listening = base_url, listening
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        # The first starts alone: it reports an unusable database once, and resets it once.
+        self._workers = [self._start()]
+        self._settings = dataclasses.replace(settings, reset=False)
+        with ThreadPoolExecutor() as pool:
+            starts = [pool.submit(self._start) for _ in range(serving.workers - 1)]
+        self._workers += [start.result() for start in starts if start.exception() is None]
+        if len(self._workers) < serving.workers:
+            self._stop_all()
+            raise EndpointError("Not all of the endpoint's workers could be started.")
+
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Run a command in every worker, but ``reset`` in one: they share the database."""
+        arguments = tuple(arguments)
+        with self._lock:
+            for worker in self._workers[:1] if command == "reset" else self._workers:
+                worker.run_command(command, arguments)
+            if command == "faults":
+                self._settings = dataclasses.replace(self._settings, faults=arguments)
+
+    def run(self, listening: socket.socket) -> None:  # noqa: ARG002  # the workers have inherited it
+        """Replace workers that end until SIGINT, SIGTERM or ``stop``; then let each finish its requests in flight."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        watchers = [
+            threading.Thread(target=self._watch, args=(index,), daemon=True) for index in range(len(self._workers))
+        ]
+        for watcher in watchers:
+            watcher.start()
+        self._stopping.wait()
+        self._stop_all()
+        for watcher in watchers:
+            watcher.join()
+
+    def stop(self) -> None:
+        """Make ``run`` end; from any thread."""
+        self._stopping.set()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # In another thread: the one that is interrupted may hold the event's lock.
+        threading.Thread(target=self.stop).start()
+
+    def _start(self) -> ServerProcess:
+        descriptor = self._listening.fileno()
+        return ServerProcess(self._settings, self._serving, descriptor=descriptor, base_url=self._base_url)
+
+    def _watch(self, index: int) -> None:
+        """Wait for one worker to end, and replace it, until the endpoint stops."""
+        while True:
+            code = self._workers[index].wait()
+            if self._stopping.is_set():
+                return
+            _log.error("worker %s ended with code %s; another takes its place", self._workers[index].pid, code)
+            if not any(self._replace(index) for _ in range(_MOST_FAILURES)):
+                _log.critical("a worker cannot be started; the endpoint stops")
+                self.stop()
+                return
+
+    def _replace(self, index: int) -> bool:
+        """Start another worker in this one's place; return whether it started."""
+        with self._lock:
+            if self._stopping.is_set():
+                return True
+            self._workers[index].stop()
+            try:
+                self._workers[index] = self._start()
+            except EndpointError:
+                _log.exception("a worker did not start")
+                return False
+        return True
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            threads = [threading.Thread(target=worker.stop) for worker in self._workers]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+
+# --- a child process, seen from inside ---
+
+
+def main() -> int:
+    """Serve what the first line of standard input says; return the exit code."""
+    sigterm = SigtermHandler()
+    lines = _input_lines()
+    line = next(lines, None)
+    if line is None:
+        return 0  # the parent has ended
+    first = json.loads(line)
+    first["settings"]["faults"] = tuple(first["settings"]["faults"])
+    inherited = None
+    if first["descriptor"] is not None:
+        inherited = socket.socket(fileno=first["descriptor"]), first["base_url"]
+        # Ctrl-C reaches a terminal's whole process group; a worker stops when its parent says so.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def run_commands(server: RunningServer) -> None:
+        threading.Thread(target=_run_commands, args=(lines, server), daemon=True).start()
+
+    try:
+        settings, serving = Settings(**first["settings"]), Serving(**first["serving"])
+        serve(settings, serving, sigterm=sigterm, inherited=inherited, on_start=run_commands)
+    except WorkbenchError as error:
+        _print(str(error))  # the parent reads it instead of the base URL
+        return 2
+    return 0
+
+
+def _run_commands(lines: Iterator[bytes], server: RunningServer) -> None:
+    for line in lines:
+        command, *arguments = json.loads(line)
+        try:
+            server.run_command(command, arguments)
+        except Exception as error:  # noqa: BLE001  # the parent waits for a line, whatever the error
+            _print(" ".join(str(error).split()) or type(error).__name__)
+        else:
+            _print(_DONE)
+    server.stop()
+
+
+def _input_lines() -> Iterator[bytes]:
+    """Yield the lines of standard input, unbuffered: a thread that waits in a buffered read delays the exit."""
+    rest = b""
+    while True:
+        line, end, after = rest.partition(b"\n")
+        if end:
+            rest = after
+            yield line
+            continue
+        try:
+            more = os.read(0, 65536)
+        except OSError:
+            return
+        if not more:
+            return
+        rest += more
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

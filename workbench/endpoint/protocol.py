@@ -1,21 +1,22 @@
-"""HTTP/1.1 as uvicorn speaks it, with the limits that keep one client from holding up the others.
+"""One connection, as uvicorn serves it, with limits that keep one client from blocking the others.
 
-Owns: what happens to a connection whose request cannot be read, is too long, or does not arrive in time. The
-requests before it are answered first. Then it gets an OperationOutcome (ERR-1), and the connection ends. So a
-request that is refused here never reaches the application (contract UPD-17).
+A request that cannot be parsed, is too long, or does not arrive in time is refused here. The endpoint first answers
+the requests before it, then sends an OperationOutcome (ERR-1), then closes the connection. A request that is refused
+here never reaches the application (UPD-17).
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from datetime import UTC, datetime
 from typing import Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from workbench.endpoint import log
 from workbench.endpoint.application import refused
+from workbench.endpoint.log import log_request
 from workbench.endpoint.policy import BODY_LIMIT, Refusal
 from workbench.exchange.text import reason
 
@@ -23,13 +24,13 @@ HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request line and its header fields."""
 
 REQUEST_SECONDS: Final = 60.0
-"""From a request's first byte (or a new connection without one) to its last; and to write an answer."""
+"""From a request's first byte (or a new connection without one) to its last; and to write a response."""
 
 LINGER_SECONDS: Final = 2.0
-"""How long a client that was refused may go on sending: closed earlier, it could lose the answer."""
+"""How long the endpoint reads on after a refusal. If it closed at once, the client could lose the response."""
 
-_PIECE: Final = 8 * 1024
-"""Bytes that are parsed at once. One piece can hold hundreds of requests, and each is kept until it is answered."""
+_SLICE: Final = 8 * 1024
+"""Bytes parsed at once. One slice can hold hundreds of requests, and each is kept until it is answered."""
 
 _MALFORMED: Final = Refusal.because(
     400, "structure", "MESSAGE_NOT_WELL_FORMED", "the request is not well-formed HTTP/1.1."
@@ -50,23 +51,51 @@ _TOO_SLOW: Final = Refusal.because(
     f"the request did not come to its end within {REQUEST_SECONDS:.0f} s; nothing was done.",
 )
 
+_NOT_TLS: Final = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
+"""OpenSSL's reasons for a client that does not speak TLS, and so would read no alert."""
 
-class _Flow(FlowControl):
-    """Uvicorn's flow control, which resumes reading for every request; this one can be held."""
 
-    held = False
+class AlertingSSLObject(ssl.SSLObject):
+    """A TLS handshake that tells the client why it failed, such as an untrusted certificate.
 
-    def hold(self, held: bool) -> None:
-        """Stop reading, or go on."""
-        self.held = held
-        if held:
+    When a handshake fails, OpenSSL writes an alert (RFC 8446, section 6.2) into its outgoing bytes, but asyncio aborts
+    the transport before they are sent. So this class reports the failure one step later, after asyncio has sent the
+    alert. The client then closes the connection; one that does not meets asyncio's handshake timeout.
+    """
+
+    _failed: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """Continue the handshake; raise the error that made it fail on the call after that one."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLSyscallError):
+            raise
+        except ssl.SSLError as error:
+            if error.reason in _NOT_TLS:
+                raise
+            self._failed = error
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "sending a TLS alert first") from None
+
+
+class _PausableFlow(FlowControl):
+    """uvicorn's flow control resumes reading for every request; this one can keep reading paused."""
+
+    paused = False
+
+    def set_paused(self, paused: bool) -> None:
+        """Pause or resume reading."""
+        self.paused = paused
+        if paused:
             self.pause_reading()
         else:
             self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Go on reading, unless it is held."""
-        if not self.held:
+        """Resume reading, unless it is paused here."""
+        if not self.paused:
             super().resume_reading()
 
 
@@ -74,139 +103,141 @@ class SpineProtocol(HttpToolsProtocol):
     """One connection."""
 
     seconds = REQUEST_SECONDS
-    flow: _Flow
-    _deadline: asyncio.TimerHandle | None = None
-    _patience: asyncio.TimerHandle | None = None
-    """When an answer that is not read is given up."""
+    flow: _PausableFlow
+    _request_timer: asyncio.TimerHandle | None = None
+    """Runs while a request may arrive; then while a refused client may read."""
 
-    _begun = False
+    _write_timer: asyncio.TimerHandle | None = None
+    """Runs while the client does not read its response."""
+
+    _incomplete = False
     """Whether a request has begun to arrive and is not complete."""
 
     _in_head = False
-    _head = 0
+    _head_size = 0
     """Bytes of the fields of the present head, and of its trailers."""
 
-    _line = 0
-    """Bytes of a line that is not complete, and that no callback has seen."""
+    _line_size = 0
+    """Bytes of an incomplete line, which no callback has received."""
 
-    _raw = 0
-    """Bytes of the present body as they came, with the headers of its chunks."""
+    _body_size = 0
+    """Bytes of the present body as they arrived, with the headers of its chunks."""
 
-    _unread = b""
+    _unparsed = b""
     """Bytes that wait until the requests before them are answered."""
 
-    _reason: Refusal | None = None
+    _parse_refusal: Refusal | None = None
     """Why the parser was stopped."""
 
-    _ending: Refusal | None = None
-    """What the connection ends with, once the requests before it are answered."""
+    _last_refusal: Refusal | None = None
+    """The refusal that ends the connection, once the requests before it are answered."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first request its time."""
+        """Start the timer of the first request."""
         super().connection_made(transport)
-        self.flow = _Flow(transport)
-        self._deadline = self.loop.call_later(self.seconds, self._too_slow)
+        self.flow = _PausableFlow(transport)
+        self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time: there is nothing left to wait for."""
-        self._rest()
-        self._be_patient()
-        self._unread = b""
+        """Cancel the timers."""
+        self._cancel_request_timer()
+        self._cancel_write_timer()
+        self._unparsed = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, in pieces, and not beyond requests that wait for their answer."""
-        if self._ending is None:
-            self._unread += data
+        """Parse data in slices, and stop at requests that wait for their response."""
+        if self._last_refusal is None:
+            self._unparsed += data
             self._parse()
 
     def pause_writing(self) -> None:
-        """The client does not read: from now on its answer has as long as a request has."""
+        """Start the timer of a response that the client does not read."""
         super().pause_writing()
-        if self._patience is None:
-            self._patience = self.loop.call_later(self.seconds, self.transport.abort)
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client reads again; its time ends when the answer does."""
+        """Continue writing. The timer runs until the whole response is written."""
         super().resume_writing()
         if self.cycle is None or self.cycle.response_complete:
-            self._be_patient()
+            self._cancel_write_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nobody asks any more; what was not read by now is thrown away."""
+        """Abort an idle connection, and what is still unsent on it."""
         self.transport.abort()
 
     def _parse(self) -> None:
-        while self._unread and not self.pipeline and not self.transport.is_closing():
-            piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
-            self._parse_piece(piece)
-        if self._ending is None and self.flow.held != bool(self._unread):
-            self.flow.hold(bool(self._unread))
+        while self._unparsed and not self.pipeline and not self.transport.is_closing():
+            data, self._unparsed = self._unparsed[:_SLICE], self._unparsed[_SLICE:]
+            self._parse_slice(data)
+        if self._last_refusal is None and self.flow.paused != bool(self._unparsed):
+            self.flow.set_paused(bool(self._unparsed))
 
-    def _parse_piece(self, piece: bytes) -> None:
-        in_body, before = self._begun and not self._in_head, self._head
-        super().data_received(piece)
-        if self._ending is not None or self.transport.is_closing():
+    def _parse_slice(self, data: bytes) -> None:
+        in_body, head_before = self._incomplete and not self._in_head, self._head_size
+        super().data_received(data)
+        if self._last_refusal is not None or self.transport.is_closing():
             return
-        if self._begun and before == self._head:
-            self._line += len(piece)  # a line that goes on and on reaches no callback
+        if self._incomplete and head_before == self._head_size:
+            self._line_size += len(data)  # no callback receives a line before its end
         else:
-            self._line = 0
-        if self._in_head and self._head + self._line > HEAD_LIMIT:
+            self._line_size = 0
+        if self._in_head and self._head_size + self._line_size > HEAD_LIMIT:
             self._refuse(self._too_long())
-        elif in_body and self._begun and not self._in_head:
-            self._raw += len(piece)
-            # The application itself refuses a body over the limit; this is about what is around it.
-            if self._raw > BODY_LIMIT + HEAD_LIMIT and not self.cycle.response_started:
+        elif in_body and self._incomplete and not self._in_head:
+            self._body_size += len(data)
+            # The application refuses a body over the limit; this limits the chunk headers around it.
+            if self._body_size > BODY_LIMIT + HEAD_LIMIT and not self.cycle.response_started:
                 self._refuse(_LONG_FRAMING)
 
     def on_message_begin(self) -> None:
-        """A request begins: its time starts."""
+        """Start the timer of a request, and its counts."""
         super().on_message_begin()
         self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
-        self._begun, self._in_head = True, True
-        self._head = self._line = self._raw = 0
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self.seconds, self._too_slow)
+        self._incomplete, self._in_head = True, True
+        self._head_size = self._line_size = self._body_size = 0
+        if self._request_timer is None:
+            self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
 
     def on_url(self, url: bytes) -> None:
         """Count a part of the request line."""
         super().on_url(url)
-        self._count(len(url))
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header field. A trailer is counted too, but it is not a header field (RFC 9110, 6.5.1)."""
+        """Count a header field or a trailer; a trailer is not a header field (RFC 9110, 6.5.1)."""
         if self._in_head:
             super().on_header(name, value)
-        self._count(len(name) + len(value))
+        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """The head is read."""
+        """End the head."""
         super().on_headers_complete()
         self._in_head = False
 
     def on_message_complete(self) -> None:
-        """The request is read."""
-        self._rest()
-        self._begun = False
+        """End the request."""
+        self._cancel_request_timer()
+        self._incomplete = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is written: go on with the next request, or end."""
+        """Parse the next request, or end the connection with a refusal."""
         was_last = not self.pipeline
         super().on_response_complete()
         if not self.flow.write_paused:
-            self._be_patient()
+            self._cancel_write_timer()
         if self.transport.is_closing():
             return
-        if self._ending is None:
+        if self._last_refusal is None:
             self._parse()
         elif was_last:
             self._unset_keepalive_if_required()
-            self._end(self._ending)
+            self._write_refusal(self._last_refusal)
 
     def shutdown(self) -> None:
-        """End an idle connection at once: over TLS, ``close`` waits for the client's word for half a minute."""
+        """Abort an idle connection: over TLS, ``close`` would wait half a minute for the client."""
         idle = self.cycle is None or self.cycle.response_complete
         if idle and not self.transport.get_write_buffer_size():
             self.transport.abort()
@@ -214,71 +245,71 @@ class SpineProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Refuse what cannot be read; ``msg`` is uvicorn's own and says less."""
-        self._refuse(self._reason or _MALFORMED)
+        """Refuse a request that the parser rejects; uvicorn's ``msg`` says less."""
+        self._refuse(self._parse_refusal or _MALFORMED)
 
-    def _count(self, size: int) -> None:
-        self._head += size
-        if self._head > HEAD_LIMIT:
-            self._reason = self._too_long()
-            raise ValueError("the head is over the limit")  # the parser stops, and send_400_response is called
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > HEAD_LIMIT:
+            self._parse_refusal = self._too_long()
+            raise ValueError("the head is over the limit")  # stops the parser; uvicorn calls send_400_response
 
     def _too_long(self) -> Refusal:
         return _LONG_HEAD if self.headers else _LONG_TARGET
 
-    def _rest(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _cancel_request_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
-    def _be_patient(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _cancel_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
-    def _too_slow(self) -> None:
-        self._deadline = None
-        if self._unread:  # it was sent; it waits for the answers before it
-            self._deadline = self.loop.call_later(self.seconds, self._too_slow)
-        elif self._begun and not self.transport.is_closing():
+    def _on_timeout(self) -> None:
+        self._request_timer = None
+        if self._unparsed:  # the client sent it in time; it waits for the responses before it
+            self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
+        elif self._incomplete and not self.transport.is_closing():
             self._refuse(_TOO_SLOW)
         else:
-            # Nothing was asked; an answer now could be taken for that to a request just being sent.
+            # No request has begun. A client that sends one right now could take a 408 for its response.
             self.transport.close()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Read no further. Answer the requests before this one, refuse this one, and close."""
-        self._rest()
-        self._unread = b""
-        self._ending = refusal
-        incomplete = self.cycle if self._begun and not self._in_head else None
+        """Stop reading, wait until the requests before this one are answered, then refuse it and close."""
+        self._cancel_request_timer()
+        self._unparsed = b""
+        self._last_refusal = refusal
+        incomplete = self.cycle if self._incomplete and not self._in_head else None
         if incomplete is not None and self.pipeline:
-            self.pipeline.popleft()  # the newest: the application has not seen it
-            answered = False
+            self.pipeline.popleft()  # the newest request, which the application has not received
+            idle = False
         elif incomplete is not None:
-            # The application waits for the rest of its body, and learns that the client has gone.
+            # The application waits for the rest of this body; to it, the client has disconnected.
             incomplete.disconnected = True
             incomplete.message_event.set()
             if incomplete.response_started:
                 self.transport.close()
                 return
-            answered = True
+            idle = True
         else:
-            answered = self.cycle is None or self.cycle.response_complete
-        if answered:
-            self._end(refusal)
+            idle = self.cycle is None or self.cycle.response_complete
+        if idle:
+            self._write_refusal(refusal)
 
-    def _end(self, refusal: Refusal) -> None:
-        """Write the refusal, and close the connection as soon as the client can have read it."""
+    def _write_refusal(self, refusal: Refusal) -> None:
+        """Write the refusal, and close the connection once the client has had time to read it."""
         response = refused(refusal, datetime.now(UTC))
         fields = [*response.headers.items(), ("Content-Length", str(len(response.body))), ("Connection", "close")]
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
         start = f"HTTP/1.1 {response.status} {reason(response.status)}\r\n{head}\r\n"
         self.transport.write(start.encode("latin-1") + response.body)
-        log.note(None, response, peer=str(self.client[0]) if self.client else "?", seconds=0.0)
+        log_request(None, response, peer=str(self.client[0]) if self.client else "?", seconds=0.0)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.flow.hold(False)
-            self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self.flow.set_paused(False)
+            self._request_timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         else:
             self.transport.close()

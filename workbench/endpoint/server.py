@@ -1,7 +1,7 @@
-"""Serving the endpoint in this process until told to stop.
+"""Serving an application on a socket in this process, with uvicorn.
 
-uvicorn underneath, on asyncio's own loop (with 200 connections at once uvloop left some unanswered for
-seconds). Several processes may serve one socket: see ``workers``.
+It runs on asyncio's own loop: with 200 connections at once, uvloop left some without a response for seconds.
+Several processes may serve one socket; see ``process.Workers``.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ from typing import Any, Final
 import uvicorn
 
 from workbench.endpoint import log
-from workbench.endpoint.alerts import AlertingSSLObject
-from workbench.endpoint.application import Application
-from workbench.endpoint.asgi import Shell
-from workbench.endpoint.commands import obey
+from workbench.endpoint.application import build_application, run_command
+from workbench.endpoint.asgi import AsgiApplication
 from workbench.endpoint.faults import Faults
-from workbench.endpoint.protocol import SpineProtocol
-from workbench.endpoint.serving import STOP_SECONDS, Serving
-from workbench.endpoint.settings import Settings
+from workbench.endpoint.protocol import AlertingSSLObject, SpineProtocol
+from workbench.endpoint.settings import STOP_SECONDS, Serving, Settings
 from workbench.errors import EndpointError
 
 _KEEP_ALIVE_SECONDS: Final = 600
-"""Long, for a person who thinks between two requests: a connection closed just as the next one is sent leaves
-a write without an answer."""
+"""Long, for a person who thinks between two requests. A write on a connection that is just being closed would get
+no response."""
 
 
 class Server:
-    """One process's share of an endpoint: an application and its faults behind a socket that listens."""
+    """An application and its faults, served by this process."""
 
     def __init__(self, settings: Settings, serving: Serving, base_url: str) -> None:
-        """Open the database and read the certificates; raises ``EndpointError`` for what cannot be used."""
+        """Open the database and read the certificates; raise ``EndpointError`` for what cannot be used."""
         log.configure(serving.log_format)
-        _raise_the_limit_of_connections()
+        _raise_connection_limit()
         self._faults = Faults(settings.faults, seed=settings.seed)
-        self._application: Application = settings.application(base_url)
+        self._application = build_application(settings, base_url)
+        tls: dict[str, Any] = {}
+        if serving.tls_cert is not None:
+            tls = {"ssl_certfile": serving.tls_cert, "ssl_keyfile": serving.tls_key}
+        if serving.client_ca is not None:
+            tls |= {"ssl_ca_certs": serving.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
-            Shell(self._application, self._faults, names=serving.names_at(base_url)),
+            AsgiApplication(self._application, self._faults, names=serving.names_at(base_url)),
             http=SpineProtocol,
             loop="asyncio",
             ws="none",
@@ -53,7 +55,7 @@ class Server:
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
-            **_tls(serving),
+            **tls,
         )
         try:
             config.load()
@@ -65,13 +67,13 @@ class Server:
             config.ssl.sslobject_class = AlertingSSLObject
         self._server = uvicorn.Server(config)
 
-    def obey(self, command: str, arguments: Iterable[str] = ()) -> None:
-        """Do what a line of standard input says; see ``commands``."""
-        obey(self._application, self._faults, command, arguments)
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Run one command; see ``application.run_command``."""
+        run_command(self._application, self._faults, command, arguments)
 
     def run(self, listening: socket.socket) -> None:
-        """Serve until SIGINT, SIGTERM or ``stop``; what is in flight is finished first."""
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has stopped cleanly and raises it again
+        """Serve until SIGINT, SIGTERM or ``stop``; then finish the requests in flight."""
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
             self._server.run(sockets=[listening])
         self._application.close()
 
@@ -80,17 +82,8 @@ class Server:
         self._server.should_exit = True
 
 
-def _tls(serving: Serving) -> dict[str, Any]:
-    if serving.tls_cert is None:
-        return {}
-    options: dict[str, Any] = {"ssl_certfile": serving.tls_cert, "ssl_keyfile": serving.tls_key}
-    if serving.client_ca is not None:
-        options |= {"ssl_ca_certs": serving.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
-    return options
-
-
-def _raise_the_limit_of_connections() -> None:
-    """Let this process have as many connections as the system allows, not as many as a shell suggests."""
+def _raise_connection_limit() -> None:
+    """Let this process open as many files as the system allows; a shell's default is lower."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,42 +1,51 @@
-"""What an endpoint is started with, and the application made of it.
+"""The settings of an endpoint, as plain data that builds nothing.
 
-The same for a server, a child process, a worker and one without a socket; plain data, so that it can be
-handed to another process as a line of JSON.
+A server, a child process, a worker and an endpoint in process share these records. All of their fields can be
+written as JSON, because a parent process hands them to its child as one line.
 """
 
 from __future__ import annotations
 
-import random
-import uuid
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from urllib.parse import urlsplit
 
-from workbench.clock import Clock, LessonClock, wall_clock
+from workbench.clock import LessonClock
 from workbench.endpoint.faults import Fault
-from workbench.endpoint.policy import POLICIES, Refusal, invalid_headers, other_asid
-from workbench.endpoint.request import CAPABILITIES, Call
+from workbench.endpoint.policy import POLICIES
+from workbench.endpoint.request import BASE_PATH
 from workbench.errors import BadInput
-
-if TYPE_CHECKING:
-    from workbench.endpoint.application import Application, Gate
+from workbench.exchange.hosts import is_loopback_host
 
 MEMORY: Final = ":memory:"
 
 SYNCHRONOUS: Final = ("NORMAL", "FULL")
-"""How far SQLite goes before a write is acknowledged; ``docs/endpoint.md`` says what each one survives."""
+"""SQLite's ``synchronous`` modes; ``docs/endpoint.md`` says what each one survives."""
+
+LOG_FORMATS: Final = ("none", "text", "json")
+"""``none`` writes no line per request; errors of the endpoint itself are still logged."""
 
 ASID: Final = "999999999999"
-"""The embedded Spine's own accredited-system id: what ``toASID`` must name in strict mode."""
+"""The accredited-system id of the embedded Spine: what ``toASID`` must name in strict mode."""
+
+FIRST_LINE: Final = "Spine endpoint at "
+"""What ``serve`` prints first, followed by the base URL."""
+
+STOP_SECONDS: Final = 5
+"""How long the server waits for requests in flight when it stops."""
+
+_ALL_INTERFACES: Final = ("0.0.0.0", "::")  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides the answers.
+    """What decides the responses. Raises ``BadInput`` for a value that cannot be used.
 
-    ``clock`` (an instant) and ``seed`` fix times and ids for lessons; ``None`` takes the wall's time and
-    random ids. ``faults`` are written as ``Fault.read`` understands them.
+    ``clock`` (an instant) and ``seed`` make times and ids reproducible. Without them the endpoint uses the
+    system clock and random ids. ``faults`` have the syntax of ``Fault.read``. With ``reset`` the endpoint
+    first restores the example resources and forgets everything else.
     """
 
     policy: str = "SPINE"
@@ -60,52 +69,67 @@ class Settings:
         except UnicodeEncodeError:
             raise BadInput("The seed is not readable text; any word or number will do.") from None
 
-    def application(self, base_url: str) -> Application:
-        """The application with these settings, its stories stored.
 
-        A story that a user has changed or deleted stays as it is, unless ``reset`` says otherwise.
-        """
-        # Not above: a notebook, and whoever only starts an endpoint, need not load what it takes to be one.
-        from workbench.endpoint import examples
-        from workbench.endpoint.application import Application, open_gate
-        from workbench.endpoint.store import Store
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where and how clients reach the endpoint. Raises ``BadInput`` for options that do not go together.
 
-        store = Store(self.db, seed=self.seed, synchronous=self.synchronous)
-        for row in examples.rows():
-            store.insert(*row)
-        clock: Clock = LessonClock(self.clock) if self.clock is not None else wall_clock
-        gate = _spine_headers() if self.strict else open_gate
-        policy = POLICIES[self.policy]
-        application = Application(
-            store, base_url=base_url, policy=policy, clock=clock, new_id=_ids(self.seed), gate=gate
-        )
-        if self.reset:
-            application.reset()
-        return application
+    ``base_url`` is the public URL of an endpoint behind a proxy. ``port`` 0 means any free port.
+    """
 
+    host: str = "127.0.0.1"
+    port: int = 0
+    base_url: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    client_ca: str | None = None
+    insecure: bool = False
+    workers: int = 1
+    log_format: str = "none"
 
-def _spine_headers() -> Gate:
-    # Here, because reading tokens brings a cryptography library along, which only strict mode is to wait for.
-    from workbench.exchange.spine import header_problems
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise BadInput("TLS needs both a certificate and its key; give --tls-cert and --tls-key.")
+        if self.client_ca is not None and self.tls_cert is None:
+            raise BadInput("Client certificates need TLS; give --tls-cert and --tls-key beside --client-ca.")
+        if self.workers < 1:
+            raise BadInput("An endpoint has at least one worker.")
+        if self.log_format not in LOG_FORMATS:
+            raise BadInput(f"There is no log format {self.log_format!r}; there are {', '.join(LOG_FORMATS)}.")
+        if not is_loopback_host(self.host) and self.tls_cert is None and not self.insecure:
+            raise BadInput(
+                f"{self.host} is open to other machines: give --tls-cert and --tls-key, or --insecure if that is meant."
+            )
+        if self.base_url is not None and not _is_base_url(self.base_url):
+            raise BadInput(
+                f"The base URL {self.base_url!r} cannot be used; write one like https://spine.example{BASE_PATH}."
+            )
 
-    def gate(call: Call) -> Refusal | None:
-        about = "" if call.interaction in (None, CAPABILITIES) else call.resource_type
-        if problems := header_problems(call.request.headers, call.interaction, about, call.now):
-            return invalid_headers(problems)
-        named = call.request.headers.get("toASID")
-        return None if named == ASID else other_asid(f"toASID is {named}, but this endpoint's is {ASID}.")
+    def url_at(self, port: int) -> str:
+        """Return the base URL of an endpoint that listens on this port."""
+        if self.base_url is not None:
+            return self.base_url.rstrip("/")
+        # 0.0.0.0 is an address to listen on, not one to connect to.
+        host = socket.gethostname() if self.host in _ALL_INTERFACES else self.host
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{'https' if self.tls_cert else 'http'}://{authority}{BASE_PATH}"
 
-    return gate
-
-
-def _ids(seed: str | None) -> Callable[[], str]:
-    """The ids of created resources: random UUIDs, or with a seed the same ones every time."""
-    if seed is None:
-        return lambda: str(uuid.uuid4())
-    numbers = random.Random(seed)  # noqa: S311  # the same every time is what a seed is for
-    return lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4))
+    def names_at(self, base_url: str) -> tuple[str, ...]:
+        """Return the host names that ``Host`` may have: that of the base URL, and the one it listens on."""
+        listening = () if self.host in _ALL_INTERFACES else (self.host,)
+        return (urlsplit(base_url).hostname or "", *listening)
 
 
 def as_instant(clock: str | datetime | None) -> str | None:
-    """A lesson clock's start as text; raises ``BadInput`` for one that is none."""
+    """Return the start of a lesson's clock as text; raise ``BadInput`` if it is not an instant."""
     return None if clock is None else LessonClock(clock)().isoformat()
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return (
+        url.scheme in ("http", "https") and bool(url.hostname) and url.path.rstrip("/") == BASE_PATH and not url.query
+    )

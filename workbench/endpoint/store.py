@@ -1,60 +1,38 @@
-"""What is stored, and the one statement that changes it.
+"""Storing resources: the tables, the compare-and-swap, and the version ids. Knows no HTTP.
 
-A version changes in a single ``UPDATE`` that names the version expected; whether it was current, stale,
-deleted or never there follows from its row count. There is no earlier read to race against, whichever
-thread, process or machine runs it. SQLAlchemy Core underneath: SQLite, in memory or a file, or PostgreSQL.
+A single ``UPDATE`` that names the expected version changes a resource. Its row count says whether that version was
+current, so no read before it can race, whichever thread, process or machine runs it.
 
-Must not know HTTP. Version ids come from ``versions``; times and bodies are handed in.
+SQLAlchemy Core runs the statements on SQLite, in memory or in a file, or on PostgreSQL.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import re
+import secrets
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
 
-from workbench.endpoint import schema
-from workbench.endpoint.database import keep_readers_going, no_use, open_database
-from workbench.endpoint.schema import RESOURCE
-from workbench.endpoint.search import PAGE_BYTES, Query
-from workbench.endpoint.settings import MEMORY
-from workbench.endpoint.versions import VersionIds
-from workbench.errors import EndpointError
+from workbench.endpoint.request import PAGE_BYTES, Query
+from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
+from workbench.errors import BadInput, EndpointError
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
-_row = RESOURCE.c
-
-_mine = sa.and_(_row.type == sa.bindparam("of_type"), _row.id == sa.bindparam("of_id"))
-_read = sa.select(_row.version_id, _row.last_updated, _row.body).where(_mine)
-_swap = (
-    sa.update(RESOURCE)
-    .where(_mine, _row.version_id == sa.bindparam("expected"), _row.body.is_not(None))
-    .values(
-        version_id=sa.bindparam("to_version"), last_updated=sa.bindparam("to_updated"), body=sa.bindparam("to_body")
-    )
-)
-"""The compare-and-swap. Nothing else ever changes a row."""
-
-
-def _insert_of(dialect: str) -> Callable[..., sqlite.Insert | postgresql.Insert]:
-    """The INSERT that knows ON CONFLICT. A dialect takes a while to load, so only the one that is spoken is."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as into_postgresql
-
-        return into_postgresql
-    from sqlalchemy.dialects.sqlite import insert as into_sqlite
-
-    return into_sqlite
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A resource as it stands: its version id, its date as a FHIR instant, its JSON. No body: deleted."""
+    """A stored resource: its version id, its date as a FHIR instant, and its JSON; no body means deleted."""
 
     version_id: str
     last_updated: str
@@ -63,116 +41,241 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a search: how many match in all, those on it as ``(id, stored)``, and whether others follow."""
+    """A page of a search: how many resources match, those on it as ``(id, stored)``, and whether more follow."""
 
     total: int
     found: Sequence[tuple[str, Stored]]
     more: bool
 
 
+# --- version ids ---
+
+VERSION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}")
+"""The format of the endpoint's own version ids, as in the guide's examples (VER-1)."""
+
+_HALF_BITS: Final = 24
+_HALF_MASK: Final = (1 << _HALF_BITS) - 1
+_ALL_MASK: Final = (1 << 2 * _HALF_BITS) - 1
+_ROUNDS: Final = 4
+
+
+class VersionIds:
+    """The version ids of one endpoint: opaque, not in order, and never repeated (UPD-3, VER-1).
+
+    A version id has 48 bits. Random ids would collide within a million updates of one resource, about once in
+    six hundred resources, and a repeated id would accept a stale update. So the next id is a keyed permutation of a
+    counter that is read back from the present id. An id repeats after 2⁴⁸ updates, and no counter is stored.
+
+    The permutation is a four-round Feistel network over two 24-bit halves (Luby and Rackoff) with keyed BLAKE2
+    rounds. It hides the order of versions; it protects no secret. The same key gives the same ids.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def first(self, resource: str) -> str:
+        """Return the version id of a new resource (``Type/id``)."""
+        start = hashlib.blake2b(resource.encode(), key=self._key, digest_size=6).digest()
+        return _format_version_id(int.from_bytes(start, "big"))
+
+    def after(self, resource: str, version_id: str) -> str:
+        """Return the version id after this one; raise ``ValueError`` if it does not have the format."""
+        if VERSION_ID.fullmatch(version_id) is None:
+            raise ValueError(f"{version_id!r} is not a version id of this endpoint.")
+        count = self._decrypt(resource, int(version_id.replace("-", ""), 16))
+        return _format_version_id(self._encrypt(resource, (count + 1) & _ALL_MASK))
+
+    def _encrypt(self, resource: str, number: int) -> int:
+        left, right = number >> _HALF_BITS, number & _HALF_MASK
+        for step in range(_ROUNDS):
+            left, right = right, left ^ self._round(resource, step, right)
+        return left << _HALF_BITS | right
+
+    def _decrypt(self, resource: str, number: int) -> int:
+        left, right = number >> _HALF_BITS, number & _HALF_MASK
+        for step in reversed(range(_ROUNDS)):
+            left, right = right ^ self._round(resource, step, left), left
+        return left << _HALF_BITS | right
+
+    def _round(self, resource: str, step: int, half: int) -> int:
+        text = f"{resource}|{step}|{half}".encode()
+        return int.from_bytes(hashlib.blake2b(text, key=self._key, digest_size=3).digest(), "big")
+
+
+def _format_version_id(number: int) -> str:
+    text = f"{number:012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
+# --- tables ---
+
+SCHEMA_VERSION: Final = 2
+
+# PostgreSQL would sort by its locale; instants and ids are compared byte by byte.
+_Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+_schema = sa.MetaData()
+_resource: Final = sa.Table(
+    "resource",
+    _schema,
+    sa.Column("type", _Text, primary_key=True),
+    sa.Column("id", _Text, primary_key=True),
+    sa.Column("version_id", _Text, nullable=False),
+    sa.Column("last_updated", _Text, nullable=False),
+    sa.Column("body", sa.LargeBinary),
+)
+"""One row for each resource. A deleted one keeps its row without a body, so its id is never reused (UPD-11)."""
+
+_row = _resource.c
+
+sa.Index("resource_pages", _row.type, _row.last_updated.desc(), _row.id)
+"""The order of a search, so that a page is found without reading those before it."""
+
+_setting: Final = sa.Table(
+    "setting", _schema, sa.Column("name", _Text, primary_key=True), sa.Column("value", _Text, nullable=False)
+)
+
+_this_resource = sa.and_(_row.type == sa.bindparam("of_type"), _row.id == sa.bindparam("of_id"))
+_read = sa.select(_row.version_id, _row.last_updated, _row.body).where(_this_resource)
+_swap = (
+    sa.update(_resource)
+    .where(_this_resource, _row.version_id == sa.bindparam("expected"), _row.body.is_not(None))
+    .values(
+        version_id=sa.bindparam("to_version"), last_updated=sa.bindparam("to_updated"), body=sa.bindparam("to_body")
+    )
+)
+"""The compare-and-swap. No other statement changes a row."""
+
+
 class Store:
-    """The resources of one endpoint. Safe to use from any thread, and from any process that opens the same file."""
+    """The resources of one endpoint. Threads may share a store, and processes may share its database."""
 
     def __init__(self, address: str = MEMORY, *, seed: str | None = None, synchronous: str = "NORMAL") -> None:
-        """Open or create the database at ``address``; raises ``EndpointError`` for one that cannot be used.
+        """Open or create the database at ``address``: ``:memory:``, a SQLite file, or ``postgresql://…``.
 
         ``seed`` fixes the version ids of a database that is created here; an existing one keeps its own.
+        ``synchronous`` is for a SQLite file. Raises ``BadInput`` for an address that cannot be read, and
+        ``EndpointError`` for a database that cannot be used.
         """
-        self._database = database = open_database(address, synchronous=synchronous)
-        self._insert = _insert_of(database.engine.dialect.name)
+        self._name, self._engine = _open(address, synchronous)
+        # A database in memory is one connection, which one thread uses at a time.
+        self._lock = threading.Lock() if address == MEMORY else contextlib.nullcontext()
+        self._insert = _insert_for(self._engine.dialect.name)
+        weakref.finalize(self, self._engine.dispose)
         try:
             with self._connection() as connection:
-                key = schema.prepare(connection, database.name, shared=database.shared, seed=seed)
-                keep_readers_going(connection)
+                key = _prepare(connection, self._name, seed)
+                if self._engine.dialect.name == "sqlite":
+                    # Readers and the writer no longer block each other; the file keeps this mode. SQLite refuses
+                    # while another process opens the file, and then that process sets the mode.
+                    with contextlib.suppress(sa.exc.OperationalError):
+                        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         except sa.exc.DBAPIError as error:
             self.close()
-            raise no_use(database, error) from None
+            # The driver's message alone: the statement's parameters may be personal, the address secret.
+            reason = " ".join(str(error.orig).split())
+            raise EndpointError(f"The database {self._name} cannot be used: {reason}.") from None
         except EndpointError:
             self.close()
             raise
         self.versions = VersionIds(key)
 
     def read(self, resource_type: str, logical_id: str) -> Stored | None:
-        """What is stored under this id, deleted or not; ``None`` if the id was never assigned."""
+        """Return what is stored under this id, deleted or not; ``None`` if the id was never assigned."""
         with self._connection() as connection:
             row = connection.execute(_read, {"of_type": resource_type, "of_id": logical_id}).one_or_none()
         return Stored(*row) if row else None
 
     def insert(self, resource_type: str, logical_id: str, new: Stored) -> bool:
-        """Store a resource under an id that was never assigned; ``False`` if it was."""
-        statement = self._insert(RESOURCE).values(_values(resource_type, logical_id, new))
+        """Store a resource under a new id; return ``False`` if the id was ever assigned."""
+        statement = self._insert(_resource).values(_values(resource_type, logical_id, new))
         with self._connection() as connection:
             return connection.execute(statement.on_conflict_do_nothing().returning(_row.id)).first() is not None
 
     def swap(self, resource_type: str, logical_id: str, expected: str, new: Stored) -> bool:
-        """Replace version ``expected`` by ``new`` (no body: delete it); ``False`` if it was not the current one."""
-        values = {"of_type": resource_type, "of_id": logical_id, "expected": expected}
-        values |= {"to_version": new.version_id, "to_updated": new.last_updated}
+        """Replace version ``expected`` by ``new`` (no body: delete it); return ``False`` if it was not current."""
+        parameters = {
+            "of_type": resource_type,
+            "of_id": logical_id,
+            "expected": expected,
+            "to_version": new.version_id,
+            "to_updated": new.last_updated,
+            "to_body": new.body,
+        }
         with self._connection() as connection:
-            return connection.execute(_swap, values | {"to_body": new.body}).rowcount == 1
+            return connection.execute(_swap, parameters).rowcount == 1
 
     def search(self, resource_type: str, query: Query) -> Page:
-        """The page asked for, in the order of ``last_updated``: newest first unless the query says otherwise.
+        """Return the page asked for, in the order of ``last_updated``: newest first unless the query says otherwise.
 
-        Of one moment, the ids decide; so the order is the same for every page, and every endpoint. A page ends
-        at ``PAGE_BYTES``, and the database does not read the bodies that follow.
+        Ids order the resources of one instant, so every page and every endpoint have the same order. A page ends
+        at ``PAGE_BYTES``, and the database does not read the bodies after it.
         """
         matches = [_row.type == resource_type, _row.body.is_not(None)]
         if query.ids is not None:
             matches.append(_row.id.in_(query.ids))
-        matches.append(_within(*query.span))
+        # Instants are text of fixed width, so text order is time order.
+        since, before = query.span
+        if since is not None:
+            matches.append(_row.last_updated >= since)
+        if before is not None:
+            matches.append(_row.last_updated < before)
+
         keys = sa.select(_row.id, _row.last_updated, sa.func.length(_row.body).label("size")).where(*matches)
         if query.after:
             keys = keys.where(_follows(*query.after, query.oldest_first))
         first = keys.order_by(*_order(_row, query.oldest_first)).limit(query.count + 1).subquery()
-        before = sa.func.sum(first.c.size).over(order_by=_order(first.c, query.oldest_first), rows=(None, -1))
-        sized = sa.select(first.c.id, before.label("before"), sa.func.count().over().label("of_keys")).subquery()
+        bytes_before = sa.func.sum(first.c.size).over(order_by=_order(first.c, query.oldest_first), rows=(None, -1))
+        sized = sa.select(
+            first.c.id, bytes_before.label("bytes_before"), sa.func.count().over().label("of_keys")
+        ).subquery()
         page = (
             sa.select(_row.id, _row.version_id, _row.last_updated, _row.body, sized.c.of_keys)
             .join(sized, sized.c.id == _row.id)
-            .where(_row.type == resource_type, sa.func.coalesce(sized.c.before, 0) < PAGE_BYTES)
+            .where(_row.type == resource_type, sa.func.coalesce(sized.c.bytes_before, 0) < PAGE_BYTES)
             .order_by(*_order(_row, query.oldest_first))
             .limit(query.count)
         )
+        count = sa.select(sa.func.count()).select_from(_resource).where(*matches)
+
         with self._connection() as connection:
-            total = connection.execute(sa.select(sa.func.count()).select_from(RESOURCE).where(*matches)).scalar_one()
+            total = connection.execute(count).scalar_one()
             rows = connection.execute(page).all()
         found = [(row.id, Stored(row.version_id, row.last_updated, row.body)) for row in rows]
         return Page(total, found, more=bool(rows) and rows[0].of_keys > len(rows))
 
     def reset(self, resources: Iterable[tuple[str, str, Stored]]) -> None:
-        """Forget everything and store these, ``(type, id, stored)``, in one step: nobody sees it half done."""
+        """Replace everything by these, ``(type, id, stored)``, in one transaction."""
         values = [_values(*resource) for resource in resources]
         with self._connection() as connection:
             connection.exec_driver_sql("BEGIN")
-            connection.execute(sa.delete(RESOURCE))
-            connection.execute(sa.insert(RESOURCE), values)
+            connection.execute(sa.delete(_resource))
+            connection.execute(sa.insert(_resource), values)
             connection.exec_driver_sql("COMMIT")
 
     def ping(self) -> None:
-        """Ask the database for nothing; raises its error if it does not answer."""
+        """Raise the database's error if it does not respond."""
         with self._connection() as connection:
             connection.exec_driver_sql("SELECT 1")
 
     def close(self) -> None:
-        """Let go of the database; what is stored stays."""
-        self._database.close()
+        """Close the connections. A store that is garbage-collected closes them too."""
+        self._engine.dispose()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
-        with self._database.turn, self._database.engine.connect() as connection:
+        with self._lock, self._engine.connect() as connection:
             yield connection
 
 
 def _values(resource_type: str, logical_id: str, stored: Stored) -> dict[str, str | bytes | None]:
-    named = {"type": resource_type, "id": logical_id, "version_id": stored.version_id}
-    return named | {"last_updated": stored.last_updated, "body": stored.body}
-
-
-def _within(low: str | None, high: str | None) -> sa.ColumnElement[bool]:
-    """``low <= last_updated < high``; instants are text of fixed width, so text order is time order."""
-    after = _row.last_updated >= low if low is not None else sa.true()
-    return sa.and_(after, _row.last_updated < high if high is not None else sa.true())
+    return {
+        "type": resource_type,
+        "id": logical_id,
+        "version_id": stored.version_id,
+        "last_updated": stored.last_updated,
+        "body": stored.body,
+    }
 
 
 def _order(columns: Any, oldest_first: bool) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
@@ -182,9 +285,136 @@ def _order(columns: Any, oldest_first: bool) -> tuple[sa.ColumnElement[Any], sa.
 
 
 def _follows(last_updated: str, logical_id: str, oldest_first: bool) -> sa.ColumnElement[bool]:
-    """Whether a row stands behind this one in the order of the search."""
+    """Whether a row comes after this entry in the order of the search."""
     if oldest_first:
         further, same = _row.last_updated > last_updated, _row.id < logical_id
     else:
         further, same = _row.last_updated < last_updated, _row.id > logical_id
     return sa.or_(further, sa.and_(_row.last_updated == last_updated, same))
+
+
+def _insert_for(dialect: str) -> Callable[..., sqlite.Insert | postgresql.Insert]:
+    """Return the INSERT with ON CONFLICT; a dialect loads slowly, so only the one in use is imported."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert
+
+
+# --- opening a database ---
+
+_BUSY_SECONDS: Final = 5.0
+"""How long a statement waits for another process's write before it fails as locked."""
+
+_DRIVERS: Final = ("postgresql", "postgres", "postgresql+psycopg")
+
+_FILE: Final = re.compile(r"(?!//)[^:@=?/\\]*(?:[/\\].*)?", re.DOTALL)
+"""A file's path. A first part with ``:``, ``@``, ``=`` or ``?`` may be an address with a password; ``./`` allows it."""
+
+_UNREADABLE: Final = (
+    "The database's address cannot be read; give a file, with ./ before an unusual name, "
+    "or postgresql://user@host/name."
+)
+"""Does not show the address, which may hold a password."""
+
+_BEGIN_EXCLUSIVE: Final = {
+    "sqlite": ("BEGIN IMMEDIATE",),
+    "postgresql": ("BEGIN", "SELECT pg_advisory_xact_lock(hashtext('spine-workbench'))"),
+}
+"""The statements that begin a transaction which only one endpoint process can be in."""
+
+
+def _open(address: str, synchronous: str) -> tuple[str, sa.Engine]:
+    """Return the database's name without a password, and its engine; connects to nothing yet."""
+    if synchronous not in SYNCHRONOUS:
+        raise BadInput(f"Synchronous can be {' or '.join(SYNCHRONOUS)}, not {synchronous!r}.")
+    if address == MEMORY:
+        return address, _engine("sqlite://", {"check_same_thread": False}, poolclass=StaticPool)
+    if _FILE.fullmatch(address.removeprefix(Path(address).drive)):
+        engine = _engine(sa.URL.create("sqlite", database=str(Path(address))), {"timeout": _BUSY_SECONDS})
+
+        @sa.event.listens_for(engine, "connect")
+        def _set_synchronous(connection: Any, _record: object) -> None:
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+
+        return address, engine
+
+    try:
+        url = sa.make_url(address)
+    except (sa.exc.ArgumentError, ValueError):
+        raise BadInput(_UNREADABLE) from None
+    if url.drivername not in _DRIVERS:
+        raise BadInput(_UNREADABLE)
+    # The time limits keep one stuck statement from blocking the endpoint.
+    options = f"-c lock_timeout={int(_BUSY_SECONDS * 1000)} -c statement_timeout=15000 -c timezone=UTC"
+    engine = _engine(
+        url.set(drivername="postgresql+psycopg"),
+        {"connect_timeout": 10, "options": options, "application_name": "spine-workbench"},
+    )
+    # The name leaves out the query, which may hold a password.
+    return url.set(query={}).render_as_string(hide_password=True), engine
+
+
+def _engine(url: str | sa.URL, connect_args: dict[str, Any], **options: Any) -> sa.Engine:
+    """Return an engine without transactions around statements, whose errors hide their parameters."""
+    return sa.create_engine(
+        url, isolation_level="AUTOCOMMIT", hide_parameters=True, connect_args=connect_args, **options
+    )
+
+
+def _prepare(connection: sa.Connection, name: str, seed: str | None) -> bytes:
+    """Create the tables, or check those that exist; return the key of the version ids.
+
+    Of several processes that open a database at once, one creates the tables while the others wait. A PostgreSQL
+    database may have other tables; a SQLite file may not. Raises ``EndpointError``, and changes nothing, if the
+    database is not an endpoint's or has another schema version.
+    """
+    for statement in _BEGIN_EXCLUSIVE[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+    tables = set(sa.inspect(connection).get_table_names())
+    if connection.dialect.name == "postgresql":
+        tables &= set(_schema.tables)
+    if not tables:
+        _create_tables(connection, seed)
+    elif _resource.name not in tables or not _has_columns_of(connection, _setting):
+        raise _foreign(name)
+
+    settings = {row.name: row.value for row in connection.execute(sa.select(_setting))}
+    try:
+        version, key = int(settings["schema_version"]), bytes.fromhex(settings["version_key"])
+    except (KeyError, ValueError):
+        raise EndpointError(f"The database {name} has lost its settings; choose another.") from None
+    if version != SCHEMA_VERSION:
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
+        raise EndpointError(
+            f"The database {name} was written by {age} spine-workbench "
+            f"(schema version {version}, not {SCHEMA_VERSION}); choose another."
+        )
+    if not _has_columns_of(connection, _resource):
+        raise _foreign(name)
+    connection.exec_driver_sql("COMMIT")
+    return key
+
+
+def _create_tables(connection: sa.Connection, seed: str | None) -> None:
+    for table in _schema.sorted_tables:
+        connection.execute(sa.schema.CreateTable(table))
+        for index in table.indexes:
+            connection.execute(sa.schema.CreateIndex(index))
+    key = secrets.token_bytes(16) if seed is None else hashlib.blake2b(seed.encode(), digest_size=16).digest()
+    settings = {"schema_version": str(SCHEMA_VERSION), "version_key": key.hex()}
+    connection.execute(sa.insert(_setting), [{"name": name, "value": value} for name, value in settings.items()])
+
+
+def _has_columns_of(connection: sa.Connection, table: sa.Table) -> bool:
+    if not sa.inspect(connection).has_table(table.name):
+        return False
+    columns = sa.inspect(connection).get_columns(table.name)
+    return {column["name"] for column in columns} == set(table.columns.keys())
+
+
+def _foreign(name: str) -> EndpointError:
+    return EndpointError(f"The database {name} belongs to something else; choose another.")

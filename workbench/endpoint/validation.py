@@ -1,9 +1,9 @@
-"""Whether a body is a valid STU3 resource (VAL-1): ``fhir.resources``, and what it leaves to its user.
+"""Validation of a body as an STU3 resource (VAL-1), by ``fhir.resources`` and a stricter walk before it.
 
 ``fhir.resources`` checks required elements, unknown ones, cardinality and formats against the STU3
-definitions. It is lenient where Python is: it takes ``"true"`` for a boolean and ``"5"`` for an integer,
-ignores null and empty arrays, knows its own field names besides FHIR's, and lists the codes of a required
-binding without enforcing them. ``_strictly`` closes those gaps by walking the same definitions.
+definitions, but it is lenient. It accepts ``"true"`` as a boolean and ``"5"`` as an integer, ignores null and
+empty arrays, and accepts its own field names besides FHIR's. It lists the codes of a required binding without
+enforcing them. ``_check_strictly`` closes those gaps by walking the same definitions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from workbench.fhir.outcome import Issue
 
 MOST_ISSUES = 10
-"""An answer names at most so many; the rest follow once these are mended."""
+"""Issues in one response; the rest follow once these are corrected."""
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -37,7 +37,7 @@ _NAMES = {bool: "true or false", int: "a whole number", decimal.Decimal: "a numb
 
 
 class _Element(typing.NamedTuple):
-    """One element of a FHIR type, as the walk needs it: ``model`` for a complex one, else ``kinds``."""
+    """One element of a FHIR type: its ``model`` if it is complex, else the Python types in ``kinds``."""
 
     repeats: bool
     model: type[FHIRAbstractModel] | None
@@ -45,13 +45,13 @@ class _Element(typing.NamedTuple):
     codes: frozenset[str]
     any_resource: bool = False
     may_skip: bool = False
-    """In a repeating primitive, null keeps the place of an item that has only an extension, and the other way round."""
+    """Whether null may stand for an item: in a repeating primitive, for an item that has only an extension."""
 
 
 def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
-    """The issues of a resource, each with the element it is about; none where it is valid."""
+    """Return the issues of a resource, each with its element; none if the resource is valid."""
     model = _model(resource_type)
-    for check in (_strictly, _by_library):
+    for check in (_check_strictly, _check_by_library):
         found = list(itertools.islice(check(model, resource, resource_type), MOST_ISSUES))
         if found:
             break
@@ -62,16 +62,12 @@ def _issue(path: str, problem: str) -> Issue:
     return Issue("error", "invalid", "INVALID_RESOURCE", "", f"{path}: {problem}", (path,))
 
 
-def _by_library(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator[tuple[str, str]]:
-    yield from _built(model, value, path)
-
-
-def _built(
+def _check_by_library(
     model: type[FHIRAbstractModel], value: dict[str, Any], path: str
 ) -> Generator[tuple[str, str], None, FHIRAbstractModel]:
-    """Validate an element whose structure is sound, the elements in it first; return it as the library holds it.
+    """Validate an element that passed the strict walk, its own elements first; return the library's model of it.
 
-    Given the whole resource at once, the library would collect every issue there is before it shows the first.
+    Given the whole resource at once, the library would collect all issues before it reported the first.
     """
     members = dict(value)
     for name, element in _elements(model).items():
@@ -80,16 +76,18 @@ def _built(
         items = value[name] if element.repeats else [value[name]]
         built = []
         for index, item in enumerate(items):
-            place = f"{path}.{name}[{index}]" if element.repeats else f"{path}.{name}"
+            item_path = f"{path}.{name}[{index}]" if element.repeats else f"{path}.{name}"
             inner = _model(item["resourceType"]) if element.any_resource else element.model
-            built.append(None if item is None or inner is None else (yield from _built(inner, item, place)))
+            built.append(
+                None if item is None or inner is None else (yield from _check_by_library(inner, item, item_path))
+            )
         members[name] = built if element.repeats else built[0]
     try:
         return model.model_validate(members)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             yield _path(path, problem["loc"]), _sentence(problem["msg"])
-        return model.model_construct()  # so that the element around it is looked at too
+        return model.model_construct()  # the element around it is validated too
 
 
 def _path(path: str, location: tuple[int | str, ...]) -> str:
@@ -104,7 +102,7 @@ def _sentence(message: str) -> str:
     return f"{text[:1].lower()}{text[1:]}."
 
 
-def _strictly(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _check_strictly(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator[tuple[str, str]]:
     if not isinstance(value, dict):
         yield path, "must be an object."
         return
@@ -117,12 +115,12 @@ def _strictly(model: type[FHIRAbstractModel], value: Any, path: str) -> Iterator
         if name not in elements:
             yield f"{path}.{name}", f"is not an element of {model.get_resource_type()}."
         else:
-            yield from _element(elements[name], content, f"{path}.{name}")
+            yield from _check_element(elements[name], content, f"{path}.{name}")
 
 
-def _element(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
+def _check_element(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
     if not element.repeats:
-        yield from _single(element, content, path)
+        yield from _check_single(element, content, path)
     elif not isinstance(content, list):
         yield path, "must be an array."
     elif not content:
@@ -130,14 +128,14 @@ def _element(element: _Element, content: Any, path: str) -> Iterator[tuple[str, 
     else:
         for index, item in enumerate(content):
             if item is not None or not element.may_skip:
-                yield from _single(element, item, f"{path}[{index}]")
+                yield from _check_single(element, item, f"{path}[{index}]")
 
 
-def _single(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
+def _check_single(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
     if element.any_resource:
-        yield from _contained(content, path)
+        yield from _check_contained(content, path)
     elif element.model is not None:
-        yield from _strictly(element.model, content, path)
+        yield from _check_strictly(element.model, content, path)
     elif content is None:
         yield path, "must not be null."
     elif not isinstance(content, element.kinds) or (isinstance(content, bool) and bool not in element.kinds):
@@ -146,7 +144,7 @@ def _single(element: _Element, content: Any, path: str) -> Iterator[tuple[str, s
         yield path, f"must be one of {', '.join(sorted(element.codes))}."
 
 
-def _contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
+def _check_contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
     kind = content.get("resourceType") if isinstance(content, dict) else None
     try:
         model = _model(kind) if isinstance(kind, str) else None
@@ -155,7 +153,7 @@ def _contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
     if model is None or not issubclass(model, _model("Resource")) or kind in _ABSTRACT:
         yield f"{path}.resourceType", "must name a FHIR resource type."
     else:
-        yield from _strictly(model, content, path)
+        yield from _check_strictly(model, content, path)
 
 
 @functools.cache
@@ -167,14 +165,14 @@ def _model(resource_type: str) -> type[FHIRAbstractModel]:
 @functools.cache
 def _elements(model: type[FHIRAbstractModel]) -> dict[str, _Element]:
     return {
-        field.alias or name: _described(field.alias or name, field.annotation, field.json_schema_extra)
+        field.alias or name: _read_field(field.alias or name, field.annotation, field.json_schema_extra)
         for name, field in model.model_fields.items()
         if name != "fhir_comments"
     }
 
 
-def _described(name: str, annotation: Any, extra: Any) -> _Element:
-    """What an annotation such as ``Optional[List[ListEntryType]]`` or ``Optional[Annotated[str, Code()]]`` says."""
+def _read_field(name: str, annotation: Any, extra: Any) -> _Element:
+    """Read an annotation such as ``Optional[List[ListEntryType]]`` or ``Optional[Annotated[str, Code()]]``."""
     repeats = False
     while typing.get_origin(annotation) in (typing.Union, types.UnionType, list):
         repeats = repeats or typing.get_origin(annotation) is list

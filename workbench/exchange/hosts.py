@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 @lru_cache(maxsize=1024)
 def is_loopback(url: str) -> bool:
     """Return whether the URL's host is ``localhost``, in 127.0.0.0/8, or ::1."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host name or address is ``localhost``, in 127.0.0.0/8, or ::1."""
     if host == "localhost":
         return True
     try:

@@ -7,7 +7,6 @@ nothing.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections import Counter
@@ -16,22 +15,21 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
-from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
 from workbench.client.transport import KnownFailure
 from workbench.clock import LESSON_START, LessonClock
+from workbench.endpoint.adapter import build_response, read_prepared
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import BadInput, NotRecorded
 from workbench.exchange.hosts import is_live
-from workbench.exchange.message import Exchange, Headers, Request, Response
-from workbench.exchange.text import reason
+from workbench.exchange.message import Exchange, Headers, Request
 from workbench.fhir import json
 from workbench.journal.journal import Journal
 from workbench.journal.redaction import Redaction, redacted_paths
@@ -279,49 +277,22 @@ class _CassetteAdapter(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_transport: object, **_options: object) -> requests.Response:
         """Answer one prepared request from the cassette or from the endpoint."""
-        fields = ((name, _as_text(value)) for name, value in request.headers.items())
-        headers = Headers(field for field in fields if field[0].lower() not in _CLIENT_FIELDS)
-        body = request.body.encode() if isinstance(request.body, str) else request.body or b""
-        assert isinstance(body, bytes), "a client sends whole bodies"
-        sent = Request(request.method or "GET", request.url or "", headers, body)
+        prepared = read_prepared(request)
+        headers = Headers(field for field in prepared.headers.items() if field[0].lower() not in _CLIENT_FIELDS)
+        sent = replace(prepared, headers=headers)
         if self._inner:
             entry = self._recording.sent(self._inner, self._name, sent)
         else:
             entry = self._recording.replayed(self._name, sent)
         if entry.get("answer") is None:
             raise KnownFailure(entry["failure"], sent=bool(entry.get("sent", True)))
-        return _response(request, to_response(entry["answer"]), broken="failure" in entry)
+        # One byte fewer than promised: the body breaks off again.
+        return build_response(request, to_response(entry["answer"]), missing=int("failure" in entry))
 
     def close(self) -> None:
         """Close the connection that reaches the endpoint, if there is one."""
         if self._inner is not None:
             self._inner.close()
-
-
-def _response(request: requests.PreparedRequest, answer: Response, *, broken: bool) -> requests.Response:
-    headers = HTTPHeaderDict(answer.headers.items())
-    if answer.status not in (204, 304):
-        headers["Content-Length"] = str(len(answer.body) + broken)  # one byte too many: the body breaks off
-    raw = HTTPResponse(
-        io.BytesIO(answer.body),
-        headers=headers,
-        status=answer.status,
-        reason=reason(answer.status),
-        preload_content=False,
-        request_method=request.method,
-        enforce_content_length=True,
-    )
-    response = requests.Response()
-    response.status_code = answer.status
-    response.headers.update(headers)
-    response.raw = raw
-    response.url = request.url or ""
-    response.request = request
-    return response
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _target(url: str) -> Target:

@@ -21,7 +21,7 @@ import ipywidgets as widgets
 
 from workbench.client.client import Client
 from workbench.client.unanswered import Resolution
-from workbench.endpoint.capability import TYPES
+from workbench.endpoint.request import TYPES
 from workbench.errors import MalformedJSON, WorkbenchError, WriteNotAllowed
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import request_text

@@ -1,7 +1,7 @@
-"""The stories' resources: what a new endpoint holds, exactly as the files beside this one say.
+"""The example resources that a new endpoint holds, exactly as the JSON files in this folder say.
 
-The List and the Subscription have the ids, version id and date of the guide's own examples. The patient
-is a test patient: NHS numbers that start with 999 are never given to people.
+The List and the Subscription have the ids, version id and date of the guide's own examples. The patient is a test
+patient: NHS numbers that start with 999 are never given to people.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from workbench.endpoint.store import Stored
 from workbench.fhir import json
 
 
-def stories() -> Iterator[dict[str, Any]]:
-    """Each example as plain JSON, by file name."""
+def load() -> Iterator[dict[str, Any]]:
+    """Yield each example as plain JSON, in the order of file names."""
     for file in sorted(resources.files(__name__).iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".json"):
             yield json.parse(file.read_bytes())
 
 
 def rows() -> Iterator[tuple[str, str, Stored]]:
-    """Each example as it is stored: its type, its id, and its version with date and JSON."""
-    for resource in stories():
+    """Yield each example as the store takes it: its type, its id, and its version with date and JSON."""
+    for resource in load():
         meta = resource["meta"]
         stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode())
         yield resource["resourceType"], resource["id"], stored
