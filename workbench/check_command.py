@@ -67,21 +67,18 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _check(options: argparse.Namespace) -> int:
-    from workbench.conformance.junit import junit
-    from workbench.conformance.page import page
-    from workbench.conformance.saved import as_text, read
-    from workbench.conformance.terminal import console_for, show
+    from workbench.conformance.report import Report, console_for, print_report, to_html, to_json, to_junit
     from workbench.journal.files import check_writable, write_private
 
-    before = read(options.against) if options.against else None
-    writers = [(options.junit, junit), (options.html, page), (options.json, as_text)]
+    before = Report.load(options.against) if options.against else None
+    writers = [(options.junit, to_junit), (options.html, to_html), (options.json, to_json)]
     for path, _ in writers:
         if path is not None and not path.parent.is_dir():
             raise BadInput(f"There is no folder {path.parent} to write {path.name} to.")
         if path is not None:
             check_writable(path, overwrite=True)  # a flag that names a file asks for that file
     report = _run(options)
-    show(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
+    print_report(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
     for path, writer in writers:
         if path is not None:
             write_private(path, writer(report), overwrite=True)
@@ -89,8 +86,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> Report:
+    from workbench.conformance.report import console_for, progress_on
     from workbench.conformance.run import check
-    from workbench.conformance.terminal import console_for, progress_on
 
     with progress_on(console_for(sys.stderr)) as bar:
         task = bar.add_task("", total=None)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding, Result, WorkbenchError, check
-from workbench.conformance.catalogue import PROBES
 from workbench.conformance.contract import PROMISES
+from workbench.conformance.probes import PROBES
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
 from workbench.errors import CannotCheck
