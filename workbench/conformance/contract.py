@@ -3,7 +3,8 @@
 Sources: **S** the guide's page *Updating Resources*; **C**, **R**, **D**, **V**, **E** its sibling pages
 (*Creating*, *Reading*, *Deleting*, *Versioning of Resources*, *Error handling*); **G** the guide's page
 *HTTP Headers*; **P** the NHS Personal Demographics Service API; **F** the FHIR STU3 http page; **H** RFC 9110;
-**7240** RFC 7240; **W** this project's own choice, where the sources say nothing or disagree. The guide is the NHS Spine Core FHIR guide, 1.1 draft of 2019.
+**7240** RFC 7240; **W** this project's own choice, where the sources say nothing or disagree. The guide is the
+NHS Spine Core FHIR guide, 1.1 draft of 2019.
 """
 
 from __future__ import annotations

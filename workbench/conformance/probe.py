@@ -19,8 +19,8 @@ from workbench.conformance.responses import (
     summary,
     version_id,
 )
-from workbench.conformance.under_check import EndpointUnderCheck, Untestable
-from workbench.exchange.message import SAFE_METHODS, Exchange
+from workbench.conformance.under_check import EndpointUnderCheck, Untestable, send
+from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
@@ -168,21 +168,16 @@ class ProbeRun:
     ) -> Exchange:
         """Send a request and return the exchange.
 
-        A refused write ends its connection, and the next request opens a new one. A server may close a connection
-        whose request body it did not read; a request already under way there would get no response.
-
         Raises ``Deviation`` if no complete response comes, ``Stopped`` once the check has ended.
         """
         self.endpoint.check_not_stopped()
         content = json.dumps(body) if isinstance(body, dict) else body
         with self.endpoint.in_flight(method, path):
-            exchange = self.client.send(method, path, headers=headers, body=content, chunked=chunked)
+            exchange = send(self.client, method, path, headers=headers, body=content, chunked=chunked)
         if exchange.response is None and exchange.sent and method == "POST":
             self.endpoint.notes.append(f"POST {path} was not answered; what it may have created was not deleted.")
         if exchange.response is None or exchange.failure:
             raise Deviation(f"no answer to {method} {path}: {exchange.failure}", "no answer")
-        if method not in SAFE_METHODS and not exchange.ok:
-            self.client.close()
         return exchange
 
     def get(self, path: str, **headers: str | None) -> Exchange:

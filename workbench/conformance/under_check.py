@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,6 +33,26 @@ TEMPLATES: Final[dict[str, dict[str, Any]]] = {
 """The resources that a check can create: small, valid in STU3 and R4, about a test patient or about none."""
 
 _POLL_SECONDS: Final = 0.1
+
+
+def send(
+    client: Client,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str | None] | None = None,
+    body: bytes | str = b"",
+    chunked: bool = False,
+) -> Exchange:
+    """Send a request; after a refused write end the connection, so that the next request opens a new one.
+
+    A server may close a connection whose request body it did not read. The next request on it would get no response.
+    A read over another connection also shows a change that one connection alone hides.
+    """
+    exchange = client.send(method, path, headers=headers, body=body, chunked=chunked)
+    if method not in SAFE_METHODS and not exchange.ok:
+        client.close()
+    return exchange
 
 
 class Untestable(Exception):
@@ -104,11 +124,9 @@ class EndpointUnderCheck:
                 self._find_readable_resource()
 
     def _ask(self, method: str, path: str, *, body: str = "") -> Exchange:
-        exchange = self._client.send(method, path, body=body)
+        exchange = send(self._client, method, path, body=body)
         if exchange.response is None:
             raise CannotCheck(f"The endpoint could not be checked: {exchange.failure}")
-        if method not in SAFE_METHODS and not exchange.ok:
-            self._client.close()  # as in ProbeRun.send
         return exchange
 
     def _expect_authorized(self, response: Exchange) -> None:
@@ -310,12 +328,12 @@ class EndpointUnderCheck:
     def _delete(self, client: Client, path: str) -> str:
         """Delete one of the check's own resources at its current version. Return why that failed, or nothing."""
         etag = client.last_seen(*path.split("/"))
-        deleted = can_be_sent(etag) and client.send("DELETE", path, headers={"If-Match": etag}).status == 204
+        deleted = can_be_sent(etag) and send(client, "DELETE", path, headers={"If-Match": etag}).status == 204
         if not deleted:
-            read = client.send("GET", path)
+            read = send(client, "GET", path)
             deleted = read.status in (404, 410)
         if not deleted:
-            response = client.send("DELETE", path, headers={"If-Match": current_etag(read)})
+            response = send(client, "DELETE", path, headers={"If-Match": current_etag(read)})
             status = response.status or 0
             if not (200 <= status < 300 or status in (404, 410)):
                 return f"No {path.partition('/')[0]} can be deleted here: {summary(response)}."
@@ -324,12 +342,12 @@ class EndpointUnderCheck:
         return ""
 
     def _restore(self, path: str, original: dict[str, Any]) -> None:
-        read = self._client.send("GET", path)
+        read = send(self._client, "GET", path)
         resource = read.resource
         if isinstance(resource, dict) and json.dumps(without_version(resource)) == json.dumps(original):
             return
         headers = {"If-Match": current_etag(read), "Content-Type": "application/fhir+json"}
-        response = self._client.send("PUT", path, headers=headers, body=json.dumps(original))
+        response = send(self._client, "PUT", path, headers=headers, body=json.dumps(original))
         if response.status is not None and 200 <= response.status < 300:
             self.notes.append(f"{path} was changed and has its content back, at a new version.")
         else:

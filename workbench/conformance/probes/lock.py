@@ -12,7 +12,7 @@ from typing import Final
 from workbench.client.client import Client
 from workbench.conformance.probe import UNUSED_ETAG, Chapter, Deviation, HeldResource, ProbeRun
 from workbench.conformance.responses import etag_value, summary
-from workbench.conformance.under_check import Untestable
+from workbench.conformance.under_check import Untestable, send
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
@@ -152,11 +152,10 @@ def race(run: ProbeRun) -> None:
     held = run.resource()
     clients = [run.client.sibling(f"{RACING_CLIENT} {number}", journal=run.journal) for number in range(CLIENTS)]
     try:
-        for client in clients:
-            run.endpoint.check_not_stopped()
-            client.send("GET", held.path)  # opens the connection before the start
         for number in range(ROUNDS):
-            run.endpoint.check_not_stopped()
+            for client in clients:
+                run.endpoint.check_not_stopped()
+                client.send("GET", held.path)  # opens the connection before the start
             held = _round(run, held, clients, number * CLIENTS)
     finally:
         for client in clients:
@@ -192,7 +191,7 @@ def _update_at_once(run: ProbeRun, held: HeldResource, clients: list[Client], fi
         body = json.dumps(held.changed(first + number))
         start.wait(_BARRIER_SECONDS)
         with run.endpoint.in_flight("PUT", held.path):
-            exchanges.append(client.send("PUT", held.path, headers={"If-Match": held.etag}, body=body))
+            exchanges.append(send(client, "PUT", held.path, headers={"If-Match": held.etag}, body=body))
 
     threads = [
         threading.Thread(target=update, args=(number, client), name=client.name, daemon=True)
