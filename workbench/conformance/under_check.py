@@ -305,7 +305,7 @@ class EndpointUnderCheck:
 
     def leave(self) -> None:
         """Put the shared resource back as it was, and delete what the check created."""
-        if self._has_changed_another_s and self.shared is not None and self.original is not None:
+        if self._may_have_changed_original and self.shared is not None and self.original is not None:
             self._restore(self.shared, self.original)
         self._restored = True
         self.delete_own(self._client, set(self._own))
@@ -313,7 +313,7 @@ class EndpointUnderCheck:
 
     def note_what_is_left(self) -> None:
         """Add notes about what was not deleted, not put back, or still in flight when the check ended."""
-        if self._has_changed_another_s and not self._restored:
+        if self._may_have_changed_original and not self._restored:
             self.notes.append(f"{self.shared} may have been changed and was NOT put back: the check was ended.")
         for path in sorted(self._own):
             self.notes.append(f"{path} was made by this check and could not be deleted.")
@@ -321,8 +321,8 @@ class EndpointUnderCheck:
             self.notes.append(f"{request} was under way when the check was ended; it may have been carried out.")
 
     @property
-    def _has_changed_another_s(self) -> bool:
-        """Whether the check may have changed a shared resource that it did not create."""
+    def _may_have_changed_original(self) -> bool:
+        """Whether the shared resource existed before the check, which may have changed it."""
         return self.original is not None and self.may_change and not self.shares_own
 
     def _delete(self, client: Client, path: str) -> str:

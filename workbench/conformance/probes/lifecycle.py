@@ -188,7 +188,7 @@ def version_ids_are_opaque(run: ProbeRun) -> None:
     try:
         numbers = [int(version.replace("-", ""), 16) for version in versions]
     except ValueError:
-        raise Untestable("The version ids are no hex digits, so their order cannot be told.") from None
+        raise Untestable("The version ids are no hex digits, so their order is unknown.") from None
     counted_up = all(abs(later - earlier) < _SMALL_STEP for earlier, later in pairwise(numbers))
     observed = f"version ids that follow one another: {', '.join(versions[:3])}"
     run.expect(not counted_up, observed, "counted up")
