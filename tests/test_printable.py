@@ -16,10 +16,7 @@ from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
 from workbench.cli import main, say
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import Level
-from workbench.conformance.junit import junit
-from workbench.conformance.page import page
-from workbench.conformance.report import Finding, Report, Result
-from workbench.conformance.terminal import console_for, show
+from workbench.conformance.report import Finding, Report, Result, console_for, print_report, to_html, to_junit
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir.outcome import read
@@ -94,9 +91,9 @@ def test_what_is_said_of_a_check() -> None:
     untested = Finding("UPD-7", Level.MUST, "missing", Result.NOT_TESTED, "412", why=EVIL)
     report = Report("http://h/STU3", datetime(2018, 5, 25, tzinfo=UTC), (broken, untested), notes=(EVIL,))
     printed = StringIO()
-    show(report, console_for(printed), since=report.changes_since(report))
+    print_report(report, console_for(printed), since=report.changes_since(report))
     assert printed.getvalue().count(SAID) >= 3
-    for text in (printed.getvalue(), page(report), junit(report), report.to_frame().to_string()):
+    for text in (printed.getvalue(), to_html(report), to_junit(report), report.to_frame().to_string()):
         assert is_clean(text)
 
 

@@ -227,14 +227,18 @@ def _add_check(commands: _Commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from workbench.conformance.junit import junit
-    from workbench.conformance.page import page
-    from workbench.conformance.saved import as_text, read
-    from workbench.conformance.terminal import console_for, show
+    from workbench.conformance.report import (
+        Report,
+        console_for,
+        print_report,
+        to_html,
+        to_json,
+        to_junit,
+    )
     from workbench.journal.export import check_writable, write_private
 
-    before = read(options.against) if options.against else None
-    asked = [(options.junit, junit), (options.html, page), (options.json, as_text)]
+    before = Report.load(options.against) if options.against else None
+    asked = [(options.junit, to_junit), (options.html, to_html), (options.json, to_json)]
     writers = [(path, writer) for path, writer in asked if path is not None]
     for path, _ in writers:
         if not path.parent.is_dir():
@@ -243,15 +247,15 @@ def _check(options: argparse.Namespace) -> int:
 
     report = _run_check(options)
 
-    show(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
+    print_report(report, console_for(sys.stdout), since=report.changes_since(before) if before else None)
     for path, writer in writers:
         write_private(path, writer(report), overwrite=True)
     return report.exit_code
 
 
 def _run_check(options: argparse.Namespace) -> Report:
+    from workbench.conformance.report import console_for, progress_on
     from workbench.conformance.run import check
-    from workbench.conformance.terminal import console_for, progress_on
 
     with progress_on(console_for(sys.stderr)) as bar:
         task = bar.add_task("", total=None)
@@ -446,18 +450,16 @@ def _add_serve(commands: _Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from workbench.endpoint.child import stop_with_input
-    from workbench.endpoint.service import UntilItServes
-    from workbench.endpoint.service import serve as serve_endpoint
-    from workbench.endpoint.serving import Serving
-    from workbench.endpoint.settings import Settings
+    from workbench.endpoint.process import SigtermHandler, stop_with_input
+    from workbench.endpoint.process import serve as serve_endpoint
+    from workbench.endpoint.settings import Serving, Settings
 
-    until = UntilItServes()
+    sigterm = SigtermHandler()
     given = vars(options)
     settings = Settings(**_fields_of(Settings, given | {"faults": tuple(options.fault)}))
     serving = Serving(**_fields_of(Serving, given))
-    attend = stop_with_input if options.stop_with_stdin else None
-    serve_endpoint(settings, serving, until=until, attend=attend)
+    on_start = stop_with_input if options.stop_with_stdin else None
+    serve_endpoint(settings, serving, sigterm=sigterm, on_start=on_start)
     return 0
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Finding, Result, WorkbenchError, check
-from workbench.conformance.catalogue import PROBES
 from workbench.conformance.contract import PROMISES
+from workbench.conformance.probes import PROBES
 from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
@@ -109,16 +109,16 @@ def test_every_finding_that_was_tested_has_its_evidence(fresh: Endpoint) -> None
     )
 
 
-def test_progress_is_told_after_each_probe_in_the_caller_s_thread(fresh: Endpoint) -> None:
-    told: list[tuple[int, int, Finding, threading.Thread]] = []
+def test_progress_is_called_after_each_probe_in_the_caller_s_thread(fresh: Endpoint) -> None:
+    calls: list[tuple[int, int, Finding, threading.Thread]] = []
     check(
         fresh.client(),
-        progress=lambda done, total, finding: told.append((done, total, finding, threading.current_thread())),
+        progress=lambda done, total, finding: calls.append((done, total, finding, threading.current_thread())),
     )
-    assert [done for done, *_ in told] == list(range(1, len(PROBES) + 1))
-    assert {total for _, total, *_ in told} == {len(PROBES)}
-    assert {finding.probe for _, _, finding, _ in told} == NAMES
-    assert {thread for *_, thread in told} == {threading.current_thread()}
+    assert [done for done, *_ in calls] == list(range(1, len(PROBES) + 1))
+    assert {total for _, total, *_ in calls} == {len(PROBES)}
+    assert {finding.probe for _, _, finding, _ in calls} == NAMES
+    assert {thread for *_, thread in calls} == {threading.current_thread()}
 
 
 def test_one_after_another_finds_the_same(fresh: Endpoint) -> None:
@@ -176,6 +176,19 @@ def test_where_nothing_may_be_created_or_deleted_the_one_resource_given_is_worke
     }
 
 
+def test_a_resource_that_cannot_be_put_back_is_named() -> None:
+    class RefusesTheOriginal(Watched):
+        def _answer(self, asked: Request, fault: Any) -> Response:
+            if asked.method == "PUT" and b"en-x-c" not in asked.body:
+                return Response(503)
+            return super()._answer(asked, fault)
+
+    update = [probe for probe in PROBES if probe.name == "update"]
+    report = check(RefusesTheOriginal("POST", "DELETE").client(), resource=FLAG, consent=True, probes=update)
+    assert report["update"].result is Result.KEPT
+    assert report.notes == (f"{FLAG} was changed and could NOT be put back: 503.",)
+
+
 def test_where_nothing_can_be_deleted_one_resource_is_made_and_said_so() -> None:
     watched = Watched("DELETE")
     report = check(watched.client())
@@ -195,7 +208,7 @@ def test_where_nothing_can_be_created_and_none_is_named_it_says_so() -> None:
 
 
 def test_what_another_made_is_never_deleted() -> None:
-    """A Location that leads to somebody else's resource does not make it the check's own."""
+    """A Location that names another's resource does not make it the check's own."""
 
     class Elsewhere(Watched):
         def _answer(self, asked: Request, fault: Any) -> Response:

@@ -13,10 +13,9 @@ import pytest
 from junitparser import Failure, JUnitXml, Skipped
 
 from workbench import BadInput, Endpoint, Exchange, Finding, Report, Result, check
-from workbench.conformance.catalogue import PROBES
 from workbench.conformance.contract import BY_ID, PROMISES, SOURCES, Level
-from workbench.conformance.report import COLUMNS
-from workbench.conformance.terminal import console_for, show
+from workbench.conformance.probes import PROBES
+from workbench.conformance.report import COLUMNS, console_for, print_report
 from workbench.exchange.message import Headers, Request, Response
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\x00\u202e"
@@ -238,7 +237,7 @@ class Terminal(StringIO):
 
 def shown(report: Report, file: StringIO | None = None, **options: object) -> str:
     written = file or StringIO()
-    show(report, console_for(written), **options)  # type: ignore[arg-type]
+    print_report(report, console_for(written), **options)  # type: ignore[arg-type]
     return written.getvalue()
 
 

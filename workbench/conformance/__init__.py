@@ -1,5 +1,6 @@
-"""The executable contract: does an endpoint keep the promises? Probes, their findings, and reports of them.
+"""The executable contract: probes that try whether an endpoint keeps each promise, and reports of what they found.
 
-Speaks to an endpoint by the package's client alone and asserts the contract's literal statuses and codes,
-never ``rules`` against itself.
+contract: the promises as data. servers: known servers as data, and a comparison with their answers. responses: what
+probes read from a response. under_check: the endpoint under check and its resources. probe: a probe and what it works
+with. probes: the probes, by chapter. run: ``check``. report: findings, and their forms.
 """

@@ -1,10 +1,10 @@
-"""The promises of a Spine endpoint, as data: the ids that tests, notebooks and probes name.
+"""The promises of a Spine endpoint as data, by the ids that tests, notebooks and probes use.
 
 Sources: **S** the guide's page *Updating Resources*; **C**, **R**, **D**, **V**, **E** its sibling pages
 (*Creating*, *Reading*, *Deleting*, *Versioning of Resources*, *Error handling*); **G** the guide's page
 *HTTP Headers*; **P** the NHS Personal Demographics Service API; **F** the FHIR STU3 http page; **H** RFC 9110;
-**7240** RFC 7240; **W** this project's own choice, where every source is silent or two disagree. The guide is
-the NHS Spine Core FHIR guide, 1.1 draft of 2019.
+**7240** RFC 7240; **W** this project's own choice, where the sources say nothing or disagree. The guide is the
+NHS Spine Core FHIR guide, 1.1 draft of 2019.
 """
 
 from __future__ import annotations
@@ -15,16 +15,29 @@ from typing import Final
 
 
 class Level(enum.Enum):
-    """How binding a promise is, in the sense of RFC 2119."""
+    """How binding a promise is (RFC 2119)."""
 
     MUST = "MUST"
     SHOULD = "SHOULD"
     MAY = "MAY"
 
 
+class Result(enum.Enum):
+    """What a check found out about a promise. The value is the word that tables show."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    DIFFERS = "differs"
+    """Broken in the way of a known server, which the finding names."""
+    NOT_TESTED = "not tested"
+
+    def __repr__(self) -> str:
+        return f"Result.{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One rule: its stable id, how binding it is, where it comes from, and what it says."""
+    """One rule: its stable id, how binding it is, the letters of its sources (``SOURCES``), and its text."""
 
     id: str
     level: Level
@@ -33,7 +46,7 @@ class Promise:
 
     @property
     def section(self) -> str:
-        """The letters before the number: ``UPD`` for updates, ``ERR`` for errors, and so on."""
+        """Return the letters before the number, a key of ``SECTIONS``."""
         return self.id.partition("-")[0]
 
 
@@ -144,4 +157,20 @@ SOURCES: Final = {
     "7240": "RFC 7240",
     "W": "this project's own choice",
 }
-"""The sources in words, by the letters that a promise names them by."""
+"""The sources in words, by the letters in ``Promise.sources``."""
+
+SECTIONS: Final = {
+    "UPD": "Update",
+    "VAL": "Validation",
+    "PRF": "Response preference",
+    "ERR": "Errors",
+    "RD": "Read",
+    "CR": "Create",
+    "DL": "Delete",
+    "SR": "Search",
+    "CAP": "Capability",
+    "VER": "Versions",
+    "FMT": "Formats",
+    "HDR": "Headers of a live Spine",
+}
+"""The sections of the contract in words, by ``Promise.section``."""

@@ -1,18 +1,23 @@
-"""Known servers: what each is known to answer to each probe, with where that is known from.
+"""Known servers as data, and a comparison of findings with what those servers answer.
 
-Data alone, and nothing is worked out from a server's name anywhere else: a verdict comes from what was sent and
-what came back. A profile only says, once an answer is in, whose it is like. A probe is named as in the
-conformance package; an answer is the short form that its finding gives.
+A server is described by its answers alone: probe name to ``Finding.answer``. Nothing else in the package depends on
+which server an endpoint is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from workbench.conformance.contract import Result
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from workbench.conformance.report import Finding
 
 AS_PROMISED: Final = "as promised"
-"""The answer of a probe that found its promise kept."""
+"""The ``Finding.answer`` of a promise that was kept."""
 
 _READ: Final = "its source and documentation, read in November 2026"
 _ASKED: Final = "HAPI FHIR 8.4.0 for DSTU3, asked with these probes in November 2026"
@@ -24,11 +29,11 @@ _PDS: Final = "the NHS Personal Demographics Service FHIR API, its documentation
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """One known server. ``answers`` maps a probe to its answer; ``otherwise`` is that of every other probe.
+class KnownServer:
+    """One known server: its name, how a sentence names it, where its answers are known from, and the answers.
 
-    An empty ``otherwise``: what the others get is not known. ``title`` is how a sentence names it. One that does not
-    lock (``locks=False``) lets every update through: to be like it excuses nothing.
+    ``answers`` maps a probe to its answer; ``otherwise`` is the answer to every other probe, empty if unknown.
+    ``locks=False``: it accepts every update, so a broken promise is not excused by being like it.
     """
 
     name: str
@@ -39,32 +44,51 @@ class Profile:
     locks: bool = True
 
     def predicts(self, probe: str) -> str:
-        """The answer that this probe will get; empty where it is not known."""
+        """Return the answer that this probe will get; empty if it is unknown."""
         return self.answers.get(probe, self.otherwise)
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How well the answers fit one known server: of ``known`` predictions tested, ``met`` came true.
+
+    ``misses`` names the probes whose answer was another.
+    """
+
+    profile: str
+    title: str
+    met: int
+    known: int
+    misses: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """From 0 to 1, by the rule of succession: 5 of 5 counts less than 80 of 80."""
+        return (self.met + 1) / (self.known + 2)
+
+
 def _by_probe(*groups: Mapping[str, str]) -> dict[str, str]:
-    """Answer to probes, turned into probe to answer."""
+    """Turn tables of answer to probe names into one table of probe to answer."""
     return {probe: answer for group in groups for answer, probes in group.items() for probe in probes.split()}
 
 
 def _lock(*, stale: str, missing: str, unknown: str = "", unchanged: str = "", **malformed: str) -> dict[str, str]:
-    """The answers to the probes of the lock, from one row of the contract's *Dialects*.
+    """Return the answers to the probes of the lock, from one row of the contract's table *Dialects*.
 
-    Statuses as text; *accepted* is 200. ``malformed`` by the form: ``bare="200"``. Empty: not known.
+    Arguments are statuses as text; empty: unknown. ``malformed`` is by form: ``bare="200"``.
     """
     known = dict.fromkeys(("stale-previous", "stale-same-content", "stale-again-and-again", "race"), _as(stale, "409"))
     known |= {"codes-409": _codes(stale, "409")}
     known |= {"missing": _as(missing, "412"), "codes-412": _codes(missing, "412")}
-    known |= {"unknown-id": _unknown(unknown), "identical-content": unchanged}
+    known |= {"unknown-id": _codes(unknown, "405"), "identical-content": unchanged}
     known |= {f"malformed-{form.replace('_', '-')}": _as(status, "412") for form, status in malformed.items()}
     return {probe: answer for probe, answer in known.items() if answer}
 
 
 def _specified(*, stale: str, missing: str) -> dict[str, str]:
-    """The answers of a server that does what a specification says of every stale and every missing ``If-Match``.
+    """Return the answers that a specification demands to every stale and every missing ``If-Match``.
 
-    The specifications leave open which codes go with a status.
+    The specifications do not say which codes go with a status.
     """
     stales = ("stale-made-up", "stale-near-miss", "stale-body-version", "stale-foreign", "delete-stale")
     without = ("missing-with-other-conditions", "delete-missing")
@@ -81,12 +105,8 @@ def _as(status: str, promised: str) -> str:
 
 
 def _codes(status: str, promised: str) -> str:
-    """Nobody but Spine uses Spine's codes: the right status comes with others."""
+    """Return the answer to a probe of codes. Only Spine uses its codes; others send the status with other codes."""
     return f"{status}, other codes" if status == promised else status
-
-
-def _unknown(status: str) -> str:
-    return _codes(status, "405") if status else ""
 
 
 _NOT_SPINES: Final = {
@@ -94,7 +114,7 @@ _NOT_SPINES: Final = {
     "issues-have-a-spine-code": "no Spine code",
     "version-id-shape": "another shape",
 }
-"""What holds for every server that is not a Spine."""
+"""The answers of every server that is not a Spine."""
 
 _SAME: Final = "200, same version"
 _MALFORMED_400: Final = dict.fromkeys(("bare", "strong", "unquoted", "list", "star"), "400")
@@ -130,7 +150,7 @@ _HAPI_JPA: Final = {
     "counted up": "version-ids-are-opaque",
     "application/json+fhir": "one-name-is-written",
 }
-"""Answer to probes. Whatever is not listed it answers as promised, or it cannot be tried there."""
+"""Answer to probe names. Every other probe is answered as promised, or cannot be tried."""
 
 _HAPI_PLAIN: Final = {
     "no Last-Modified": "update-last-modified read-last-modified",
@@ -167,7 +187,7 @@ _HAPI_PLAIN: Final = {
     "counted up": "version-ids-are-opaque",
     "application/json+fhir": "one-name-is-written",
 }
-"""The plain server checks no ``If-Match`` at all: every update replaces what is there."""
+"""Answer to probe names. The plain server ignores ``If-Match``: every update replaces the resource."""
 
 _HELIOS: Final = {
     "no Location": "update-location",
@@ -202,7 +222,7 @@ _HELIOS: Final = {
     "counted up": "version-ids-are-opaque",
     "application/fhir+json": "one-name-is-written",
 }
-"""R4, with a lock: every refusal about ``If-Match`` is 412, and its issue type *conflict*."""
+"""Answer to probe names. It locks; every refusal about ``If-Match`` is 412 with issue type *conflict*."""
 
 _HELIOS_STRICT: Final = {
     AS_PROMISED: "missing missing-with-other-conditions unknown-id-without-version delete-missing",
@@ -210,18 +230,18 @@ _HELIOS_STRICT: Final = {
     "versioning is not true": "versioning-is-true",
     "updateCreate is not true": "update-create-is-true",
 }
-"""The same where it is told to insist on ``If-Match``: what differs. Its CapabilityStatement does not learn of it."""
+"""What differs when it is configured to demand ``If-Match``. Its CapabilityStatement does not change."""
 
-PROFILES: Final = (
-    Profile("spine", "a Spine endpoint", _GUIDE, otherwise=AS_PROMISED),
-    Profile("stu3", "the STU3 specification", _STU3, _specified(stale="409", missing="412")),
-    Profile(
+KNOWN_SERVERS: Final = (
+    KnownServer("spine", "a Spine endpoint", _GUIDE, otherwise=AS_PROMISED),
+    KnownServer("stu3", "the STU3 specification", _STU3, _specified(stale="409", missing="412")),
+    KnownServer(
         "r4",
         "the R4 specification",
         _R4,
         _specified(stale="412", missing="400") | {"metadata": "FHIR 4.0"},
     ),
-    Profile(
+    KnownServer(
         "pds",
         "the NHS PDS API",
         _PDS,
@@ -229,13 +249,13 @@ PROFILES: Final = (
         | dict.fromkeys(("stale-previous", "stale-again-and-again", "missing"), AS_PROMISED)
         | dict.fromkeys(("malformed-bare", "malformed-strong", "malformed-star", "malformed-list"), AS_PROMISED),
     ),
-    Profile(
+    KnownServer(
         "microsoft-stu3",
         "Microsoft's FHIR server for STU3",
         _READ,
         _NOT_SPINES | _lock(stale="409", missing="412", unknown="404", unchanged=_SAME, **_MALFORMED_400),
     ),
-    Profile(
+    KnownServer(
         "microsoft-r4",
         "Microsoft's FHIR server for R4",
         _READ,
@@ -243,9 +263,9 @@ PROFILES: Final = (
         | _lock(stale="412", missing="400", unknown="404", unchanged=_SAME, **_MALFORMED_400)
         | {"metadata": "FHIR 4.0"},
     ),
-    Profile("hapi", "HAPI FHIR with its JPA store", _ASKED, _by_probe(_HAPI_JPA), AS_PROMISED),
-    Profile("hapi-plain", "a plain HAPI FHIR server", _ASKED, _by_probe(_HAPI_PLAIN), AS_PROMISED, locks=False),
-    Profile(
+    KnownServer("hapi", "HAPI FHIR with its JPA store", _ASKED, _by_probe(_HAPI_JPA), AS_PROMISED),
+    KnownServer("hapi-plain", "a plain HAPI FHIR server", _ASKED, _by_probe(_HAPI_PLAIN), AS_PROMISED, locks=False),
+    KnownServer(
         "medplum",
         "Medplum",
         _READ,
@@ -253,7 +273,7 @@ PROFILES: Final = (
         | _lock(stale="412", missing="200", unknown="404", unquoted="200", star="200")
         | {"metadata": "FHIR 4.0"},
     ),
-    Profile(
+    KnownServer(
         "blaze",
         "Blaze",
         _READ,
@@ -261,16 +281,65 @@ PROFILES: Final = (
         | _lock(stale="412", missing="200", unknown="412", unchanged=_SAME, bare="412", list="200")
         | {"metadata": "FHIR 4.0"},
     ),
-    Profile("helios", "Helios", _ASKED_HELIOS, _by_probe(_HELIOS), AS_PROMISED),
-    Profile(
+    KnownServer("helios", "Helios", _ASKED_HELIOS, _by_probe(_HELIOS), AS_PROMISED),
+    KnownServer(
         "helios-strict",
-        "Helios that insists on If-Match",
+        "Helios that demands If-Match",
         _ASKED_HELIOS,
         _by_probe(_HELIOS, _HELIOS_STRICT),
         AS_PROMISED,
     ),
-    Profile("aidbox", "Aidbox", _READ, _NOT_SPINES | _lock(stale="409", missing="200", bare="200")),
+    KnownServer("aidbox", "Aidbox", _READ, _NOT_SPINES | _lock(stale="409", missing="200", bare="200")),
 )
 """The known servers; Spine first."""
 
-BY_NAME: Final = {profile.name: profile for profile in PROFILES}
+BY_NAME: Final = {server.name: server for server in KNOWN_SERVERS}
+
+
+def known_server(name: str) -> KnownServer:
+    """Return the known server of this name; raises ``BadInput`` with all names for any other."""
+    server = BY_NAME.get(name.lower())
+    if server is None:
+        raise BadInput(f"There is no profile {name!r}; there are {', '.join(BY_NAME)}.")
+    return server
+
+
+def fits(findings: Sequence[Finding]) -> tuple[Fit, ...]:
+    """Return how well the findings fit each known server, the best fit first; empty if nothing was tested."""
+    found = []
+    for server in KNOWN_SERVERS:
+        known = [finding for finding in findings if finding.tested and server.predicts(finding.probe)]
+        misses = tuple(finding.probe for finding in known if finding.answer != server.predicts(finding.probe))
+        if known:
+            found.append(Fit(server.name, server.title, len(known) - len(misses), len(known), misses))
+    return tuple(sorted(found, key=lambda fit: fit.score, reverse=True))
+
+
+def compare(findings: Sequence[Finding], profile: KnownServer | None) -> tuple[Finding, ...]:
+    """Return the findings, compared with the known servers.
+
+    A broken promise DIFFERS if a known server breaks it in the same way; the finding then names the server that fits
+    best. With a profile, each finding also has the answer that it predicts.
+    """
+    by_fit = [BY_NAME[fit.profile] for fit in fits(findings)]
+    candidates = [server for server in by_fit if server.locks and server is not profile]
+    if profile is not None:
+        candidates.insert(0, profile)
+    return tuple(_compare(finding, candidates, profile) for finding in findings)
+
+
+def _compare(finding: Finding, candidates: Sequence[KnownServer], profile: KnownServer | None) -> Finding:
+    predicted = profile.predicts(finding.probe) if profile is not None else ""
+    finding = replace(finding, predicted=predicted)
+    if finding.result is Result.BROKEN:
+        alike = (server for server in candidates if server.predicts(finding.probe) == finding.answer)
+        if (server := next(alike, None)) is not None:
+            why = f"answers {finding.answer}, as {server.title} does"
+            finding = replace(finding, result=Result.DIFFERS, dialect=server.title, why=why)
+
+    if profile is not None and finding.tested and predicted not in ("", finding.answer):
+        known_to = "keep the promise" if predicted == AS_PROMISED else f"answer {predicted}"
+        kept = finding.result is Result.KEPT
+        found = "the promise is kept" if kept else f"the answer is {finding.answer}"
+        finding = replace(finding, why=f"{profile.title} is known to {known_to}, but {found}")
+    return finding

@@ -285,9 +285,7 @@ def _spine_header_check() -> HeaderCheck:
 
     def check(request: RoutedRequest) -> Refusal | None:
         resource_type = "" if request.interaction in (None, CAPABILITIES) else request.resource_type
-        if problems := header_problems(
-            request.request.headers, request.interaction, resource_type, request.now
-        ):
+        if problems := header_problems(request.request.headers, request.interaction, resource_type, request.now):
             return policy.invalid_headers(problems)
         to_asid = request.header("toASID")
         if to_asid == ASID:

@@ -17,7 +17,7 @@ from faulty import (
     told,
 )
 
-from workbench.conformance.probes.race import CLIENTS, RACER
+from workbench.conformance.probes.lock import CLIENTS, RACING_CLIENT
 from workbench.exchange.message import Request, Response
 
 
@@ -68,7 +68,7 @@ def _(real: Real) -> Answer:
     turn = threading.Lock()  # what is written is written whole: the fault is in the comparing
 
     def answer(request: Request) -> Response:
-        if not is_put(request) or not threading.current_thread().name.startswith(RACER):
+        if not is_put(request) or not threading.current_thread().name.startswith(RACING_CLIENT):
             return real.answer(request)
         current = real.tag(path_of(request)) == request.headers.get("If-Match")
         gap.wait(30)
@@ -82,7 +82,7 @@ def _(real: Real) -> Answer:
 @mutant("nobody wins", "race", "of several at once all are refused")
 def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
-        racing = is_put(request) and threading.current_thread().name.startswith(RACER)
+        racing = is_put(request) and threading.current_thread().name.startswith(RACING_CLIENT)
         return refusal(409, "conflict", "RESOURCE_VERSION_MISMATCH") if racing else real.answer(request)
 
     return answer

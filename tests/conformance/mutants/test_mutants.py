@@ -18,7 +18,7 @@ import pytest
 from faulty import MUTANTS, Answer, Mutant, Real
 
 from workbench import Endpoint
-from workbench.conformance.catalogue import PROBES
+from workbench.conformance.probes import PROBES
 from workbench.conformance.report import Result
 from workbench.conformance.run import check
 

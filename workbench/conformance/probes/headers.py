@@ -1,62 +1,344 @@
-"""Probes of the header fields a live Spine demands (HDR-1 to HDR-5); only where the endpoint demands them.
+"""Probes of what request headers ask for: ``Prefer``, the formats and codings, and the headers that Spine demands.
 
-The right fields are the connection's to send. Each probe leaves one out, and sends one that is wrong.
+Promises PRF-1 to PRF-5, FMT-1 to FMT-3 and HDR-1 to HDR-5.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, Final
 
-from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Trial
+from workbench.conformance.probe import Chapter, HeldResource, ProbeRun
+from workbench.conformance.responses import (
+    body,
+    etag_value,
+    header,
+    meta_text,
+    same_except_meta,
+    summary,
+    version_id,
+)
+from workbench.conformance.under_check import Untestable
+from workbench.exchange.message import Exchange
+from workbench.fhir import json
 
-FIELDS: Final = ("Authorization", "fromASID", "toASID", "InteractionID", "TraceID")
-_REFUSED: Final = "400 MISSING_OR_INVALID_HEADER without it, and for one that is wrong"
-_NOBODYS_ASID: Final = "000000000000"
+chapter: Final = Chapter()
+
+_EMPTY: Final = "an empty body"
+_STORED: Final = "the content sent, with id, the versionId of the ETag and the lastUpdated of Last-Modified"
+
+_FHIR_JSON: Final = "application/fhir+json"
+_JSON_NAMES: Final = (_FHIR_JSON, "application/json+fhir", "application/json")
+_JSON_WRITTEN: Final = "application/fhir+json;charset=utf-8"
+_FHIR_XML: Final = "application/fhir+xml"
+_LARGE_NARRATIVE: Final = 4000
+_SMALLEST_COMPRESSED: Final = 1500
+"""Bytes; an endpoint may leave a smaller body uncompressed."""
+
+_SPINE_HEADERS: Final = ("Authorization", "fromASID", "toASID", "InteractionID", "TraceID")
+_ANOTHER_ASID: Final = "000000000000"
+_DEMANDED: Final = "400 MISSING_OR_INVALID_HEADER without it, and for one that is wrong"
 
 
-def _refused_without(trial: Trial, field: str, *wrong: str) -> str:
-    """Send a read without the field and with wrong ones; each is refused. Gives back the path that was read."""
-    path = f"{trial.site.resource_type}?_count=1"
-    bare = trial.send("GET", path, headers=dict.fromkeys(FIELDS))
+# --- PRF-1 to PRF-5: the preferred response to an accepted write ---
+
+_Expectation = Callable[[ProbeRun, Exchange, dict[str, Any]], None]
+
+
+def _expect_after_update(run: ProbeRun, *, prefer: str | None, expect: _Expectation) -> None:
+    held = run.resource()
+    sent = run.changed(held)
+    response = run.put(held, sent, if_match=held.etag, prefer=prefer)
+    if response.status != 200:
+        raise Untestable(
+            f"It needs an accepted update, and one with the current ETag was answered {summary(response)}."
+        )
+    expect(run, response, sent)
+
+
+def _expect_after_create(run: ProbeRun, *, prefer: str | None, expect: _Expectation) -> None:
+    content, mark = run.endpoint.new_content()
+    response = run.send("POST", run.endpoint.resource_type, headers={"Prefer": prefer}, body=content)
+    if response.status != 201 or run.own(response, mark) is None:
+        raise Untestable(f"It needs an accepted create, and one was answered {summary(response)}.")
+    expect(run, response, content)
+
+
+def _expect_empty(run: ProbeRun, response: Exchange, _sent: dict[str, Any]) -> None:
+    resource = response.resource
+    kind = resource.get("resourceType") if isinstance(resource, dict) else "something"
+    content = body(response)
+    run.expect(not content, f"{kind} in the body, {len(content)} bytes", "a body")
+
+
+def _expect_representation(run: ProbeRun, response: Exchange, sent: dict[str, Any]) -> None:
+    found = response.resource
+    run.expect(isinstance(found, dict), "no resource in the body", "no resource")
+    assert isinstance(found, dict)
+    kind = found.get("resourceType")
+    run.expect(kind == sent["resourceType"], f"a {kind} in the body", "another resource")
+    run.expect(bool(found.get("id")), "the body has no id", "no id")
+    as_sent = same_except_meta(found, {"id": found["id"]} | sent)
+    run.expect(as_sent, "the body is not what was sent", "another content")
+    stored = run.read(f"{kind}/{found['id']}").read.resource
+    run.expect(json.same(found, stored), "a read shows another content than the body", "another content")
+    same_version = version_id(response) == etag_value(header(response, "ETag"))
+    run.expect(same_version, "versionId and ETag name different versions", "another version")
+    updated, modified = meta_text(response, "lastUpdated"), header(response, "Last-Modified")
+    observed = f"lastUpdated {updated}, Last-Modified {modified}"
+    run.expect(_same_second(updated, modified), observed, "another date")
+
+
+def _expect_information(run: ProbeRun, response: Exchange, _sent: dict[str, Any], *, code: str) -> None:
+    outcome = response.outcome
+    run.expect(outcome is not None, "no OperationOutcome in the body", "no OperationOutcome")
+    assert outcome is not None
+    run.expect(len(outcome.issues) == 1, f"{len(outcome.issues)} issues", "several issues")
+    issue = outcome.issues[0]
+    informs = (issue.severity, issue.code) == ("information", "informational")
+    run.expect(informs, f"{issue.severity}/{issue.code}", "another severity or type")
+    run.expect(issue.spine_code == code, f"the code {issue.spine_code!r}", "another code")
+
+
+def _same_second(instant: str, http_date: str) -> bool:
+    try:
+        return datetime.fromisoformat(instant).replace(microsecond=0) == parsedate_to_datetime(http_date)
+    except (ValueError, TypeError):
+        return False
+
+
+_updated = partial(_expect_information, code="RESOURCE_UPDATED")
+_created = partial(_expect_information, code="RESOURCE_CREATED")
+_INFORMED: Final = "one issue, information/informational,"
+
+for _promise, _name, _prefer, _on, _expect, _expected in (
+    ("PRF-1", "prefer-nothing", None, "update", _expect_empty, _EMPTY),
+    ("PRF-1", "prefer-minimal", "return=minimal", "update", _expect_empty, _EMPTY),
+    ("PRF-1", "prefer-nothing-create", None, "create", _expect_empty, _EMPTY),
+    ("PRF-2", "prefer-representation", "return=representation", "update", _expect_representation, _STORED),
+    ("PRF-2", "prefer-representation-create", "return=representation", "create", _expect_representation, _STORED),
+    ("PRF-3", "prefer-outcome", "return=OperationOutcome", "update", _updated, f"{_INFORMED} RESOURCE_UPDATED"),
+    ("PRF-3", "prefer-outcome-create", "return=OperationOutcome", "create", _created, f"{_INFORMED} RESOURCE_CREATED"),
+):
+    _write = _expect_after_update if _on == "update" else _expect_after_create
+    chapter.row(
+        _promise,
+        _name,
+        _expected,
+        f"{_prefer or 'No Prefer'}, on {'an update' if _on == 'update' else 'a create'}.",
+        partial(_write, prefer=_prefer, expect=_expect),
+    )
+
+
+@chapter.probe("PRF-4", "prefer-unknown", f"200 and {_EMPTY}")
+def prefer_unknown(run: ProbeRun) -> None:
+    """Preferences that no standard defines for an update."""
+    held = run.resource()
+    for prefer in ("return=everything", "handling=lenient", "brevity"):
+        response = run.put(held, if_match=run.read(held.path).etag, prefer=prefer)
+        run.expect_status(response, 200)
+        _expect_empty(run, response, {})
+
+
+@chapter.probe("PRF-5", "prefer-on-error", "409 with an OperationOutcome of severity error, whatever is preferred")
+def prefer_on_error(run: ProbeRun) -> None:
+    """Every preference, on a stale update."""
+    held, stale = run.resource_and_stale_etag()
+    for prefer in ("return=minimal", "return=representation", "return=OperationOutcome"):
+        response = run.put(held, if_match=stale, prefer=prefer)
+        refused = response.status is not None and 400 <= response.status < 500
+        observed = f"{summary(response)} to a stale PUT with Prefer: {prefer}"
+        run.expect(refused, observed, str(response.status))
+        outcome = response.outcome
+        severe = outcome is not None and all(issue.severity in ("error", "fatal") for issue in outcome.issues)
+        observed = f"no OperationOutcome of severity error with Prefer: {prefer}"
+        run.expect(severe, observed, "no OperationOutcome")
+
+
+# --- FMT-1 and FMT-2: the formats ---
+
+
+@chapter.probe("FMT-1", "three-names-are-read", f"200 for Content-Type {', '.join(_JSON_NAMES)}")
+def three_names_are_read(run: ProbeRun) -> None:
+    """Updates under each of the three media types of FHIR JSON."""
+    held = run.resource()
+    for name in _JSON_NAMES:
+        response = run.put(held, if_match=run.read(held.path).etag, content_type=name)
+        observed = f"{response.status} to Content-Type {name}"
+        run.expect(response.status == 200, observed, f"{response.status} to {name}")
+
+
+@chapter.probe("FMT-1", "one-name-is-written", f"Content-Type {_JSON_WRITTEN}", writes=False)
+def one_name_is_written(run: ProbeRun) -> None:
+    """Reads that accept each of the three media types of FHIR JSON."""
+    held = run.resource(change=False)
+    for name in _JSON_NAMES:
+        response = run.get(held.path, accept=name)
+        run.expect_status(response, 200)
+        written = header(response, "Content-Type")
+        normal = written.replace(" ", "").lower()
+        observed = f"Content-Type {written} for Accept {name}"
+        run.expect(normal == _JSON_WRITTEN, observed, normal.partition(";")[0])
+
+
+@chapter.probe("FMT-1", "xml-sent", "415; body, ETag and Last-Modified stay as they are")
+def xml_sent(run: ProbeRun) -> None:
+    """An update with a body in XML."""
+    held = run.resource()
+    kind = held.resource_type
+    content = f'<{kind} xmlns="http://hl7.org/fhir"><id value="{held.logical_id}"/></{kind}>'.encode()
+    response = run.put(held, content, if_match=held.etag, content_type=_FHIR_XML)
+    run.expect_refused(response, held, 415)
+
+
+@chapter.probe("FMT-1", "xml-asked", "406", writes=False)
+def xml_asked(run: ProbeRun) -> None:
+    """A read that accepts XML only."""
+    run.expect_status(run.get(run.resource(change=False).path, accept=_FHIR_XML), 406)
+
+
+@chapter.probe("FMT-2", "format-allows", "200 in JSON for _format=json, although Accept asks for XML", writes=False)
+def format_allows(run: ProbeRun) -> None:
+    """_format names JSON, and Accept names XML."""
+    held = run.resource(change=False)
+    for name in ("json", "application/fhir%2Bjson"):
+        _expect_json(run, run.get(f"{held.path}?_format={name}", accept=_FHIR_XML))
+
+
+@chapter.probe("FMT-2", "format-refuses", "406 for _format=xml, although Accept asks for JSON", writes=False)
+def format_refuses(run: ProbeRun) -> None:
+    """_format names XML, and Accept names JSON."""
+    held = run.resource(change=False)
+    run.expect_status(run.get(f"{held.path}?_format=xml", accept=_FHIR_JSON), 406)
+
+
+@chapter.probe(
+    "FMT-2", "content-type-decides", "406 where the request's Content-Type is XML and nothing else says", writes=False
+)
+def content_type_decides(run: ProbeRun) -> None:
+    """A request without Accept and _format, with a Content-Type."""
+    held = run.resource(change=False)
+    run.expect_status(run.get(held.path, accept=None, content_type=_FHIR_XML), 406)
+    _expect_json(run, run.get(held.path, accept=None, content_type=_FHIR_JSON))
+
+
+@chapter.probe("FMT-2", "json-by-default", "200 in JSON where nothing says anything", writes=False)
+def json_by_default(run: ProbeRun) -> None:
+    """A read without Accept, _format and Content-Type."""
+    _expect_json(run, run.get(run.resource(change=False).path, accept=None))
+
+
+def _expect_json(run: ProbeRun, response: Exchange) -> None:
+    run.expect_status(response, 200)
+    run.expect(isinstance(response.resource, dict), "200, but no JSON resource", "no JSON")
+
+
+# --- FMT-3: the codings ---
+
+
+@chapter.probe("FMT-3", "gzip-asked", "Content-Encoding gzip, and the resource in it", writes=False)
+def gzip_asked(run: ProbeRun) -> None:
+    """A read of a large resource with Accept-Encoding: gzip."""
+    response = run.get(_large_resource(run).path, accept_encoding="gzip")
+    run.expect_status(response, 200)
+    coding = header(response, "Content-Encoding").lower()
+    run.expect(coding == "gzip", f"Content-Encoding {coding or '(none)'}", coding or "not compressed")
+    run.expect(isinstance(response.resource, dict), "what was compressed is no resource", "no resource")
+
+
+@chapter.probe("FMT-3", "gzip-not-asked", "no Content-Encoding where none is asked for", writes=False)
+def gzip_not_asked(run: ProbeRun) -> None:
+    """Reads of a large resource whose Accept-Encoding excludes gzip."""
+    held = _large_resource(run)
+    for accepted in ("identity", "gzip;q=0"):
+        response = run.get(held.path, accept_encoding=accepted)
+        run.expect_status(response, 200)
+        coding = header(response, "Content-Encoding").lower()
+        run.expect(coding in ("", "identity"), f"{coding} for Accept-Encoding {accepted}", coding)
+
+
+@chapter.probe("FMT-3", "chunked-body", "200 for a body in chunks, stored as sent")
+def chunked_body(run: ProbeRun) -> None:
+    """An update whose body is sent in chunks, without Content-Length."""
+    held = run.resource()
+    sent = run.changed(held)
+    response = run.send("PUT", held.path, headers={"If-Match": held.etag}, body=sent, chunked=True)
+    run.expect_status(response, 200)
+    stored = run.read(held.path).content
+    as_sent = all(stored.get(name) == sent[name] for name in sent if name != "meta")
+    run.expect(as_sent, "200, not stored", "not stored")
+
+
+def _large_resource(run: ProbeRun) -> HeldResource:
+    """Return a resource that is large enough to be compressed."""
+    if not run.may_change:
+        held = run.resource(change=False)
+        if len(body(held.read)) < _SMALLEST_COMPRESSED:
+            raise Untestable("The resource is too small for an endpoint to compress, and may not be changed.")
+        return held
+    held = run.resource()
+    words = "a long story " * (_LARGE_NARRATIVE // 13)
+    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'}
+    return run.updated(held, run.changed(held) | {"text": text})
+
+
+# --- HDR-1 to HDR-5: the headers that a live Spine demands; tried only where the endpoint demands them ---
+
+
+def _expect_demanded(run: ProbeRun, *, name: str, wrong: tuple[str, ...]) -> None:
+    """Send a read without the header field, and with each wrong value. The connection adds the right value."""
+    path = f"{run.endpoint.resource_type}?_count=1"
+    bare = run.send("GET", path, headers=dict.fromkeys(_SPINE_HEADERS))
     if bare.status is not None and bare.status < 400:
         raise Untestable("The endpoint does not demand Spine's header fields.")
-    trial.expect_status(trial.get(path), 200)
+    run.expect_status(run.get(path), 200)
     for value in (None, *wrong):
-        answer = trial.send("GET", path, headers={field: value})
-        trial.expect_codes(answer, 400, "invalid", "MISSING_OR_INVALID_HEADER")
-    return path
+        value = value and value.format(type=run.endpoint.resource_type)
+        response = run.send("GET", path, headers={name: value})
+        run.expect_codes(response, 400, "invalid", "MISSING_OR_INVALID_HEADER")
+    if name == "toASID":
+        response = run.send("GET", path, headers={name: _ANOTHER_ASID})
+        run.expect_codes(response, 403, "forbidden", "ASID_CHECK_FAILED")
 
 
-@probe("HDR-1", "authorization-demanded", _REFUSED, writes=False)
-def authorization_demanded(trial: Trial) -> None:
-    """``Authorization``: a token."""
-    _refused_without(trial, "Authorization", "Bearer no-token", "Basic bm86dG9rZW4=")
+_WRITE_INTERACTION: Final = "urn:nhs:names:services:raflags:{type}.write:1"
 
-
-@probe("HDR-2", "from-asid-demanded", _REFUSED, writes=False)
-def from_asid_demanded(trial: Trial) -> None:
-    """``fromASID``: the sender."""
-    _refused_without(trial, "fromASID", "12345", "twelve-digit")
-
-
-@probe("HDR-3", "to-asid-demanded", f"{_REFUSED}; 403 ASID_CHECK_FAILED for another endpoint's", writes=False)
-def to_asid_demanded(trial: Trial) -> None:
-    """``toASID``: the endpoint itself."""
-    path = _refused_without(trial, "toASID", "12345", "twelve-digit")
-    answer = trial.send("GET", path, headers={"toASID": _NOBODYS_ASID})
-    trial.expect_codes(answer, 403, "forbidden", "ASID_CHECK_FAILED")
-
-
-@probe("HDR-4", "interaction-id-demanded", _REFUSED, writes=False)
-def interaction_id_demanded(trial: Trial) -> None:
-    """``InteractionID``: what the request is for; one of a write is wrong for a read."""
-    kind = trial.site.resource_type
-    write = f"urn:nhs:names:services:raflags:{kind}.write:1"
-    _refused_without(trial, "InteractionID", "reading", write)
-
-
-@probe("HDR-5", "trace-id-demanded", _REFUSED, writes=False)
-def trace_id_demanded(trial: Trial) -> None:
-    """``TraceID``: a UUID."""
-    _refused_without(trial, "TraceID", "12345")
+for _promise, _name, _header, _wrong, _expected, _tries in (
+    (
+        "HDR-1",
+        "authorization-demanded",
+        "Authorization",
+        ("Bearer no-token", "Basic bm86dG9rZW4="),
+        _DEMANDED,
+        "Authorization: a token.",
+    ),
+    ("HDR-2", "from-asid-demanded", "fromASID", ("12345", "twelve-digit"), _DEMANDED, "fromASID: the sender."),
+    (
+        "HDR-3",
+        "to-asid-demanded",
+        "toASID",
+        ("12345", "twelve-digit"),
+        f"{_DEMANDED}; 403 ASID_CHECK_FAILED for another endpoint's",
+        "toASID: the endpoint itself.",
+    ),
+    (
+        "HDR-4",
+        "interaction-id-demanded",
+        "InteractionID",
+        ("reading", _WRITE_INTERACTION),
+        _DEMANDED,
+        "InteractionID: the interaction; that of a write is wrong for a read.",
+    ),
+    ("HDR-5", "trace-id-demanded", "TraceID", ("12345",), _DEMANDED, "TraceID: a UUID."),
+):
+    chapter.row(
+        _promise,
+        _name,
+        _expected,
+        _tries,
+        partial(_expect_demanded, name=_header, wrong=_wrong),
+        writes=False,
+    )

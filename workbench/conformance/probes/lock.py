@@ -1,141 +1,204 @@
-"""Probes of the lock: what a stale, a missing and a malformed ``If-Match`` meet (UPD-6, UPD-7, UPD-8)."""
+"""Probes of the lock: a stale, a missing and a malformed ``If-Match``, and clients that update at once.
+
+Promises UPD-6, UPD-7, UPD-8 and UPD-13.
+"""
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from typing import Final
 
-from workbench.conformance.answers import tag_value
-from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import MADE_UP_VERSION, Trial
+from workbench.client.client import Client
+from workbench.conformance.probe import UNUSED_ETAG, Chapter, Deviation, HeldResource, ProbeRun
+from workbench.conformance.responses import etag_value, summary
+from workbench.conformance.under_check import Untestable, send
+from workbench.exchange.message import Exchange
+from workbench.fhir import json
 from workbench.fhir.resource import without_version
+
+chapter: Final = Chapter()
 
 _STALE: Final = "409; body, ETag and Last-Modified stay as they are"
 _REFUSED: Final = "412; body, ETag and Last-Modified stay as they are"
-_TIMES: Final = 7
+_REPEATS: Final = 7
+
+CLIENTS: Final = 8
+ROUNDS: Final = 3
+RACING_CLIENT: Final = "check, racing client"
+"""The name of the clients that update at once, and of their threads; a number follows."""
+
+_BARRIER_SECONDS: Final = 30.0
+"""The barrier breaks after this time, in case one client gets no connection."""
 
 
-@probe("UPD-6", "stale-previous", _STALE)
-def stale_previous(trial: Trial) -> None:
-    """The version from before the last update: somebody was quicker."""
-    held, stale = trial.overtaken()
-    trial.expect_refused(trial.put(held, if_match=stale), held, 409)
+# --- UPD-6: a version that is not the current one ---
 
 
-@probe("UPD-6", "stale-made-up", _STALE)
-def stale_made_up(trial: Trial) -> None:
-    """A version that never was."""
-    held = trial.resource()
-    trial.expect_refused(trial.put(held, if_match=MADE_UP_VERSION), held, 409)
+@chapter.probe("UPD-6", "stale-previous", _STALE)
+def stale_previous(run: ProbeRun) -> None:
+    """The version before the last update: another client was faster."""
+    held, stale = run.resource_and_stale_etag()
+    run.expect_refused(run.put(held, if_match=stale), held, 409)
 
 
-@probe("UPD-6", "stale-near-miss", _STALE)
-def stale_near_miss(trial: Trial) -> None:
-    """Version ids are compared whole and letter by letter: cut short, longer, or in capitals it is another one."""
-    held = trial.resource()
+@chapter.probe("UPD-6", "stale-made-up", _STALE)
+def stale_made_up(run: ProbeRun) -> None:
+    """A version that never existed."""
+    held = run.resource()
+    run.expect_refused(run.put(held, if_match=UNUSED_ETAG), held, 409)
+
+
+@chapter.probe("UPD-6", "stale-near-miss", _STALE)
+def stale_near_miss(run: ProbeRun) -> None:
+    """The current version id cut short, made longer, and in capitals: ids are compared exactly."""
+    held = run.resource()
     current = held.version_id
     if not current:
         raise Untestable("The endpoint shows no version id to come close to.")
     near = {current[:-1], f"{current}0", f"0{current}", current.upper()} - {current, ""}
     for version in sorted(near):
-        trial.expect_refused(trial.put(held, if_match=f'W/"{version}"'), held, 409)
+        run.expect_refused(run.put(held, if_match=f'W/"{version}"'), held, 409)
 
 
-@probe("UPD-6", "stale-same-content", _STALE)
-def stale_same_content(trial: Trial) -> None:
-    """Also where the content sent is the one that is stored: the version was another."""
-    held, stale = trial.overtaken()
-    stored = without_version(held.read.resource)
-    trial.expect_refused(trial.put(held, stored, if_match=stale), held, 409)
+@chapter.probe("UPD-6", "stale-same-content", _STALE)
+def stale_same_content(run: ProbeRun) -> None:
+    """A stale version, with the content that is stored already."""
+    held, stale = run.resource_and_stale_etag()
+    run.expect_refused(run.put(held, without_version(held.read.resource), if_match=stale), held, 409)
 
 
-@probe("UPD-6", "stale-body-version", _STALE)
-def stale_body_version(trial: Trial) -> None:
-    """Also where the body claims the current version: ``If-Match`` alone decides."""
-    held, stale = trial.overtaken()
-    claimed = trial.changed(held)
-    claimed["meta"] = claimed.get("meta", {}) | {"versionId": held.version_id}
-    trial.expect_refused(trial.put(held, claimed, if_match=stale), held, 409)
+@chapter.probe("UPD-6", "stale-body-version", _STALE)
+def stale_body_version(run: ProbeRun) -> None:
+    """A stale If-Match, with the current version in the body: If-Match alone decides."""
+    held, stale = run.resource_and_stale_etag()
+    content = run.changed(held)
+    content["meta"] = content.get("meta", {}) | {"versionId": held.version_id}
+    run.expect_refused(run.put(held, content, if_match=stale), held, 409)
 
 
-@probe("UPD-6", "stale-again-and-again", f"409, {_TIMES} times out of {_TIMES}; nothing changes")
-def stale_again_and_again(trial: Trial) -> None:
-    """A lock that holds sometimes is no lock."""
-    held, stale = trial.overtaken()
-    for _ in range(_TIMES):
-        trial.expect_refused(trial.put(held, if_match=stale), held, 409)
+@chapter.probe("UPD-6", "stale-again-and-again", f"409, {_REPEATS} times out of {_REPEATS}; nothing changes")
+def stale_again_and_again(run: ProbeRun) -> None:
+    """The same stale version several times."""
+    held, stale = run.resource_and_stale_etag()
+    for _ in range(_REPEATS):
+        run.expect_refused(run.put(held, if_match=stale), held, 409)
 
 
-@probe("UPD-6", "stale-foreign", _STALE)
-def stale_foreign(trial: Trial) -> None:
-    """The current version of another resource is nobody's version here."""
-    other, held = trial.deletable(), trial.deletable()
-    if tag_value(other.tag) == tag_value(held.tag):
-        other = trial.updated(other)
-    if tag_value(other.tag) == tag_value(held.tag):
+@chapter.probe("UPD-6", "stale-foreign", _STALE)
+def stale_foreign(run: ProbeRun) -> None:
+    """The current version of another resource."""
+    other, held = run.created(), run.created()
+    if etag_value(other.etag) == etag_value(held.etag):
+        other = run.updated(other)
+    if etag_value(other.etag) == etag_value(held.etag):
         raise Untestable("Two resources of this endpoint have the same version id.")
-    trial.expect_refused(trial.put(held, if_match=other.tag), held, 409)
+    run.expect_refused(run.put(held, if_match=other.etag), held, 409)
 
 
-@probe("UPD-7", "missing", _REFUSED)
-def missing(trial: Trial) -> None:
-    """Without ``If-Match`` the endpoint cannot know which version is meant."""
-    held = trial.resource()
-    trial.expect_refused(trial.put(held, if_match=None), held, 412)
+# --- UPD-7: no version ---
 
 
-@probe("UPD-7", "missing-with-other-conditions", _REFUSED)
-def missing_with_other_conditions(trial: Trial) -> None:
-    """No other condition takes the place of ``If-Match``."""
-    held = trial.resource()
-    trial.expect_refused(trial.put(held, if_match=None, if_unmodified_since="Fri, 31 Dec 2100 23:59:59 GMT"), held, 412)
-    trial.expect_refused(trial.put(held, if_match=None, if_none_match=MADE_UP_VERSION), held, 412)
+@chapter.probe("UPD-7", "missing", _REFUSED)
+def missing(run: ProbeRun) -> None:
+    """An update without If-Match."""
+    held = run.resource()
+    run.expect_refused(run.put(held, if_match=None), held, 412)
 
 
-def _malformed(trial: Trial, pattern: str) -> None:
-    """Send the current version in another form than ``W/"<version id>"``."""
-    held = trial.resource()
+@chapter.probe("UPD-7", "missing-with-other-conditions", _REFUSED)
+def missing_with_other_conditions(run: ProbeRun) -> None:
+    """Another condition instead of If-Match."""
+    held = run.resource()
+    unmodified_since = run.put(held, if_match=None, if_unmodified_since="Fri, 31 Dec 2100 23:59:59 GMT")
+    run.expect_refused(unmodified_since, held, 412)
+    run.expect_refused(run.put(held, if_match=None, if_none_match=UNUSED_ETAG), held, 412)
+
+
+# --- UPD-8: the current version in another form than W/"<version id>" ---
+
+
+def _expect_malformed(run: ProbeRun, *, pattern: str) -> None:
+    held = run.resource()
     if not held.version_id:
         raise Untestable("The endpoint shows no version id to write in another form.")
-    trial.expect_refused(trial.put(held, if_match=pattern.format(held.version_id)), held, 412)
+    run.expect_refused(run.put(held, if_match=pattern.format(held.version_id)), held, 412)
 
 
-@probe("UPD-8", "malformed-bare", _REFUSED)
-def malformed_bare(trial: Trial) -> None:
-    """The version id alone."""
-    _malformed(trial, "{}")
+for _form, _pattern, _tries in (
+    ("bare", "{}", "The version id alone."),
+    ("strong", '"{}"', "A strong entity tag."),
+    ("unquoted", "W/{}", "A weak entity tag without quotation marks."),
+    ("small-letter", 'w/"{}"', "A small w; the W is a capital (RFC 9110, section 8.8.3)."),
+    ("list", 'W/"{}", ' + UNUSED_ETAG, "A list that contains the current version."),
+    ("star", "*", "A star, which means any version."),
+    ("empty", "", "An If-Match without a value."),
+):
+    chapter.row("UPD-8", f"malformed-{_form}", _REFUSED, _tries, partial(_expect_malformed, pattern=_pattern))
 
 
-@probe("UPD-8", "malformed-strong", _REFUSED)
-def malformed_strong(trial: Trial) -> None:
-    """A strong entity tag."""
-    _malformed(trial, '"{}"')
+# --- UPD-13: several clients at once ---
 
 
-@probe("UPD-8", "malformed-unquoted", _REFUSED)
-def malformed_unquoted(trial: Trial) -> None:
-    """A weak tag that lost its quotation marks."""
-    _malformed(trial, "W/{}")
+@chapter.probe(
+    "UPD-13",
+    "race",
+    f"of {CLIENTS} clients one is answered 200 and the others 409, in each of {ROUNDS} rounds; "
+    "the accepted version stays",
+    alone=True,
+)
+def race(run: ProbeRun) -> None:
+    """All clients read, wait for one another, and send their update at the same moment."""
+    held = run.resource()
+    clients = [run.client.sibling(f"{RACING_CLIENT} {number}", journal=run.journal) for number in range(CLIENTS)]
+    try:
+        for number in range(ROUNDS):
+            for client in clients:
+                run.endpoint.check_not_stopped()
+                client.send("GET", held.path)  # opens the connection before the start
+            held = _round(run, held, clients, number * CLIENTS)
+    finally:
+        for client in clients:
+            client.close()
 
 
-@probe("UPD-8", "malformed-small-letter", _REFUSED)
-def malformed_small_letter(trial: Trial) -> None:
-    """The W is a capital (RFC 9110, section 8.8.3)."""
-    _malformed(trial, 'w/"{}"')
+def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int) -> HeldResource:
+    responses = _update_at_once(run, held, clients, first)
+    statuses = sorted(response.status or 0 for response in responses)
+    counts = ", ".join(f"{statuses.count(status)} × {status or 'no answer'}" for status in dict.fromkeys(statuses))
+    winners = [response for response in responses if response.status == 200]
+    observed = f"{counts}: {len(winners)} updates of the same version were accepted"
+    run.expect(len(winners) < 2, observed, "several won")
+    run.expect(len(winners) == 1, f"{counts}: no update was accepted", "nobody won")
+
+    for response in responses:
+        if response.status not in (200, 409):
+            raise Deviation(f"{counts} ({summary(response)})", str(response.status))
+
+    after = run.read(held.path)
+    stored = etag_value(str(winners[0].etag)) if winners[0].etag else after.version_id
+    observed = f"{counts}, but the accepted version is not stored"
+    run.expect(stored == after.version_id, observed, "the winner lost")
+    return HeldResource(held.path, after.read, held.content)
 
 
-@probe("UPD-8", "malformed-list", _REFUSED)
-def malformed_list(trial: Trial) -> None:
-    """A list, although the current version is in it."""
-    _malformed(trial, 'W/"{}", ' + MADE_UP_VERSION)
+def _update_at_once(run: ProbeRun, held: HeldResource, clients: list[Client], first: int) -> list[Exchange]:
+    """Have every client send an update at the same moment, each with another content; return the exchanges."""
+    start = threading.Barrier(len(clients))
+    exchanges: list[Exchange] = []
 
+    def update(number: int, client: Client) -> None:
+        body = json.dumps(held.changed(first + number))
+        start.wait(_BARRIER_SECONDS)
+        with run.endpoint.in_flight("PUT", held.path):
+            exchanges.append(send(client, "PUT", held.path, headers={"If-Match": held.etag}, body=body))
 
-@probe("UPD-8", "malformed-star", _REFUSED)
-def malformed_star(trial: Trial) -> None:
-    """Any version at all."""
-    _malformed(trial, "*")
-
-
-@probe("UPD-8", "malformed-empty", _REFUSED)
-def malformed_empty(trial: Trial) -> None:
-    """The field is there and says nothing."""
-    _malformed(trial, "")
+    threads = [
+        threading.Thread(target=update, args=(number, client), name=client.name, daemon=True)
+        for number, client in enumerate(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return exchanges

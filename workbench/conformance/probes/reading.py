@@ -1,143 +1,508 @@
-"""Probes of reads: the version and its date, conditional reads, and versions of the past (RD-1 to RD-4)."""
+"""Probes of reads, conditional reads, searches, and the CapabilityStatement.
+
+Promises RD-1 to RD-4, SR-1 and CAP-1.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
-from workbench.conformance.answers import body_of, header, meta_in, version_in
-from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import MADE_UP_VERSION, Held, Trial
+from workbench.conformance.probe import UNUSED_ETAG, Chapter, HeldResource, ProbeRun
+from workbench.conformance.responses import body, header, json_objects, meta_text, summary, version_id
+from workbench.conformance.under_check import TEMPLATES, Untestable
+from workbench.exchange.message import Exchange
+from workbench.fhir import json
 
-_NEVER: Final = "Fri, 31 Dec 2100 23:59:59 GMT"
-_LONG_AGO: Final = "Sat, 01 Jan 2000 00:00:00 GMT"
+chapter: Final = Chapter()
+
+_FAR_FUTURE: Final = "Fri, 31 Dec 2100 23:59:59 GMT"
+_FAR_PAST: Final = "Sat, 01 Jan 2000 00:00:00 GMT"
 _NOT_MODIFIED: Final = "304 without a body"
+_FOUND: Final = "200, a searchset Bundle with that one resource"
+
+_REFUSALS: Final = (400, 403, 404, 405, 406, 412, 415, 422, 501)
+_MOST_TYPES: Final = 8
+_MOST_PARAMETERS: Final = 8
+_PARAMETER_VALUES: Final = {
+    "token": "none",
+    "date": "ge2000-01-01",
+    "string": "none",
+    "number": "1",
+    "uri": "urn:none",
+}
+"""A value for each type of search parameter that accepts one without further knowledge."""
 
 
-@probe("RD-1", "read", '200; ETag is W/"meta.versionId"', writes=False)
-def read(trial: Trial) -> None:
-    """A read brings the resource, and names its version twice."""
-    held = trial.resource(change=False)
-    trial.expect(held.read.resource.get("id") == held.logical_id, "another resource came", "another resource")
-    version, tag = version_in(held.read), header(held.read, "ETag")
-    trial.expect(bool(tag), "no ETag", "no ETag")
-    trial.expect(bool(version), "no meta.versionId", "no versionId")
-    trial.expect(tag.removeprefix("W/") == f'"{version}"', f"ETag {tag}, versionId {version}", "another version")
+# --- RD-1: reads ---
 
 
-@probe("RD-1", "read-last-modified", "Last-Modified is meta.lastUpdated to the second", writes=False)
-def read_last_modified(trial: Trial) -> None:
-    """A read tells the date twice."""
-    held = trial.resource(change=False)
-    shown, told = header(held.read, "Last-Modified"), meta_in(held.read, "lastUpdated")
-    trial.expect(bool(shown), "no Last-Modified", "no Last-Modified")
-    trial.expect(bool(told), "no meta.lastUpdated", "no lastUpdated")
+@chapter.probe("RD-1", "read", '200; ETag is W/"meta.versionId"', writes=False)
+def read(run: ProbeRun) -> None:
+    """A read: its ETag and its meta.versionId."""
+    held = run.resource(change=False)
+    same_id = held.read.resource.get("id") == held.logical_id
+    run.expect(same_id, "another resource came", "another resource")
+    version, etag = version_id(held.read), header(held.read, "ETag")
+    run.expect(bool(etag), "no ETag", "no ETag")
+    run.expect(bool(version), "no meta.versionId", "no versionId")
+    agrees = etag.removeprefix("W/") == f'"{version}"'
+    run.expect(agrees, f"ETag {etag}, versionId {version}", "another version")
+
+
+@chapter.probe("RD-1", "read-last-modified", "Last-Modified is meta.lastUpdated to the second", writes=False)
+def read_last_modified(run: ProbeRun) -> None:
+    """A read: its Last-Modified and its meta.lastUpdated."""
+    held = run.resource(change=False)
+    modified, updated = header(held.read, "Last-Modified"), meta_text(held.read, "lastUpdated")
+    run.expect(bool(modified), "no Last-Modified", "no Last-Modified")
+    run.expect(bool(updated), "no meta.lastUpdated", "no lastUpdated")
     try:
-        apart = parsedate_to_datetime(shown) - datetime.fromisoformat(told).replace(microsecond=0)
+        apart = parsedate_to_datetime(modified) - datetime.fromisoformat(updated).replace(microsecond=0)
     except (ValueError, TypeError):
-        trial.expect(False, f"{shown!r} and {told!r} cannot be read as dates", "unreadable date")
+        run.expect(False, f"{modified!r} and {updated!r} cannot be read as dates", "unreadable date")
         return
-    trial.expect(not apart, f"they are {abs(apart.total_seconds()):.0f} seconds apart", "another date")
+    run.expect(not apart, f"they are {abs(apart.total_seconds()):.0f} seconds apart", "another date")
 
 
-@probe("RD-1", "read-again", "two reads show the same: body, ETag and Last-Modified", writes=False)
-def read_again(trial: Trial) -> None:
-    """A read changes nothing."""
-    held = trial.resource(change=False)
-    trial.expect(trial.look(held.path).state == held.state, "the second read shows another resource", "changed")
+@chapter.probe("RD-1", "read-again", "two reads show the same: body, ETag and Last-Modified", writes=False)
+def read_again(run: ProbeRun) -> None:
+    """Two reads, one after the other."""
+    held = run.resource(change=False)
+    unchanged = run.read(held.path).state == held.state
+    run.expect(unchanged, "the second read shows another resource", "changed")
 
 
-def _expect_304(trial: Trial, held: Held, **headers: str | None) -> None:
-    answer = trial.get(held.path, **headers)
-    trial.expect_status(answer, 304)
-    trial.expect(not body_of(answer), "304 with a body", "304 with a body")
+# --- RD-2 and RD-3: conditional reads ---
 
 
-def _expect_resource(trial: Trial, held: Held, **headers: str | None) -> None:
-    answer = trial.get(held.path, **headers)
-    trial.expect_status(answer, 200)
-    trial.expect(bool(body_of(answer)), "200 without a body", "200 without a body")
+def _expect_not_modified(run: ProbeRun, held: HeldResource, **headers: str | None) -> None:
+    response = run.get(held.path, **headers)
+    run.expect_status(response, 304)
+    run.expect(not body(response), "304 with a body", "304 with a body")
 
 
-@probe("RD-2", "if-none-match", _NOT_MODIFIED, writes=False)
-def if_none_match(trial: Trial) -> None:
-    """``If-None-Match`` names the current version."""
-    held = _tagged(trial)
-    _expect_304(trial, held, if_none_match=held.tag)
+def _expect_resource(run: ProbeRun, held: HeldResource, **headers: str | None) -> None:
+    response = run.get(held.path, **headers)
+    run.expect_status(response, 200)
+    run.expect(bool(body(response)), "200 without a body", "200 without a body")
 
 
-@probe("RD-2", "if-none-match-other", "200 and the resource", writes=False)
-def if_none_match_other(trial: Trial) -> None:
-    """``If-None-Match`` names another version."""
-    _expect_resource(trial, _tagged(trial), if_none_match=MADE_UP_VERSION)
-
-
-@probe("RD-2", "if-none-match-after-update", "200 and the resource, once it has changed")
-def if_none_match_after_update(trial: Trial) -> None:
-    """``If-None-Match`` names the version from before."""
-    before = trial.resource()
-    if not before.tag:
-        raise Untestable("The endpoint shows no ETag.")
-    trial.updated(before)
-    _expect_resource(trial, before, if_none_match=before.tag)
-
-
-@probe("RD-2", "if-none-match-wins", "If-Modified-Since is not looked at where there is an If-None-Match", writes=False)
-def if_none_match_wins(trial: Trial) -> None:
-    """Both conditions, and they disagree (RFC 9110, section 13.1.3)."""
-    held = _tagged(trial)
-    _expect_resource(trial, held, if_none_match=MADE_UP_VERSION, if_modified_since=_NEVER)
-    _expect_304(trial, held, if_none_match=held.tag, if_modified_since=_LONG_AGO)
-
-
-@probe("RD-3", "if-modified-since", _NOT_MODIFIED, writes=False)
-def if_modified_since(trial: Trial) -> None:
-    """The date of the version itself, and one after it."""
-    held, moment = _dated(trial)
-    for later in (timedelta(), timedelta(hours=1)):
-        _expect_304(trial, held, if_modified_since=format_datetime(moment + later, usegmt=True))
-
-
-@probe("RD-3", "if-modified-since-older", "200 and the resource", writes=False)
-def if_modified_since_older(trial: Trial) -> None:
-    """A date before the version's: a second, and years."""
-    held, moment = _dated(trial)
-    second_before = format_datetime(moment - timedelta(seconds=1), usegmt=True)
-    for date in (second_before, _LONG_AGO):
-        _expect_resource(trial, held, if_modified_since=date)
-
-
-@probe("RD-4", "history-of-a-resource", "501", writes=False)
-def history_of_a_resource(trial: Trial) -> None:
-    """The versions of one resource."""
-    trial.expect_status(trial.get(f"{trial.resource(change=False).path}/_history"), 501)
-
-
-@probe("RD-4", "vread", "501", writes=False)
-def vread(trial: Trial) -> None:
-    """One version by its id, although it is the current one."""
-    held = trial.resource(change=False)
-    trial.expect_status(trial.get(f"{held.path}/_history/{held.version_id or 1}"), 501)
-
-
-@probe("RD-4", "history-of-a-type", "501", writes=False)
-def history_of_a_type(trial: Trial) -> None:
-    """The versions of all resources of a type, and of all there are."""
-    for path in (f"{trial.site.resource_type}/_history", "_history"):
-        trial.expect_status(trial.get(path), 501)
-
-
-def _tagged(trial: Trial) -> Held:
-    held = trial.resource(change=False)
-    if not held.tag:
+def _with_etag(held: HeldResource) -> HeldResource:
+    if not held.etag:
         raise Untestable("The endpoint shows no ETag.")
     return held
 
 
-def _dated(trial: Trial) -> tuple[Held, datetime]:
-    held = trial.resource(change=False)
+def _last_modified(held: HeldResource) -> datetime:
     try:
-        return held, parsedate_to_datetime(header(held.read, "Last-Modified")).astimezone(UTC)
+        return parsedate_to_datetime(header(held.read, "Last-Modified")).astimezone(UTC)
     except ValueError:
         raise Untestable("The endpoint shows no Last-Modified that is a date.") from None
+
+
+def _last_updated(held: HeldResource) -> datetime:
+    try:
+        return datetime.fromisoformat(meta_text(held.read, "lastUpdated")).replace(microsecond=0)
+    except ValueError:
+        raise Untestable("The endpoint shows no lastUpdated that is a date.") from None
+
+
+@chapter.probe("RD-2", "if-none-match", _NOT_MODIFIED, writes=False)
+def if_none_match(run: ProbeRun) -> None:
+    """If-None-Match with the current ETag."""
+    held = _with_etag(run.resource(change=False))
+    _expect_not_modified(run, held, if_none_match=held.etag)
+
+
+@chapter.probe("RD-2", "if-none-match-other", "200 and the resource", writes=False)
+def if_none_match_other(run: ProbeRun) -> None:
+    """If-None-Match with another ETag."""
+    held = _with_etag(run.resource(change=False))
+    _expect_resource(run, held, if_none_match=UNUSED_ETAG)
+
+
+@chapter.probe("RD-2", "if-none-match-after-update", "200 and the resource, once it has changed")
+def if_none_match_after_update(run: ProbeRun) -> None:
+    """If-None-Match with the ETag before an update."""
+    before = _with_etag(run.resource())
+    run.updated(before)
+    _expect_resource(run, before, if_none_match=before.etag)
+
+
+@chapter.probe(
+    "RD-2", "if-none-match-wins", "If-Modified-Since is not looked at where there is an If-None-Match", writes=False
+)
+def if_none_match_wins(run: ProbeRun) -> None:
+    """Two conditions that disagree (RFC 9110, section 13.1.3)."""
+    held = _with_etag(run.resource(change=False))
+    _expect_resource(run, held, if_none_match=UNUSED_ETAG, if_modified_since=_FAR_FUTURE)
+    _expect_not_modified(run, held, if_none_match=held.etag, if_modified_since=_FAR_PAST)
+
+
+@chapter.probe("RD-3", "if-modified-since", _NOT_MODIFIED, writes=False)
+def if_modified_since(run: ProbeRun) -> None:
+    """If-Modified-Since with the date of the version, and with a later one."""
+    held = run.resource(change=False)
+    modified = _last_modified(held)
+    for later in (timedelta(), timedelta(hours=1)):
+        _expect_not_modified(run, held, if_modified_since=format_datetime(modified + later, usegmt=True))
+
+
+@chapter.probe("RD-3", "if-modified-since-older", "200 and the resource", writes=False)
+def if_modified_since_older(run: ProbeRun) -> None:
+    """If-Modified-Since a second before the version, and years before it."""
+    held = run.resource(change=False)
+    second_before = format_datetime(_last_modified(held) - timedelta(seconds=1), usegmt=True)
+    for date in (second_before, _FAR_PAST):
+        _expect_resource(run, held, if_modified_since=date)
+
+
+# --- RD-4: older versions ---
+
+
+@chapter.probe("RD-4", "history-of-a-resource", "501", writes=False)
+def history_of_a_resource(run: ProbeRun) -> None:
+    """The history of one resource."""
+    run.expect_status(run.get(f"{run.resource(change=False).path}/_history"), 501)
+
+
+@chapter.probe("RD-4", "vread", "501", writes=False)
+def vread(run: ProbeRun) -> None:
+    """One version by its id, the current one."""
+    held = run.resource(change=False)
+    run.expect_status(run.get(f"{held.path}/_history/{held.version_id or 1}"), 501)
+
+
+@chapter.probe("RD-4", "history-of-a-type", "501", writes=False)
+def history_of_a_type(run: ProbeRun) -> None:
+    """The history of one type, and of all resources."""
+    for path in (f"{run.endpoint.resource_type}/_history", "_history"):
+        run.expect_status(run.get(path), 501)
+
+
+# --- SR-1: searches ---
+
+
+def _search(run: ProbeRun, query: str) -> list[dict[str, Any]]:
+    """Search the type under check; return the matches of the searchset Bundle."""
+    response = run.get(f"{run.endpoint.resource_type}?{query}")
+    run.expect_status(response, 200)
+    bundle = response.resource
+    kind = (bundle.get("resourceType"), bundle.get("type")) if isinstance(bundle, dict) else None
+    run.expect(kind == ("Bundle", "searchset"), f"200 with {kind}, not a searchset Bundle", "no searchset")
+
+    matches = []
+    for entry in json_objects(bundle.get("entry")):
+        search, resource = entry.get("search"), entry.get("resource")
+        is_match = not isinstance(search, dict) or search.get("mode", "match") == "match"
+        if is_match and isinstance(resource, dict):
+            matches.append(resource)
+    return matches
+
+
+def _expect_found(run: ProbeRun, held: HeldResource, query: str) -> list[dict[str, Any]]:
+    matches = _search(run, query)
+    ids = [resource.get("id") for resource in matches]
+    observed = f"{len(ids)} resources found by {query.partition('=')[0]}"
+    run.expect(ids == [held.logical_id], observed, "others found")
+    return matches
+
+
+@chapter.probe("SR-1", "search-by-id", f"{_FOUND}, as a read shows it", writes=False)
+def search_by_id(run: ProbeRun) -> None:
+    """A search by _id."""
+    held = run.resource(change=False)
+    (found,) = _expect_found(run, held, f"_id={held.logical_id}")
+    as_read = json.same(found, held.read.resource)
+    run.expect(as_read, "the search shows another content than a read", "another content")
+
+
+@chapter.probe(
+    "SR-1", "search-shows-versions", "each entry has its id and the meta.versionId that a read shows", writes=False
+)
+def search_shows_versions(run: ProbeRun) -> None:
+    """A search by _id: the versions in its entries."""
+    held = run.resource(change=False)
+    for found in _search(run, f"_id={held.logical_id}"):
+        meta = found.get("meta")
+        version = meta.get("versionId") if isinstance(meta, dict) else None
+        run.expect(version == version_id(held.read), f"versionId {version} in the entry", "another version")
+
+
+@chapter.probe("SR-1", "search-after-update", "the search shows the version that an update made")
+def search_after_update(run: ProbeRun) -> None:
+    """A search right after an update."""
+    held = run.updated(run.resource())
+    versions = [resource.get("meta", {}).get("versionId") for resource in _search(run, f"_id={held.logical_id}")]
+    run.expect(versions == [held.version_id], "the search shows another version", "another version")
+
+
+@chapter.probe("SR-1", "search-for-nobody", "200, a searchset Bundle without an entry", writes=False)
+def search_for_nobody(run: ProbeRun) -> None:
+    """A search by an id that was never assigned."""
+    found = _search(run, f"_id={run.unused_id()}")
+    run.expect(not found, f"{len(found)} resources found", "others found")
+
+
+@chapter.probe("SR-1", "search-by-last-updated", f"{_FOUND} from its date on, and without it before", writes=False)
+def search_by_last_updated(run: ProbeRun) -> None:
+    """Searches by _lastUpdated, whose ranges contain the date of the resource or not."""
+    held = run.resource(change=False)
+    by_id = f"_id={held.logical_id}"
+    updated = _last_updated(held)
+    second, next_second = (
+        moment.isoformat().replace("+", "%2B").replace(":", "%3A")
+        for moment in (updated, updated + timedelta(seconds=1))
+    )
+    _expect_found(run, held, f"{by_id}&_lastUpdated=ge{second}")
+    _expect_found(run, held, f"{by_id}&_lastUpdated=lt{next_second}")
+    for query in (f"_lastUpdated=lt{second}", f"_lastUpdated=ge{next_second}"):
+        found = _search(run, f"{by_id}&{query}")
+        run.expect(not found, f"found although {query}", "found out of its time")
+
+
+@chapter.probe("SR-1", "search-count", "200, no more entries than asked for", writes=False)
+def search_count(run: ProbeRun) -> None:
+    """A search with _count=1 that matches two resources."""
+    query = "_count=1"
+    if run.may_change and not run.endpoint.shares_one:
+        ids = f"_id={run.created().logical_id},{run.created().logical_id}"
+        both = _search(run, ids)
+        run.expect(len(both) == 2, f"{len(both)} of two resources found by their ids", "others found")
+        query = f"{ids}&_count=1"
+    found = _search(run, query)
+    run.expect(len(found) <= 1, f"{len(found)} entries with _count=1", "more than asked for")
+
+
+@chapter.probe("SR-1", "search-unknown-parameter", "400", writes=False)
+def search_unknown_parameter(run: ProbeRun) -> None:
+    """A search parameter that does not exist."""
+    run.expect_status(run.get(f"{run.endpoint.resource_type}?no-such-parameter=1"), 400)
+
+
+@chapter.probe("SR-1", "search-unusable-value", "400", writes=False)
+def search_unusable_value(run: ProbeRun) -> None:
+    """Values that a search parameter cannot have."""
+    for query in ("_lastUpdated=yesterday", "_count=many"):
+        run.expect_status(run.get(f"{run.endpoint.resource_type}?{query}"), 400)
+
+
+# --- CAP-1: the CapabilityStatement is there, and true ---
+
+
+@chapter.probe("CAP-1", "metadata", "200, a CapabilityStatement of FHIR 3.0", writes=False)
+def metadata(run: ProbeRun) -> None:
+    """GET metadata."""
+    _expect_statement(run, run.get("metadata"))
+
+
+@chapter.probe("CAP-1", "options", "200, the same CapabilityStatement", writes=False)
+def options(run: ProbeRun) -> None:
+    """OPTIONS on the base URL."""
+    response = run.send("OPTIONS", "/")
+    _expect_statement(run, response)
+    same = response.resource == run.get("metadata").resource
+    run.expect(same, "another CapabilityStatement than GET metadata shows", "another statement")
+
+
+def _expect_statement(run: ProbeRun, response: Exchange) -> None:
+    run.expect_status(response, 200)
+    found = response.resource
+    kind = found.get("resourceType") if isinstance(found, dict) else "something else"
+    run.expect(kind == "CapabilityStatement", f"200 with {kind}, not a CapabilityStatement", "no statement")
+    version = str(found.get("fhirVersion"))
+    run.expect(version.startswith("3.0."), f"fhirVersion {version}", f"FHIR {version[:3]}")
+
+
+def _statement_of(run: ProbeRun, name: str) -> Any:
+    """Return an element about the type; raises ``Untestable`` if the CapabilityStatement does not have it."""
+    kind = run.endpoint.resource_type
+    value = run.endpoint.capabilities_of(kind).get(name)
+    if value is None:
+        raise Untestable(f"The CapabilityStatement says nothing about {name} of {kind}.")
+    return value
+
+
+def _expect_true(run: ProbeRun, name: str, stated: object, found: object, observed: str) -> None:
+    run.expect(stated == found, f"it says {name}: {stated}, but {observed}", f"{name} is not true")
+
+
+@chapter.probe("CAP-1", "types-are-served", "each type listed can be read or searched", writes=False)
+def types_are_served(run: ProbeRun) -> None:
+    """A search or a read of each listed type."""
+    if not run.endpoint.types:
+        raise Untestable("There is no CapabilityStatement that lists types.")
+    for name in run.endpoint.types[:_MOST_TYPES]:
+        if run.endpoint.lists("search-type", name):
+            response = run.get(f"{name}?_count=1")
+            served = response.status == 200
+        else:
+            response = run.get(f"{name}/{run.unused_id()}")
+            served = response.status in (404, 410)
+        run.expect(served, f"{name} is listed, and it answers {summary(response)}", "a type is not served")
+
+
+@chapter.probe("CAP-1", "interactions-are-offered", "each interaction listed for the type is carried out")
+def interactions_are_offered(run: ProbeRun) -> None:
+    """Each listed interaction: read, search, update, delete."""
+    _statement_of(run, "interaction")
+    held = run.resource()
+    requests: list[tuple[str, str, str]] = [
+        ("read", "GET", held.path),
+        ("search-type", "GET", f"{held.resource_type}?_id={held.logical_id}"),
+        ("update", "PUT", held.path),
+    ]
+    if not run.endpoint.shares_one:
+        requests.append(("delete", "DELETE", held.path))
+    for interaction, method, path in requests:
+        if run.endpoint.lists(interaction):
+            headers = {} if method == "GET" else {"If-Match": run.read(held.path).etag}
+            content = run.changed(held) if method == "PUT" else b""
+            response = run.send(method, path, headers=headers, body=content)
+            observed = f"{interaction} is listed, and it answers {summary(response)}"
+            run.expect(response.ok, observed, f"{interaction} is not offered")
+
+
+@chapter.probe("CAP-1", "create-is-offered", "create, where it is listed for the type, is carried out")
+def create_is_offered(run: ProbeRun) -> None:
+    """A create, if it is listed."""
+    if not run.endpoint.lists("create"):
+        raise Untestable(f"The CapabilityStatement does not list create for {run.endpoint.resource_type}.")
+    content, mark = run.endpoint.new_content(even_if_refused=True)
+    response = run.send("POST", run.endpoint.resource_type, body=content)
+    run.own(response, mark)
+    observed = f"create is listed, and it answers {summary(response)}"
+    run.expect(response.status == 201, observed, "create is not offered")
+
+
+@chapter.probe(
+    "CAP-1", "search-parameters-are-known", "each search parameter listed for the type is understood", writes=False
+)
+def search_parameters_are_known(run: ProbeRun) -> None:
+    """A search by each listed parameter."""
+    listed = json_objects(_statement_of(run, "searchParam"))
+    usable = [entry for entry in listed if entry.get("type") in _PARAMETER_VALUES]
+    for entry in usable[:_MOST_PARAMETERS]:
+        name, value = entry.get("name"), _PARAMETER_VALUES[entry["type"]]
+        response = run.get(f"{run.endpoint.resource_type}?{name}={value}")
+        observed = f"{name} is listed, and it answers {summary(response)}"
+        run.expect(response.status == 200, observed, "a parameter is unknown")
+
+
+@chapter.probe("CAP-1", "format-is-true", "XML and JSON are written if, and only if, format lists them", writes=False)
+def format_is_true(run: ProbeRun) -> None:
+    """Reads that accept XML and JSON; format lists those that are written."""
+    formats = run.endpoint.statement.get("format")
+    if not isinstance(formats, list):
+        raise Untestable("The CapabilityStatement says nothing about format.")
+    path = run.resource(change=False).path
+    for name in ("xml", "json"):
+        response = run.get(path, accept=f"application/fhir+{name}")
+        content_type = header(response, "Content-Type")
+        written = response.status == 200 and name in content_type
+        stated = any(name in str(entry) for entry in formats)
+        observed = f"asked for it, it answers {response.status} {content_type}"
+        _expect_true(run, f"format {name}", stated, written, observed)
+
+
+@chapter.probe("CAP-1", "versioning-is-true", "versioned-update, where an update must name its version; else versioned")
+def versioning_is_true(run: ProbeRun) -> None:
+    """An update without If-Match, compared with versioning."""
+    stated = _statement_of(run, "versioning")
+    held = run.resource()
+    response = run.put(held, if_match=None)
+    found = "versioned-update" if response.status in _REFUSALS else "versioned"
+    if not run.read(held.path).version_id:
+        found = "no-version"
+    observed = f"an update without If-Match is answered {summary(response)}"
+    _expect_true(run, "versioning", stated, found, observed)
+
+
+@chapter.probe("CAP-1", "read-history-is-true", "readHistory says whether an older version can be read")
+def read_history_is_true(run: ProbeRun) -> None:
+    """A read of an older version, compared with readHistory."""
+    stated = _statement_of(run, "readHistory")
+    before = run.resource()
+    run.updated(before)
+    response = run.get(f"{before.path}/_history/{before.version_id or 1}")
+    observed = f"an older version is answered {summary(response)}"
+    _expect_true(run, "readHistory", stated, response.status == 200, observed)
+
+
+@chapter.probe("CAP-1", "update-create-is-true", "updateCreate says whether a PUT creates")
+def update_create_is_true(run: ProbeRun) -> None:
+    """A PUT to a new id, with If-Match and without, compared with updateCreate."""
+    stated = _statement_of(run, "updateCreate")
+    kind = run.endpoint.resource_type
+    if kind not in TEMPLATES:
+        raise Untestable(f"A check cannot make a {kind}.")
+    created = False
+    for if_match in (UNUSED_ETAG, None):
+        path = run.unused_path()
+        content = TEMPLATES[kind] | {"id": path.partition("/")[2]}
+        response = run.send("PUT", path, headers={"If-Match": if_match}, body=content)
+        created = created or run.get(path).status == 200
+    observed = f"a PUT to a new id is answered {summary(response)}"
+    _expect_true(run, "updateCreate", stated, created, observed)
+
+
+@chapter.probe("CAP-1", "conditional-read-is-true", "conditionalRead says which conditions a read knows", writes=False)
+def conditional_read_is_true(run: ProbeRun) -> None:
+    """Reads with either condition, compared with conditionalRead."""
+    stated = _statement_of(run, "conditionalRead")
+    held = run.resource(change=False)
+    later = format_datetime((_last_updated(held) + timedelta(hours=1)).astimezone(UTC), usegmt=True)
+    by_etag = bool(held.etag) and run.get(held.path, if_none_match=held.etag).status == 304
+    by_date = run.get(held.path, if_modified_since=later).status == 304
+    if by_etag:
+        found = "full-support" if by_date else "not-match"
+    else:
+        found = "modified-since" if by_date else "not-supported"
+    _expect_true(run, "conditionalRead", stated, found, f"it is {found}")
+
+
+@chapter.probe("CAP-1", "conditional-create-is-true", "conditionalCreate says whether If-None-Exist is understood")
+def conditional_create_is_true(run: ProbeRun) -> None:
+    """A create with If-None-Exist, compared with conditionalCreate."""
+    stated = _statement_of(run, "conditionalCreate")
+    held = run.created()
+    content, mark = run.endpoint.new_content()
+    headers = {"If-None-Exist": f"_id={held.logical_id}"}
+    response = run.send("POST", held.resource_type, headers=headers, body=content)
+    run.own(response, mark)
+    observed = f"If-None-Exist is answered {summary(response)}"
+    _expect_true(run, "conditionalCreate", stated, response.status == 200, observed)
+
+
+@chapter.probe(
+    "CAP-1", "conditional-update-is-true", "conditionalUpdate says whether a PUT by search criteria is carried out"
+)
+def conditional_update_is_true(run: ProbeRun) -> None:
+    """An update by search criteria, compared with conditionalUpdate."""
+    stated = _statement_of(run, "conditionalUpdate")
+    held = run.resource()
+    path = f"{held.resource_type}?_id={held.logical_id}"
+    response = run.send("PUT", path, headers={"If-Match": held.etag}, body=run.changed(held))
+    changed = run.read(held.path).state != held.state
+    observed = f"a PUT by criteria is answered {summary(response)}"
+    _expect_true(run, "conditionalUpdate", stated, changed, observed)
+
+
+@chapter.probe(
+    "CAP-1", "conditional-delete-is-true", "conditionalDelete says whether a DELETE by search criteria is carried out"
+)
+def conditional_delete_is_true(run: ProbeRun) -> None:
+    """A delete by search criteria, compared with conditionalDelete.
+
+    It is tried on this machine only: an endpoint that ignores the criteria would delete too much.
+    """
+    stated = _statement_of(run, "conditionalDelete")
+    if not run.client.is_local:
+        raise Untestable("A DELETE by search criteria is tried on this machine only: a mistake there deletes too much.")
+    held = run.created()
+    response = run.send("DELETE", f"{held.resource_type}?_id={held.logical_id}")
+    deleted = run.get(held.path).status != 200
+    observed = f"a DELETE by criteria is answered {summary(response)}"
+    _expect_true(run, "conditionalDelete", stated != "not-supported", deleted, observed)

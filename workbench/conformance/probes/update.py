@@ -1,208 +1,100 @@
-"""Probes of what an accepted update answers and stores: UPD-1 to UPD-5, UPD-14."""
+"""Probes of updates: what is stored and answered, which resource is meant, and what is not valid.
+
+Promises UPD-1 to UPD-5, UPD-9 to UPD-12, UPD-14 and VAL-1.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 
-from workbench.conformance.answers import header, meta_in, same_but_for_meta, tag_value, version_in
-from workbench.conformance.probe import Untestable, probe
-from workbench.conformance.trial import Held, Trial
+from workbench.conformance.probe import UNUSED_ETAG, Chapter, HeldResource, ProbeRun
+from workbench.conformance.responses import etag_value, header, meta_text, same_except_meta, summary, version_id
+from workbench.conformance.under_check import TEMPLATES, Untestable
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 
+chapter: Final = Chapter()
+
 _PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/a-profile-of-a-check"
 _EXTENSION: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/an-extension-of-a-check"
-_DECIMALS: Final = '{"url":"%s","valueDecimal":%s}'
-_WRITTEN: Final = ("1.10", "0.500", "100.00", "12345678901234567.1234567890")
+_DECIMALS: Final = ("1.10", "0.500", "100.00", "12345678901234567.1234567890")
 _NARRATIVE: Final = (
     '<div xmlns="http://www.w3.org/1999/xhtml"><p>Ωμέγα, naïve, 𝄞, “quoted”,  two  spaces &amp; an entity</p></div>'
 )
 _SENT_VERSION: Final = "99999999-9999"
 _SENT_DATE: Final = "1999-12-31T23:59:59.000+00:00"
-_MANY: Final = 6
+_UPDATES: Final = 6
+_UNCHANGED: Final = "body, ETag and Last-Modified stay as they are"
+_RARE_TYPES: Final = ("Linkage", "Basic", "Schedule", "TestScript", "Substance")
+"""Types that few endpoints serve and that are about no patient."""
 
 
-@probe("UPD-1", "update", "200")
-def update(trial: Trial) -> None:
-    """The update as it should be done."""
-    held = trial.resource()
-    sent = trial.changed(held)
-    answer = trial.put(held, sent, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    stored = trial.look(held.path).content
-    trial.expect(
-        same_but_for_meta(stored, sent), "200, but a read shows another content than was sent", "200, not stored"
-    )
+# --- UPD-1 and UPD-2: the update and its response ---
 
 
-@probe("UPD-2", "update-date", "a Date that is an HTTP date")
-def update_date(trial: Trial) -> None:
-    """The answer says when it was given."""
-    answer, _ = _update(trial)
-    _expect_date(trial, answer, "Date")
+@chapter.probe("UPD-1", "update", "200")
+def update(run: ProbeRun) -> None:
+    """An update with the current ETag."""
+    _, held, sent = run.accepted_update()
+    stored = run.read(held.path).content
+    observed = "200, but a read shows another content than was sent"
+    run.expect(same_except_meta(stored, sent), observed, "200, not stored")
 
 
-@probe("UPD-2", "update-last-modified", "a Last-Modified: the same as the next read's, and not earlier than before")
-def update_last_modified(trial: Trial) -> None:
-    """The answer says when the new version came to be."""
-    held = trial.resource()
-    answer = trial.put(held, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    moment = _expect_date(trial, answer, "Last-Modified")
-    later = header(trial.look(held.path).read, "Last-Modified")
-    shown = header(answer, "Last-Modified")
-    trial.expect(later == shown, f"Last-Modified is {shown}, and {later} on the next read", "another Last-Modified")
+@chapter.probe("UPD-2", "update-date", "a Date that is an HTTP date")
+def update_date(run: ProbeRun) -> None:
+    """The response has a Date."""
+    response, _, _ = run.accepted_update()
+    _expect_date(run, response, "Date")
+
+
+@chapter.probe(
+    "UPD-2", "update-last-modified", "a Last-Modified: the same as the next read's, and not earlier than before"
+)
+def update_last_modified(run: ProbeRun) -> None:
+    """The response has the Last-Modified of the new version."""
+    response, held, _ = run.accepted_update()
+    moment = _expect_date(run, response, "Last-Modified")
+    shown, later = header(response, "Last-Modified"), header(run.read(held.path).read, "Last-Modified")
+    observed = f"Last-Modified is {shown}, and {later} on the next read"
+    run.expect(later == shown, observed, "another Last-Modified")
     before = _date(header(held.read, "Last-Modified"))
-    trial.expect(before is None or moment >= before, "Last-Modified went backwards", "Last-Modified backwards")
+    run.expect(before is None or moment >= before, "Last-Modified went backwards", "Last-Modified backwards")
 
 
-@probe("UPD-2", "update-etag", "an ETag: another than before, and the one the next read shows")
-def update_etag(trial: Trial) -> None:
-    """The answer names the version that the update made."""
-    held = trial.resource()
-    answer = trial.put(held, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    tag = header(answer, "ETag")
-    trial.expect(bool(tag), "no ETag", "no ETag")
-    trial.expect(tag != header(held.read, "ETag"), "the ETag is the one from before the update", "same ETag")
-    trial.expect(tag == header(trial.look(held.path).read, "ETag"), "the next read shows another ETag", "another ETag")
+@chapter.probe("UPD-2", "update-etag", "an ETag: another than before, and the one the next read shows")
+def update_etag(run: ProbeRun) -> None:
+    """The response has the ETag of the new version."""
+    response, held, _ = run.accepted_update()
+    etag = header(response, "ETag")
+    run.expect(bool(etag), "no ETag", "no ETag")
+    run.expect(etag != header(held.read, "ETag"), "the ETag is the one from before the update", "same ETag")
+    next_etag = header(run.read(held.path).read, "ETag")
+    run.expect(etag == next_etag, "the next read shows another ETag", "another ETag")
 
 
-@probe("UPD-2", "update-location", "a Location: base/Type/id, absolute")
-def update_location(trial: Trial) -> None:
-    """The answer says where the resource is."""
-    answer, held = _update(trial)
-    location, wanted = header(answer, "Location"), f"{trial.client.base_url}/{held.path}"
-    trial.expect(bool(location), "no Location", "no Location")
-    trial.expect("://" in location, f"Location is relative: {location}", "relative Location")
-    versioned = location.startswith(f"{wanted}/_history/")
-    trial.expect(not versioned, "Location names the version too", "Location with the version")
-    trial.expect(location == wanted, f"Location is {location}, not {wanted}", "another Location")
+@chapter.probe("UPD-2", "update-location", "a Location: base/Type/id, absolute")
+def update_location(run: ProbeRun) -> None:
+    """The response has the Location of the resource."""
+    response, held, _ = run.accepted_update()
+    location, expected = header(response, "Location"), f"{run.client.base_url}/{held.path}"
+    run.expect(bool(location), "no Location", "no Location")
+    run.expect("://" in location, f"Location is relative: {location}", "relative Location")
+    versioned = location.startswith(f"{expected}/_history/")
+    run.expect(not versioned, "Location names the version too", "Location with the version")
+    run.expect(location == expected, f"Location is {location}, not {expected}", "another Location")
 
 
-@probe("UPD-3", "versions-are-new", f"{_MANY} updates, {_MANY + 1} different version ids, one resource id")
-def versions_are_new(trial: Trial) -> None:
-    """No version id comes back; the resource id stays."""
-    held = trial.resource()
-    seen = [held.version_id]
-    for _ in range(_MANY):
-        held = trial.updated(held)
-        named = held.read.resource.get("id")
-        trial.expect(named == held.logical_id, f"the resource says its id is {named}", "another id")
-        seen.append(held.version_id)
-    repeated = len(seen) - len(set(seen))
-    trial.expect(repeated == 0, f"{repeated} of {_MANY} updates got a version id that had been used", "version reused")
-
-
-@probe("UPD-3", "refusal-makes-no-version", "after a refused update the ETag is the one from before")
-def refusal_makes_no_version(trial: Trial) -> None:
-    """What was refused leaves no version behind, and the version held still updates."""
-    held = trial.resource()
-    answers = [trial.put(held, b'{"resourceType":', if_match=held.tag), trial.put(held, b"[]", if_match=held.tag)]
-    if not all(answer.status is not None and answer.status >= 400 for answer in answers):
-        raise Untestable("The endpoint refuses nothing that was tried.")
-    after = trial.look(held.path)
-    trial.expect(after.version_id == held.version_id, "a refused update changed the version", "version changed")
-    trial.expect_status(trial.put(held, if_match=held.tag), 200)
-
-
-@probe("UPD-4", "sent-version-is-overwritten", "200; versionId and lastUpdated are the endpoint's, not the body's")
-def sent_version_is_overwritten(trial: Trial) -> None:
-    """What the body says of its version decides nothing."""
-    held = trial.resource()
-    meta = held.content.get("meta", {}) | {"versionId": _SENT_VERSION, "lastUpdated": _SENT_DATE}
-    answer = trial.put(held, held.with_changes(1) | {"meta": meta}, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    read = trial.look(held.path).read
-    trial.expect(
-        version_in(read) != _SENT_VERSION and tag_value(header(read, "ETag")) != _SENT_VERSION,
-        "the version id of the body was stored",
-        "versionId stored",
-    )
-    trial.expect(
-        not meta_in(read, "lastUpdated").startswith(_SENT_DATE[:10]),
-        "the lastUpdated of the body was stored",
-        "lastUpdated stored",
-    )
-
-
-@probe("UPD-5", "stored-in-order", "the members in the order sent, none added and none left out")
-def stored_in_order(trial: Trial) -> None:
-    """A resource comes back member by member as it was sent."""
-    held = trial.resource()
-    members = list(held.with_changes(1).items())
-    first = [pair for pair in members if pair[0] in ("resourceType", "id", "meta")]
-    sent = dict(first + sorted((pair for pair in members if pair not in first), reverse=True))
-    stored = _stored(trial, held, sent)
-    trial.expect(set(stored) >= set(sent), f"left out: {', '.join(set(sent) - set(stored))}", "members left out")
-    trial.expect(set(stored) <= set(sent), f"added: {', '.join(set(stored) - set(sent))}", "members added")
-    trial.expect(list(stored) == list(sent), "the members are in another order", "another order")
-    trial.expect(json.dumps(stored) == json.dumps(sent), "a value is another one", "another content")
-
-
-@probe("UPD-5", "decimals-keep-their-digits", "each decimal digit for digit: 1.10 stays 1.10")
-def decimals_keep_their_digits(trial: Trial) -> None:
-    """Digits carry precision."""
-    held = trial.resource()
-    written = [_DECIMALS % (_EXTENSION, digits) for digits in _WRITTEN]
-    sent = held.with_changes(1) | {"extension": json.parse(f"[{','.join(written)}]")}
-    found = _stored(trial, held, sent).get("extension")
-    shown = [json.dumps(entry.get("valueDecimal")) for entry in found or [] if isinstance(entry, dict)]
-    trial.expect(shown == list(_WRITTEN), f"{', '.join(_WRITTEN)} came back as {', '.join(shown)}", "other digits")
-
-
-@probe("UPD-5", "text-stays", "the narrative to the letter: accents, spaces, entities, letters beyond 16 bits")
-def text_stays(trial: Trial) -> None:
-    """No character is another one afterwards."""
-    held = trial.resource()
-    text = {"status": "generated", "div": _NARRATIVE}
-    found = _stored(trial, held, held.with_changes(1) | {"text": text}).get("text")
-    trial.expect(found == text, "the narrative came back otherwise", "another text")
-
-
-@probe("UPD-5", "profiles-stay", "meta.profile as it was sent")
-def profiles_stay(trial: Trial) -> None:
-    """What the resource claims to be is kept."""
-    held = trial.resource()
-    meta = held.content.get("meta", {}) | {"profile": [_PROFILE]}
-    found = _stored(trial, held, held.with_changes(1) | {"meta": meta}).get("meta")
-    shown = found.get("profile") if isinstance(found, dict) else None
-    trial.expect(shown == [_PROFILE], f"meta.profile is {json.dumps(shown)}", "profile lost")
-
-
-@probe("UPD-14", "identical-content", "200 and a new version")
-def identical_content(trial: Trial) -> None:
-    """Sending what is stored already is an update."""
-    held = trial.updated(trial.resource())
-    answer = trial.put(held, without_version(held.read.resource), if_match=held.tag)
-    trial.expect_status(answer, 200)
-    after = trial.look(held.path)
-    trial.expect(after.version_id != held.version_id, "200, and the version is the same", "200, same version")
-
-
-def _update(trial: Trial) -> tuple[Exchange, Held]:
-    """An accepted update of a resource, and the resource as it was before."""
-    held = trial.resource()
-    answer = trial.put(held, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    return answer, held
-
-
-def _stored(trial: Trial, held: Held, sent: dict[str, Any]) -> dict[str, Any]:
-    """Send this content and read what is stored, its version left out."""
-    answer = trial.put(held, sent, if_match=held.tag)
-    trial.expect_status(answer, 200)
-    return without_version(trial.look(held.path).read.resource)
-
-
-def _expect_date(trial: Trial, answer: Exchange, name: str) -> datetime:
-    text = header(answer, name)
-    trial.expect(bool(text), f"no {name}", f"no {name}")
+def _expect_date(run: ProbeRun, response: Exchange, name: str) -> datetime:
+    text = header(response, name)
+    run.expect(bool(text), f"no {name}", f"no {name}")
     moment = _date(text)
-    trial.expect(moment is not None, f"{name} is {text!r}, which is no HTTP date", f"unreadable {name}")
+    run.expect(moment is not None, f"{name} is {text!r}, which is no HTTP date", f"unreadable {name}")
     assert moment is not None
     return moment
 
@@ -212,3 +104,255 @@ def _date(text: str) -> datetime | None:
         return parsedate_to_datetime(text)
     except ValueError:
         return None
+
+
+# --- UPD-3, UPD-4 and UPD-14: the new version ---
+
+
+@chapter.probe(
+    "UPD-3", "versions-are-new", f"{_UPDATES} updates, {_UPDATES + 1} different version ids, one resource id"
+)
+def versions_are_new(run: ProbeRun) -> None:
+    """Each update makes a version id that was not used before, and keeps the resource id."""
+    held = run.resource()
+    versions = [held.version_id]
+    for _ in range(_UPDATES):
+        held = run.updated(held)
+        logical_id = held.read.resource.get("id")
+        run.expect(logical_id == held.logical_id, f"the resource says its id is {logical_id}", "another id")
+        versions.append(held.version_id)
+    repeated = len(versions) - len(set(versions))
+    observed = f"{repeated} of {_UPDATES} updates got a version id that had been used"
+    run.expect(repeated == 0, observed, "version reused")
+
+
+@chapter.probe("UPD-3", "refusal-makes-no-version", "after a refused update the ETag is the one from before")
+def refusal_makes_no_version(run: ProbeRun) -> None:
+    """A refused update makes no version; the version from before still updates."""
+    held = run.resource()
+    responses = [run.put(held, body, if_match=held.etag) for body in (b'{"resourceType":', b"[]")]
+    if not all(response.status is not None and response.status >= 400 for response in responses):
+        raise Untestable("The endpoint refuses nothing that was tried.")
+    after = run.read(held.path)
+    run.expect(after.version_id == held.version_id, "a refused update changed the version", "version changed")
+    run.expect_status(run.put(held, if_match=held.etag), 200)
+
+
+@chapter.probe(
+    "UPD-4", "sent-version-is-overwritten", "200; versionId and lastUpdated are the endpoint's, not the body's"
+)
+def sent_version_is_overwritten(run: ProbeRun) -> None:
+    """The body contains a versionId and a lastUpdated."""
+    held = run.resource()
+    meta = held.content.get("meta", {}) | {"versionId": _SENT_VERSION, "lastUpdated": _SENT_DATE}
+    run.expect_status(run.put(held, run.changed(held) | {"meta": meta}, if_match=held.etag), 200)
+    read = run.read(held.path).read
+    sent_is_stored = _SENT_VERSION in (version_id(read), etag_value(header(read, "ETag")))
+    run.expect(not sent_is_stored, "the version id of the body was stored", "versionId stored")
+    date_is_stored = meta_text(read, "lastUpdated").startswith(_SENT_DATE[:10])
+    run.expect(not date_is_stored, "the lastUpdated of the body was stored", "lastUpdated stored")
+
+
+@chapter.probe("UPD-14", "identical-content", "200 and a new version")
+def identical_content(run: ProbeRun) -> None:
+    """An update with the content that is stored already."""
+    held = run.updated(run.resource())
+    run.expect_status(run.put(held, without_version(held.read.resource), if_match=held.etag), 200)
+    after = run.read(held.path)
+    run.expect(after.version_id != held.version_id, "200, and the version is the same", "200, same version")
+
+
+# --- UPD-5: everything is stored as sent ---
+
+
+@chapter.probe("UPD-5", "stored-in-order", "the members in the order sent, none added and none left out")
+def stored_in_order(run: ProbeRun) -> None:
+    """The members of the resource are sent in an unusual order."""
+    held = run.resource()
+    members = list(run.changed(held).items())
+    first = [pair for pair in members if pair[0] in ("resourceType", "id", "meta")]
+    sent = dict(first + sorted((pair for pair in members if pair not in first), reverse=True))
+    stored = _stored(run, held, sent)
+    run.expect(set(stored) >= set(sent), f"left out: {', '.join(set(sent) - set(stored))}", "members left out")
+    run.expect(set(stored) <= set(sent), f"added: {', '.join(set(stored) - set(sent))}", "members added")
+    run.expect(list(stored) == list(sent), "the members are in another order", "another order")
+    run.expect(json.dumps(stored) == json.dumps(sent), "a value is another one", "another content")
+
+
+@chapter.probe("UPD-5", "decimals-keep-their-digits", "each decimal digit for digit: 1.10 stays 1.10")
+def decimals_keep_their_digits(run: ProbeRun) -> None:
+    """Decimals with trailing zeros and with many digits."""
+    held = run.resource()
+    extensions = ",".join(f'{{"url":"{_EXTENSION}","valueDecimal":{digits}}}' for digits in _DECIMALS)
+    stored = _stored(run, held, run.changed(held) | {"extension": json.parse(f"[{extensions}]")})
+    entries = stored.get("extension") or []
+    shown = [json.dumps(entry.get("valueDecimal")) for entry in entries if isinstance(entry, dict)]
+    observed = f"{', '.join(_DECIMALS)} came back as {', '.join(shown)}"
+    run.expect(shown == list(_DECIMALS), observed, "other digits")
+
+
+@chapter.probe("UPD-5", "text-stays", "the narrative to the letter: accents, spaces, entities, letters beyond 16 bits")
+def text_stays(run: ProbeRun) -> None:
+    """A narrative with accents, double spaces, an entity and a character beyond 16 bits."""
+    held = run.resource()
+    text = {"status": "generated", "div": _NARRATIVE}
+    stored = _stored(run, held, run.changed(held) | {"text": text})
+    run.expect(stored.get("text") == text, "the narrative came back otherwise", "another text")
+
+
+@chapter.probe("UPD-5", "profiles-stay", "meta.profile as it was sent")
+def profiles_stay(run: ProbeRun) -> None:
+    """The body claims a profile in meta."""
+    held = run.resource()
+    meta = held.content.get("meta", {}) | {"profile": [_PROFILE]}
+    stored = _stored(run, held, run.changed(held) | {"meta": meta}).get("meta")
+    shown = stored.get("profile") if isinstance(stored, dict) else None
+    run.expect(shown == [_PROFILE], f"meta.profile is {json.dumps(shown)}", "profile lost")
+
+
+def _stored(run: ProbeRun, held: HeldResource, sent: dict[str, Any]) -> dict[str, Any]:
+    """Update with this content; return what a read shows, without its version."""
+    run.expect_status(run.put(held, sent, if_match=held.etag), 200)
+    return without_version(run.read(held.path).read.resource)
+
+
+# --- UPD-9 to UPD-12: the resource that an update means ---
+
+
+def _expect_mismatch_refused(run: ProbeRun, mismatch: Callable[[ProbeRun, HeldResource], dict[str, Any]]) -> None:
+    held = run.resource()
+    run.expect_refused(run.put(held, mismatch(run, held), if_match=held.etag), held, 400)
+
+
+def _without(member: str, run: ProbeRun, held: HeldResource) -> dict[str, Any]:
+    return {name: value for name, value in run.changed(held).items() if name != member}
+
+
+def _another_id(run: ProbeRun, held: HeldResource) -> dict[str, Any]:
+    return run.changed(held) | {"id": run.unused_id()}
+
+
+def _another_type(_run: ProbeRun, held: HeldResource) -> dict[str, Any]:
+    other = next(name for name in TEMPLATES if name != held.resource_type)
+    return TEMPLATES[other] | {"id": held.logical_id}
+
+
+for _name, _tries, _mismatch in (
+    ("id-missing", "The body has no id.", partial(_without, "id")),
+    ("id-differs", "The body has another id than the URL.", _another_id),
+    ("type-missing", "The body has no resourceType.", partial(_without, "resourceType")),
+    ("type-differs", "The body is a valid resource of another type.", _another_type),
+):
+    chapter.row("UPD-9", _name, f"400; {_UNCHANGED}", _tries, partial(_expect_mismatch_refused, mismatch=_mismatch))
+
+
+def put_to_unused_id(run: ProbeRun, path: str, if_match: str | None) -> Exchange:
+    """Send a PUT to this path, which no resource has, with a body that fits it."""
+    resource_type, _, logical_id = path.partition("/")
+    template = TEMPLATES.get(resource_type) or run.resource(change=False).content
+    content = {**template, "resourceType": resource_type, "id": logical_id}
+    return run.send("PUT", path, headers={"If-Match": if_match}, body=content)
+
+
+@chapter.probe("UPD-10", "unknown-id", "405 MSG_RESOURCE_ID_FAIL; a read of that id then answers 404")
+def unknown_id(run: ProbeRun) -> None:
+    """An update of an id that was never assigned, with If-Match."""
+    path = run.unused_path()
+    response = put_to_unused_id(run, path, UNUSED_ETAG)
+    after = run.get(path)
+    run.expect_codes(response, 405, "forbidden", "MSG_RESOURCE_ID_FAIL")
+    run.expect(after.status == 404, f"405, and a read of that id answers {after.status}", "405, yet created")
+
+
+@chapter.probe("UPD-10", "unknown-id-without-version", "no resource appears: a read of that id answers 404")
+def unknown_id_without_version(run: ProbeRun) -> None:
+    """An update of an id that was never assigned, without If-Match."""
+    path = run.unused_path()
+    response = put_to_unused_id(run, path, None)
+    after = run.get(path)
+    refused = response.status is not None and 400 <= response.status < 500
+    run.expect(refused, f"{summary(response)} to PUT {run.endpoint.resource_type}/[id]", str(response.status))
+    run.expect(after.status == 404, f"a read of that id answers {after.status}", "yet created")
+
+
+@chapter.probe("UPD-11", "deleted", "404; a read still answers 404")
+def deleted(run: ProbeRun) -> None:
+    """Updates of a deleted resource, with its last version and with one that never existed."""
+    held = run.deleted()
+    for etag in (held.etag, UNUSED_ETAG):
+        response = run.put(held, if_match=etag)
+        after = run.get(held.path)
+        observed = f"{summary(response)} to the PUT, and a read answers {after.status}"
+        run.expect(after.status in (404, 410), observed, "revived")
+        run.expect_status(response, 404)
+
+
+def _path_of_unlisted_type(run: ProbeRun) -> str:
+    unlisted = [name for name in _RARE_TYPES if name not in run.endpoint.types]
+    if not run.endpoint.statement or not unlisted:
+        raise Untestable("The CapabilityStatement lists every type that could be tried.")
+    return f"{unlisted[0]}/{run.unused_id()}"
+
+
+@chapter.probe("UPD-12", "type-not-listed", "501 NOT_IMPLEMENTED")
+def type_not_listed(run: ProbeRun) -> None:
+    """An update of a type that the CapabilityStatement does not list."""
+    path = _path_of_unlisted_type(run)
+    resource_type, _, logical_id = path.partition("/")
+    content = {"resourceType": resource_type, "id": logical_id}
+    response = run.send("PUT", path, headers={"If-Match": UNUSED_ETAG}, body=content)
+    run.expect_codes(response, 501, "not-supported", "NOT_IMPLEMENTED")
+
+
+@chapter.probe("UPD-12", "type-not-listed-read", "501 NOT_IMPLEMENTED", writes=False)
+def type_not_listed_read(run: ProbeRun) -> None:
+    """A read of a type that the CapabilityStatement does not list."""
+    run.expect_codes(run.get(_path_of_unlisted_type(run)), 501, "not-supported", "NOT_IMPLEMENTED")
+
+
+@chapter.probe("UPD-12", "interaction-not-listed", "501 NOT_IMPLEMENTED; nothing changes")
+def interaction_not_listed(run: ProbeRun) -> None:
+    """A PATCH, which the CapabilityStatement does not list."""
+    if run.endpoint.lists("patch") is not False:
+        raise Untestable("The CapabilityStatement lists patch, or there is none to go by.")
+    held = run.resource()
+    headers = {"If-Match": held.etag, "Content-Type": "application/json-patch+json"}
+    patch = b'[{"op":"replace","path":"/language","value":"en"}]'
+    response = run.send("PATCH", held.path, headers=headers, body=patch)
+    run.expect_refused(response, held, 501)
+    run.expect_codes(response, 501, "not-supported", "NOT_IMPLEMENTED")
+
+
+# --- VAL-1: JSON that is no valid resource; each row is wrong in an element that every type has ---
+
+
+def _expect_invalid(run: ProbeRun, *, element: str, members: dict[str, Any]) -> None:
+    held = run.resource()
+    response = run.put(held, run.changed(held) | members, if_match=held.etag)
+    run.expect_refused(response, held, 422)
+    issues = response.outcome.issues if response.outcome else ()
+    named = any(element in f"{issue.diagnostics} {' '.join(issue.expression)}" for issue in issues)
+    run.expect(named, f"422, but the answer does not name {element}", "422, element not named")
+
+
+_DIV: Final = '<div xmlns="http://www.w3.org/1999/xhtml">a check</div>'
+
+for _name, _tries, _element, _members in (
+    ("unknown-element", "An element that STU3 does not define.", "colour", {"colour": "green"}),
+    ("missing-element", "A narrative without its required div.", "div", {"text": {"status": "generated"}}),
+    ("wrong-type", "A number instead of a text.", "language", {"language": 5}),
+    (
+        "unknown-code",
+        "A narrative status outside its required binding.",
+        "status",
+        {"text": {"status": "nonsense", "div": _DIV}},
+    ),
+    ("not-repeating", "A list instead of one value.", "language", {"language": ["en", "cy"]}),
+):
+    chapter.row(
+        "VAL-1",
+        _name,
+        f"422, the element {_element} named; {_UNCHANGED}",
+        _tries,
+        partial(_expect_invalid, element=_element, members=_members),
+    )

@@ -1,12 +1,11 @@
-"""The dialect oracle: known servers as data, and findings held against them."""
+"""Known servers as data, and findings compared with their answers."""
 
 import pytest
 
 from workbench import Endpoint, Finding, Result, check
-from workbench.conformance.catalogue import PROBES
 from workbench.conformance.contract import Level
-from workbench.conformance.oracle import compared, fits, profile_named
-from workbench.conformance.servers import AS_PROMISED, BY_NAME, PROFILES
+from workbench.conformance.probes import PROBES
+from workbench.conformance.servers import AS_PROMISED, BY_NAME, KNOWN_SERVERS, compare, fits, known_server
 
 NAMES = {probe.name for probe in PROBES}
 
@@ -18,7 +17,7 @@ def finding(probe: str, answer: str) -> Finding:
     return Finding(promise, Level.MUST, probe, result, "…", answer, answer)
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("profile", KNOWN_SERVERS, ids=lambda profile: profile.name)
 def test_each_profile_speaks_of_probes_that_there_are_and_names_its_source(profile) -> None:
     assert set(profile.answers) - NAMES == set()
     assert profile.source
@@ -28,7 +27,7 @@ def test_each_profile_speaks_of_probes_that_there_are_and_names_its_source(profi
 def test_the_profiles_of_the_contract_s_dialects_are_there() -> None:
     servers = {"pds", "microsoft-stu3", "microsoft-r4", "hapi", "medplum", "blaze", "aidbox"}
     assert {"spine", "stu3", "r4"} | servers <= BY_NAME.keys()
-    assert profile_named("HAPI") is BY_NAME["hapi"]
+    assert known_server("HAPI") is BY_NAME["hapi"]
 
 
 @pytest.mark.parametrize(
@@ -52,25 +51,25 @@ def test_what_is_known_of_the_lock(profile: str, stale: str, missing: str) -> No
 
 
 def test_a_known_dialect_is_named() -> None:
-    (found,) = compared([finding("stale-previous", "412")], None)
+    (found,) = compare([finding("stale-previous", "412")], None)
     assert (found.result, found.dialect) == (Result.DIFFERS, "the R4 specification")
     assert found.why == "answers 412, as the R4 specification does"
 
 
 def test_what_nobody_does_stays_broken() -> None:
-    (found,) = compared([finding("stale-previous", "418")], None)
+    (found,) = compare([finding("stale-previous", "418")], None)
     assert (found.result, found.dialect, found.why) == (Result.BROKEN, "", "")
 
 
 def test_a_server_without_a_lock_excuses_nothing() -> None:
     findings = [finding("stale-previous", "200"), finding("race", "several won")]
-    assert {found.result for found in compared(findings, None)} == {Result.BROKEN}
-    assert {found.result for found in compared(findings, BY_NAME["hapi-plain"])} == {Result.DIFFERS}
+    assert {found.result for found in compare(findings, None)} == {Result.BROKEN}
+    assert {found.result for found in compare(findings, BY_NAME["hapi-plain"])} == {Result.DIFFERS}
 
 
 def test_of_several_that_answer_so_the_one_that_fits_best_is_named() -> None:
     hapi = [finding("missing", "200"), finding("deleted", "409"), finding("version-id-shape", "another shape")]
-    assert {found.dialect for found in compared(hapi, None)} == {"HAPI FHIR with its JPA store"}
+    assert {found.dialect for found in compare(hapi, None)} == {"HAPI FHIR with its JPA store"}
 
 
 def test_what_was_not_tested_neither_fits_nor_misses() -> None:
@@ -105,4 +104,4 @@ def test_the_embedded_endpoint_without_a_lock_is_broken_not_different() -> None:
         report = check(spine.client())
     for name in ("stale-previous", "stale-again-and-again", "race", "delete-stale"):
         assert report[name].result is Result.BROKEN
-    assert report["race"].observed == "8 × 200: 8 were told that their update was accepted"
+    assert report["race"].observed == "8 × 200: 8 updates of the same version were accepted"
