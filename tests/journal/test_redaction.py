@@ -84,6 +84,25 @@ def test_it_can_be_put_back_and_only_what_is_known() -> None:
         redaction.restored(Request("PUT", url, body=b'{"title": "redacted-99"}'))
 
 
+def test_a_body_that_is_not_json_is_sent_as_it_is() -> None:
+    redaction = Redaction()
+    url = redaction.text(f"https://x.example/Patient/{NUMBER}")
+    restored = redaction.restored(Request("PUT", url, body=b"{ redacted-1"))
+    assert (restored.body, restored.url) == (b"{ redacted-1", f"https://x.example/Patient/{NUMBER}")
+
+
+def test_texts_that_do_not_match_teach_no_placeholder() -> None:
+    redaction = Redaction()
+    redaction.learn("Ann and Bea, both", "redacted-1 or redacted-2, both")
+    with pytest.raises(BadInput, match="redacted-1 is a placeholder whose value is unknown"):
+        redaction.restored(Request("PUT", "https://x.example/Patient/redacted-1"))
+
+
+@pytest.mark.parametrize("text", ["", "999000001", "99900000180"])
+def test_another_number_of_digits_is_no_nhs_number(text: str) -> None:
+    assert not is_nhs_number(text)
+
+
 @given(
     st.recursive(
         st.sampled_from(
