@@ -21,7 +21,7 @@ from workbench.endpoint.settings import Serving, Settings
 from workbench.endpoint.store import Store, Stored
 from workbench.exchange.message import Headers, Request
 
-CPU_SECONDS = 1.0
+CPU_SECONDS = 4.0
 FORM = "application/x-www-form-urlencoded"
 START = b'{"resourceType":"List","status":"current","mode":"working",'
 

@@ -286,7 +286,7 @@ def test_a_large_body_costs_little(what: str) -> None:
     began = time.process_time()
     redact_response_body(403, body, secrets, URL)
     spent = time.process_time() - began
-    assert spent < 2, "several times what it takes, for a busy machine; what is not linear takes minutes"
+    assert spent < 8, "several times what it takes, for a busy machine; what is not linear takes minutes"
 
 
 def test_a_form_that_is_sent(spine_in_process: Endpoint) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PROMPT = 2.0
+PROMPT = 10.0
 """Seconds from Ctrl-C to the end of the process, whatever the endpoint does."""
 
 
