@@ -40,13 +40,13 @@ class InProcessAdapter(BaseAdapter):
         url = urlsplit(prepared.url)
         received = replace(prepared, url=url.path + (f"?{url.query}" if url.query else ""))
         fault = self._faults.next_for_request(received)
-        response = self._respond(received, fault)
+        response = self._answer(received, fault)
         if fault and fault.kind == "cut-body":
             half = response.body[: len(response.body) // 2]
             return build_response(request, replace(response, body=half), missing=len(response.body) - len(half))
         return build_response(request, response)
 
-    def _respond(self, request: Request, fault: Fault | None) -> Response:
+    def _answer(self, request: Request, fault: Fault | None) -> Response:
         kind = fault.kind if fault else ""
         if fault and kind == "refuse":
             return out_of_service(fault.seconds)
