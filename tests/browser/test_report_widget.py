@@ -46,7 +46,7 @@ def test_it_begins_at_the_top_with_the_first_that_deviates(page: Page) -> None:
 
 def test_a_click_shows_the_evidence(page: Page) -> None:
     row(page, "stale-made-up").click()
-    expect(evidence(page)).to_contain_text("A version that never was.")
+    expect(evidence(page)).to_contain_text("A version that never existed.")
     put = evidence(page).locator("summary").filter(has_text="412 Precondition Failed")
     put.click()
     expect(evidence(page).locator("details[open] .swb-message").first).to_contain_text('If-Match: W/"00000000-0000"')

@@ -9,7 +9,7 @@ import pytest
 
 from workbench import Client, Result, check
 from workbench.conformance.probes import PROBES
-from workbench.endpoint.application import Application
+from workbench.endpoint.application import Application, build_application
 from workbench.endpoint.settings import Settings
 from workbench.exchange.message import SAFE_METHODS, Headers, Request, Response
 
@@ -89,7 +89,7 @@ def serving(handler: type[Handler]) -> Iterator[Client]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     base_url = f"http://127.0.0.1:{server.server_port}/STU3"
-    application = handler.application = Settings().application(base_url)
+    application = handler.application = build_application(Settings(), base_url)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     client = Client(base_url)

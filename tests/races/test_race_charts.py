@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from workbench import Endpoint, Race, race, sweep
-from workbench.journal.export import Picture
+from workbench.journal.diagram import Picture
 from workbench.races.results import Sweep
 
 SVG = "{http://www.w3.org/2000/svg}"

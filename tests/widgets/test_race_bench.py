@@ -6,9 +6,9 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from workbench.races.relay import Counts
 
 from workbench import Endpoint, RaceBench
+from workbench.races.results import Counts
 from workbench.widgets.race import _results
 
 
