@@ -72,7 +72,7 @@ def test_it_can_be_read(page: Page, theme: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 1100})
     set_theme(page, theme)
     row(page, "stale-previous").click()
-    expect(evidence(page)).to_contain_text("The version from before the last update")
+    expect(evidence(page)).to_contain_text("The version before the last update")
     too_wide = "e => [...e.querySelectorAll('*')].filter(x => x.getBoundingClientRect().right > innerWidth).length"
     assert evidence(page).evaluate(too_wide) == 0
     assert serious_findings(page, ".swb") == []
