@@ -154,6 +154,10 @@ class TableView {
       onFirstDataRendered: () => this.#showEnd(),
     });
     this.#grid.setGridAriaProperty("label", model.get("label"));
+    element.addEventListener("wheel", ({ deltaY }) => {
+      // Stop now: with slow frames, the grid reports its scrolling late.
+      if (deltaY < 0 && this.#grid.getVerticalPixelRange().top > 0) this.#following = false;
+    });
     this.#stopListening = store.listen({
       onRows: (rows) => this.#add(rows),
       onReset: () => this.#reset(),
