@@ -134,10 +134,15 @@ def test_a_live_endpoint_is_only_read_unless_writing_is_allowed() -> None:
     watched = Watched()
     report = check(watched.client(url, allow_writes=False))
     assert watched.asked_to_write() == []
-    by_name = {probe.name: probe for probe in PROBES}
-    written = [finding for finding in report.findings if by_name[finding.probe].writes]
-    assert {finding.result for finding in written} == {Result.NOT_TESTED}
-    assert all("was not allowed" in finding.why for finding in written)
+    untested = {finding.probe: finding.why for finding in report.findings if not finding.tested}
+    writes = {"update", "stale-previous", "race", "create", "delete", "unknown-id", "update-create-is-true"}
+    assert writes <= set(untested)
+    other_reasons = {probe for probe, why in untested.items() if "was not allowed" not in why}
+    assert {probe for probe in other_reasons if not probe.endswith("-demanded")} == {
+        "conditional-delete-is-true",  # tried on this machine only
+        "gzip-asked",  # the resource is too small
+        "gzip-not-asked",
+    }
     assert report["read"].result is Result.KEPT
     assert report["search-by-id"].result is Result.KEPT
     assert report["refusals-are-outcomes"].result is Result.KEPT

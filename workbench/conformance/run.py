@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from workbench.client.client import Client
 from workbench.client.threads import DaemonThreads, as_ended
-from workbench.conformance.contract import Result
+from workbench.conformance.finding import AS_PROMISED, Finding, Result
 from workbench.conformance.probe import Deviation, Probe, ProbeRun
 from workbench.conformance.probes import PROBES
-from workbench.conformance.report import Finding, Report
-from workbench.conformance.servers import AS_PROMISED, compare, fits, known_server
+from workbench.conformance.report import Report
+from workbench.conformance.servers import compare, fits, known_server
 from workbench.conformance.under_check import EndpointUnderCheck, Stopped, Untestable
-from workbench.errors import BadInput, WriteNotAllowed
+from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 
 Progress = Callable[[int, int, Finding], object]
@@ -121,7 +121,7 @@ class _CheckRun:
         return future.result() if future.done() else _not_tested(probe, _NOT_FINISHED)
 
     def _try_all(self, probes: Sequence[Probe]) -> None:
-        futures = [self._threads.submit(try_probe, self._endpoint, probe) for probe in probes]
+        futures = [self._threads.submit(_try, self._endpoint, probe) for probe in probes]
         self._begun |= {probe.name: future for probe, future in zip(probes, futures, strict=True)}
         for future in as_ended(futures):
             self._done += 1
@@ -156,32 +156,28 @@ class _CheckRun:
                 return
 
 
-def try_probe(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
-    """Try one probe; return its finding, whatever happens."""
-    if probe.writes and not endpoint.may_write:
-        return _not_tested(probe, endpoint.no_write)
+def _try(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
+    """Try one probe; return its finding, whether it can be tried or not."""
+    finding = _not_tested(probe, "")
     run = ProbeRun(endpoint)
     try:
-        # ``close`` sends requests to clean up. They are no evidence, so the journal is read before.
-        return replace(_try(run, probe), evidence=tuple(map(_shortened, run.journal)))
-    finally:
-        run.close()
-
-
-def _try(run: ProbeRun, probe: Probe) -> Finding:
-    finding = _not_tested(probe, "")
-    try:
         probe.function(run)
+        finding = replace(finding, result=Result.KEPT, observed=AS_PROMISED, answer=AS_PROMISED)
     except Deviation as deviation:
-        return replace(finding, result=Result.BROKEN, observed=deviation.observed, answer=deviation.answer)
-    except (Untestable, WriteNotAllowed) as reason:
-        return replace(finding, why=str(reason))
+        finding = replace(finding, result=Result.BROKEN, observed=deviation.observed, answer=deviation.answer)
+    except Untestable as reason:
+        finding = replace(finding, why=str(reason))
     except Stopped:
-        return replace(finding, why=_NOT_BEGUN)
+        finding = replace(finding, why=_NOT_BEGUN)
     except Exception as error:  # noqa: BLE001  # an unforeseen response to one probe must not cost the other findings
         _log.exception("the probe %s failed", probe.name)
-        return replace(finding, why=f"The probe itself failed on what came back ({type(error).__name__}: {error}).")
-    return replace(finding, result=Result.KEPT, observed=AS_PROMISED, answer=AS_PROMISED)
+        why = f"The probe itself failed on what came back ({type(error).__name__}: {error})."
+        finding = replace(finding, why=why)
+    finally:
+        # ``close`` sends requests to clean up. They are no evidence, so the journal is read before.
+        evidence = tuple(map(_shortened, run.journal))
+        run.close()
+    return replace(finding, evidence=evidence)
 
 
 def _not_tested(probe: Probe, why: str) -> Finding:

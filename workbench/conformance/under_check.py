@@ -13,6 +13,7 @@ from workbench.conformance.responses import (
     contains,
     created_path,
     current_etag,
+    json_object,
     json_objects,
     resource_path,
     summary,
@@ -72,7 +73,6 @@ class EndpointUnderCheck:
 
     def __init__(self, client: Client, *, resource: str | None = None, consent: bool = False) -> None:
         self.client = client
-        self.may_write = client.may_write
         self.stopped = threading.Event()
         self.notes: list[str] = []
         self.statement: dict[str, Any] = {}
@@ -82,10 +82,11 @@ class EndpointUnderCheck:
         """The resource that all probes share (``Type/id``)."""
         self.original: dict[str, Any] | None = None
         """The content of the shared resource before the check, without its version."""
-        self.no_create = ""
-        """Why no resource can be created; empty if one can."""
-        self.no_delete = ""
-        """Why no resource can be deleted; empty if one can."""
+        not_allowed = "The endpoint is not on this machine and writing to it was not allowed (allow_writes)."
+        self.no_write = "" if client.may_write else not_allowed
+        """Why nothing is written; empty if writing is allowed."""
+        self.no_create = self.no_delete = self.no_write
+        """Why no resource can be created, and why none can be deleted; empty if it can."""
         self._consent = consent
         self._named = _type_and_id(resource) if resource else None
         self._turn = threading.Lock()
@@ -102,8 +103,8 @@ class EndpointUnderCheck:
         """Find out what the endpoint offers; raises ``CannotCheck`` if nothing can be probed."""
         response = self._ask("GET", "metadata")
         self._expect_authorized(response)
-        statement = response.resource
-        if isinstance(statement, dict) and statement.get("resourceType") == "CapabilityStatement":
+        statement = json_object(response.resource)
+        if statement.get("resourceType") == "CapabilityStatement":
             self.statement = statement
 
         if self._named:
@@ -113,15 +114,10 @@ class EndpointUnderCheck:
             self.resource_type = next(offered, self.resource_type)
 
         self.check_not_stopped()
-        if self.may_write:
-            self.no_create = self._reason_not_to_create()
-            self.no_delete = self.no_create
-            if not self.no_create:
-                self._try_create_and_delete()
-        else:
-            self.no_create = self.no_delete = self.no_write
-            if not self._named:
-                self._find_readable_resource()
+        if not self.no_write:
+            self._try_create_and_delete()
+        elif not self._named:
+            self._find_readable_resource()
 
     def _ask(self, method: str, path: str, *, body: str = "") -> Exchange:
         exchange = send(self._client, method, path, body=body)
@@ -163,37 +159,31 @@ class EndpointUnderCheck:
 
     def _try_create_and_delete(self) -> None:
         """Create one resource and delete it. If it cannot be deleted, all probes share it."""
+        self.no_create = self.no_delete = self._reason_not_to_create()
+        if self.no_create:
+            return
+        kind = self.resource_type
         content, mark = self.new_content()
-        with self.in_flight("POST", self.resource_type):
-            response = self._ask("POST", self.resource_type, body=json.dumps(content))
-            path = created_path(response) if response.status in (200, 201) else None
-            if path is not None and not contains(self._ask("GET", path), mark):
-                path = None
-            if path is not None:
-                self.remember_own(path)
+        with self.in_flight("POST", kind):
+            response = self._ask("POST", kind, body=json.dumps(content))
+            created = self.find_created(self._client, response, mark)
 
-        if path is None:
-            self.no_create = f"No {self.resource_type} can be created here: {summary(response)}."
-            self.no_delete = self.no_create
+        if created is None:
+            self.no_create = self.no_delete = f"No {kind} can be created here: {summary(response)}."
             if response.status is not None and response.status < 300:
-                self.notes.append(
-                    f"A {self.resource_type} was created and cannot be found where the answer said it is."
-                )
+                self.notes.append(f"A {kind} was created and cannot be found where the answer said it is.")
             return
 
-        self.no_delete = self._delete(self._client, path)
+        self.no_delete = self._delete(self._client, created.target)
         if self.no_delete and self.shared is None:
-            self.shared = path
-            resource = self._ask("GET", path).resource
-            self.original = without_version(resource) if isinstance(resource, dict) else None
+            self.shared, self.original = created.target, without_version(created.resource)
 
     def _find_readable_resource(self) -> None:
         """Share any resource that a search finds, to read it only."""
         for name in dict.fromkeys((self.resource_type, *self.types[:5])):
-            bundle = self._ask("GET", f"{name}?_count=1").resource
-            for entry in json_objects(bundle.get("entry") if isinstance(bundle, dict) else None):
-                resource = entry.get("resource")
-                if isinstance(resource, dict) and (path := resource_path(name, resource.get("id"))):
+            bundle = json_object(self._ask("GET", f"{name}?_count=1").resource)
+            for entry in json_objects(bundle.get("entry")):
+                if path := resource_path(name, json_object(entry.get("resource")).get("id")):
                     self.resource_type, self.shared = name, path
                     return
 
@@ -223,13 +213,6 @@ class EndpointUnderCheck:
     # --- what probes may do ---
 
     @property
-    def no_write(self) -> str:
-        """Why nothing is written; empty if writing is allowed."""
-        if self.may_write:
-            return ""
-        return "The endpoint is not on this machine and writing to it was not allowed (allow_writes)."
-
-    @property
     def shares_one(self) -> bool:
         """Whether all probes share one resource and take turns."""
         return self.shared is not None and (self.may_change or bool(self.no_create or self.no_delete))
@@ -237,7 +220,7 @@ class EndpointUnderCheck:
     @property
     def may_change(self) -> bool:
         """Whether the shared resource may be changed: the user consented, or the check created it."""
-        return self.may_write and (self._consent if self._named else self.shares_own)
+        return not self.no_write and (self._consent if self._named else self.shares_own)
 
     @property
     def shares_own(self) -> bool:
@@ -261,6 +244,8 @@ class EndpointUnderCheck:
     @contextmanager
     def borrowed(self, *, change: bool) -> Iterator[str]:
         """Yield the path of the shared resource, to one probe at a time; raises ``Untestable`` if that may not be."""
+        if change and self.no_write:
+            raise Untestable(self.no_write)
         if self.shared is None:
             raise Untestable(self.no_create or "There is no resource to work on; name one.")
         if change and not self.may_change:
@@ -292,6 +277,15 @@ class EndpointUnderCheck:
 
     # --- leaving the endpoint as it was ---
 
+    def find_created(self, client: Client, created: Exchange, mark: str) -> Exchange | None:
+        """Read the resource that a POST created. If it contains the mark, record that the check has to delete it."""
+        path = created_path(created) if created.status in (200, 201) else None
+        read = client.send("GET", path) if path else None
+        if read is None or not contains(read, mark):
+            return None
+        self.remember_own(read.target)
+        return read
+
     def remember_own(self, path: str) -> None:
         """Record that the check created this resource, and so has to delete it."""
         with self._own_lock:
@@ -305,8 +299,8 @@ class EndpointUnderCheck:
 
     def leave(self) -> None:
         """Put the shared resource back as it was, and delete what the check created."""
-        if self._may_have_changed_original and self.shared is not None and self.original is not None:
-            self._restore(self.shared, self.original)
+        if self._may_have_changed_original:
+            self._restore()
         self._restored = True
         self.delete_own(self._client, set(self._own))
         self._client.close()
@@ -329,25 +323,22 @@ class EndpointUnderCheck:
         """Delete one of the check's own resources at its current version. Return why that failed, or nothing."""
         etag = client.last_seen(*path.split("/"))
         deleted = can_be_sent(etag) and send(client, "DELETE", path, headers={"If-Match": etag}).status == 204
-        if not deleted:
-            read = send(client, "GET", path)
-            deleted = read.status in (404, 410)
-        if not deleted:
+        if not deleted and (read := send(client, "GET", path)).status not in (404, 410):
             response = send(client, "DELETE", path, headers={"If-Match": current_etag(read)})
-            status = response.status or 0
-            if not (200 <= status < 300 or status in (404, 410)):
+            if not (response.ok or response.status in (202, 404, 410)):
                 return f"No {path.partition('/')[0]} can be deleted here: {summary(response)}."
         with self._own_lock:
             self._own.discard(path)
         return ""
 
-    def _restore(self, path: str, original: dict[str, Any]) -> None:
+    def _restore(self) -> None:
+        path, original = self.shared, json.dumps(self.original)
+        assert path is not None
         read = send(self._client, "GET", path)
-        resource = read.resource
-        if isinstance(resource, dict) and json.dumps(without_version(resource)) == json.dumps(original):
+        if json.dumps(without_version(json_object(read.resource))) == original:
             return
         headers = {"If-Match": current_etag(read), "Content-Type": "application/fhir+json"}
-        response = send(self._client, "PUT", path, headers=headers, body=json.dumps(original))
+        response = send(self._client, "PUT", path, headers=headers, body=original)
         if response.status is not None and 200 <= response.status < 300:
             self.notes.append(f"{path} was changed and has its content back, at a new version.")
         else:
