@@ -26,7 +26,7 @@ from rich.text import Text
 
 from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level
 from workbench.conformance.finding import AS_PROMISED, Finding, Result
-from workbench.conformance.servers import Fit
+from workbench.conformance.servers import Fit, fits
 from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
@@ -74,16 +74,15 @@ def _in_words(finding: Finding | None) -> str:
 class Report:
     """A whole check: which endpoint, when, and every finding in the contract's order.
 
-    ``profile`` names the known server whose answers were expected; empty: the contract's. ``fits`` says how well each
-    known server fits, the best first. ``notes`` are sentences about the check itself, such as what it could not clean
-    up. ``interrupted``: it was ended early, and the probes not reached are NOT_TESTED.
+    ``profile`` names the known server whose answers were expected; empty: the contract's. ``notes`` are sentences
+    about the check itself, such as what it could not clean up. ``interrupted``: it was ended early, and the probes
+    not reached are NOT_TESTED.
     """
 
     endpoint: str
     started: datetime
     findings: tuple[Finding, ...]
     profile: str = ""
-    fits: tuple[Fit, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -96,6 +95,11 @@ class Report:
             if finding.probe == probe:
                 return finding
         raise KeyError(probe)
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """How well the answers fit each known server, the best fit first."""
+        return fits(self.findings)
 
     @property
     def counts(self) -> dict[Result, int]:
@@ -229,19 +233,8 @@ def _from_json(found: Any) -> Report:
         started=datetime.fromisoformat(found["started"]),
         findings=tuple(map(_finding_from_json, found["findings"])),
         profile=str(found["profile"]),
-        fits=tuple(map(_fit_from_json, found["fits"])),
         notes=tuple(map(str, found["notes"])),
         interrupted=bool(found["interrupted"]),
-    )
-
-
-def _fit_from_json(found: dict[str, Any]) -> Fit:
-    return Fit(
-        profile=str(found["profile"]),
-        title=str(found["title"]),
-        met=int(found["met"]),
-        known=int(found["known"]),
-        misses=tuple(map(str, found["misses"])),
     )
 
 

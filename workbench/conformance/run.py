@@ -19,7 +19,7 @@ from workbench.conformance.finding import AS_PROMISED, Finding, Result
 from workbench.conformance.probe import Deviation, Probe, ProbeRun
 from workbench.conformance.probes import PROBES
 from workbench.conformance.report import Report
-from workbench.conformance.servers import compare, fits, known_server
+from workbench.conformance.servers import compare, known_server
 from workbench.conformance.under_check import EndpointUnderCheck, Stopped, Untestable
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
@@ -68,13 +68,11 @@ def check(
     endpoint = EndpointUnderCheck(client, resource=resource, consent=consent)
     run = _CheckRun(endpoint, probes, side_by_side, progress)
     run.run()
-    findings = compare(run.findings(), server)
     return Report(
         endpoint=client.base_url,
         started=started,
-        findings=findings,
+        findings=compare(run.findings(), server),
         profile=server.name if server else "",
-        fits=fits(findings),
         notes=tuple(endpoint.notes),
         interrupted=run.interrupted,
     )

@@ -21,7 +21,7 @@ from workbench.conformance.responses import (
 from workbench.errors import BadInput, CannotCheck
 from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent
 from workbench.fhir import json
-from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
+from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
 
 _MARK: Final = "made by a check"
@@ -76,7 +76,9 @@ class EndpointUnderCheck:
         self.stopped = threading.Event()
         self.notes: list[str] = []
         self.statement: dict[str, Any] = {}
-        """The CapabilityStatement; empty if there is none."""
+        """The CapabilityStatement; empty if the endpoint has none."""
+        self.capabilities: dict[str, dict[str, Any]] = {}
+        """What the CapabilityStatement says about each resource type."""
         self.resource_type = "List"
         self.shared: str | None = None
         """The resource that all probes share (``Type/id``)."""
@@ -88,7 +90,7 @@ class EndpointUnderCheck:
         self.no_create = self.no_delete = self.no_write
         """Why no resource can be created, and why none can be deleted; empty if it can."""
         self._consent = consent
-        self._named = _type_and_id(resource) if resource else None
+        self._named = _named_path(resource) if resource else None
         self._turn = threading.Lock()
         self._own: set[str] = set()
         """The resources that this check created and has not deleted yet."""
@@ -102,13 +104,24 @@ class EndpointUnderCheck:
     def survey(self) -> None:
         """Find out what the endpoint offers; raises ``CannotCheck`` if nothing can be probed."""
         response = self._ask("GET", "metadata")
-        self._expect_authorized(response)
+        if _lacks_authorization(response) and _lacks_authorization(
+            refused := self._ask("GET", self._named or self.resource_type)
+        ):
+            diagnostics = f" {refused.outcome.diagnostics}" if refused.outcome else ""
+            raise CannotCheck(
+                f"The endpoint refuses every request ({summary(refused)}); "
+                f"give what it demands in a Connection.{diagnostics}"
+            )
+
         statement = json_object(response.resource)
         if statement.get("resourceType") == "CapabilityStatement":
             self.statement = statement
+        for rest in json_objects(self.statement.get("rest")):
+            for entry in json_objects(rest.get("resource")):
+                self.capabilities.setdefault(str(entry.get("type")), entry)
 
         if self._named:
-            self._share_named_resource(*self._named)
+            self._share_named_resource(self._named)
         else:
             offered = (name for name in TEMPLATES if self.lists("create", name) and self.lists("update", name))
             self.resource_type = next(offered, self.resource_type)
@@ -125,27 +138,11 @@ class EndpointUnderCheck:
             raise CannotCheck(f"The endpoint could not be checked: {exchange.failure}")
         return exchange
 
-    def _expect_authorized(self, response: Exchange) -> None:
-        """Raise ``CannotCheck`` if this request and another lack a credential or a header of Spine's."""
-        if not _lacks_authorization(response):
-            return
-        path = "/".join(self._named) if self._named else self.resource_type
-        again = self._ask("GET", path)
-        if _lacks_authorization(again):
-            diagnostics = f" {again.outcome.diagnostics}" if again.outcome else ""
-            raise CannotCheck(
-                f"The endpoint refuses every request ({summary(again)}); "
-                f"give what it demands in a Connection.{diagnostics}"
-            )
-
-    def _share_named_resource(self, resource_type: str, logical_id: str) -> None:
-        self.resource_type = resource_type
-        self.shared = f"{resource_type}/{logical_id}"
-        read = self._ask("GET", self.shared)
+    def _share_named_resource(self, path: str) -> None:
+        self.resource_type, self.shared = path.partition("/")[0], path
+        read = self._ask("GET", path)
         if read.status != 200 or not isinstance(read.resource, dict):
-            raise CannotCheck(
-                f"{self.shared} cannot be read here ({read.status} came back); name a resource that is there."
-            )
+            raise CannotCheck(f"{path} cannot be read here ({read.status} came back); name a resource that is there.")
         self.original = without_version(read.resource)
 
     def _reason_not_to_create(self) -> str:
@@ -180,35 +177,19 @@ class EndpointUnderCheck:
 
     def _find_readable_resource(self) -> None:
         """Share any resource that a search finds, to read it only."""
-        for name in dict.fromkeys((self.resource_type, *self.types[:5])):
+        for name in dict.fromkeys((self.resource_type, *list(self.capabilities)[:5])):
             bundle = json_object(self._ask("GET", f"{name}?_count=1").resource)
             for entry in json_objects(bundle.get("entry")):
                 if path := resource_path(name, json_object(entry.get("resource")).get("id")):
                     self.resource_type, self.shared = name, path
                     return
 
-    # --- what the CapabilityStatement says ---
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The resource types that the CapabilityStatement lists."""
-        return tuple(str(entry.get("type")) for entry in self._listed)
-
-    def capabilities_of(self, resource_type: str) -> dict[str, Any]:
-        """Return what the CapabilityStatement says about a type; empty if it says nothing."""
-        return next((entry for entry in self._listed if entry.get("type") == resource_type), {})
-
     def lists(self, interaction: str, resource_type: str | None = None) -> bool | None:
         """Return whether the CapabilityStatement lists an interaction of a type; ``None`` without a statement."""
         if not self.statement:
             return None
-        capabilities = self.capabilities_of(resource_type or self.resource_type)
+        capabilities = self.capabilities.get(resource_type or self.resource_type, {})
         return any(entry.get("code") == interaction for entry in json_objects(capabilities.get("interaction")))
-
-    @property
-    def _listed(self) -> list[dict[str, Any]]:
-        rests = json_objects(self.statement.get("rest"))
-        return [entry for rest in rests for entry in json_objects(rest.get("resource"))]
 
     # --- what probes may do ---
 
@@ -350,10 +331,11 @@ def _lacks_authorization(exchange: Exchange) -> bool:
     return exchange.status in (401, 403, 407) or code in ("MISSING_OR_INVALID_HEADER", "ASID_CHECK_FAILED")
 
 
-def _type_and_id(resource: str) -> tuple[str, str]:
+def _named_path(resource: str) -> str:
     resource_type, _, logical_id = resource.strip("/").partition("/")
-    if not RESOURCE_TYPE.fullmatch(resource_type) or not LOGICAL_ID.fullmatch(logical_id):
+    path = resource_path(resource_type, logical_id)
+    if path is None:
         raise BadInput(
             f"{resource!r} does not name a resource; write it like Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1."
         )
-    return resource_type, logical_id
+    return path

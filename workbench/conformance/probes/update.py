@@ -278,7 +278,7 @@ def deleted(run: ProbeRun) -> None:
 
 
 def _path_of_unlisted_type(run: ProbeRun) -> str:
-    unlisted = [name for name in _RARE_TYPES if name not in run.endpoint.types]
+    unlisted = [name for name in _RARE_TYPES if name not in run.endpoint.capabilities]
     if not run.endpoint.statement or not unlisted:
         raise Untestable("The CapabilityStatement lists every type that could be tried.")
     return f"{unlisted[0]}/{run.unused_id()}"
