@@ -256,6 +256,13 @@ class ProbeRun:
         after = self.read(held.path)
         return replace(after, content=held.content if content is None else content)
 
+    def versions(self, updates: int) -> list[HeldResource]:
+        """Return a resource as it is at first, and after each of several updates."""
+        versions = [self.resource()]
+        for _ in range(updates):
+            versions.append(self.updated(versions[-1]))
+        return versions
+
     def accepted_update(self, **headers: str | None) -> tuple[Exchange, HeldResource, dict[str, Any]]:
         """Update a resource; return the exchange, the resource before it, and the content sent."""
         held = self.resource()

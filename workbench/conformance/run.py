@@ -22,14 +22,13 @@ from workbench.conformance.report import Report
 from workbench.conformance.servers import compare, known_server
 from workbench.conformance.under_check import EndpointUnderCheck, Stopped, Untestable
 from workbench.errors import BadInput
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, without_body
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe, with the number done, the total, and the finding."""
 
 SIDE_BY_SIDE: Final = 8
 _LONGEST_BODY: Final = 200_000
-_SHOWN_OF_LONG_BODY: Final = 2_000
 _NOT_BEGUN: Final = "The check was ended before this was tried."
 _NOT_FINISHED: Final = "The check was ended while this was tried."
 _GRACE_SECONDS: Final = 0.6
@@ -71,7 +70,7 @@ def check(
     return Report(
         endpoint=client.base_url,
         started=started,
-        findings=compare(run.findings(), server),
+        findings=compare([run.finding(probe) for probe in probes], server),
         profile=server.name if server else "",
         notes=tuple(endpoint.notes),
         interrupted=run.interrupted,
@@ -108,11 +107,8 @@ class _CheckRun:
         finally:
             self._end()
 
-    def findings(self) -> tuple[Finding, ...]:
-        """Return a finding for every probe, in the order of the probes."""
-        return tuple(map(self._finding, self._probes))
-
-    def _finding(self, probe: Probe) -> Finding:
+    def finding(self, probe: Probe) -> Finding:
+        """Return what this probe found out, or that the check was ended before."""
         future = self._begun.get(probe.name)
         if future is None or future.cancelled():
             return _not_tested(probe, _NOT_BEGUN)
@@ -191,12 +187,10 @@ def _not_tested(probe: Probe, why: str) -> Finding:
 
 
 def _shortened(exchange: Exchange) -> Exchange:
-    """Return the exchange as evidence: a very long body is cut, with its length at the end."""
-    response = exchange.response and replace(exchange.response, body=_cut(exchange.response.body))
-    return replace(exchange, request=replace(exchange.request, body=_cut(exchange.request.body)), response=response)
-
-
-def _cut(body: bytes) -> bytes:
-    if len(body) <= _LONGEST_BODY:
-        return body
-    return body[:_SHOWN_OF_LONG_BODY].rstrip() + f"… ({len(body):,} bytes in all)".encode()
+    """Return the exchange as evidence: a very long body is replaced by its length and digest."""
+    request, response = exchange.request, exchange.response
+    if len(request.body) > _LONGEST_BODY:
+        request = without_body(request)
+    if response and len(response.body) > _LONGEST_BODY:
+        response = without_body(response)
+    return replace(exchange, request=request, response=response).judged(exchange.verdict)

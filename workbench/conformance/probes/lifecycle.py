@@ -180,11 +180,7 @@ def version_id_shape(run: ProbeRun) -> None:
 @chapter.probe("VER-1", f"{_UPDATES} updates: the ids are not counted up")
 def version_ids_are_opaque(run: ProbeRun) -> None:
     """The version ids of several updates: the next one cannot be predicted."""
-    held = run.resource()
-    versions = [held.version_id]
-    for _ in range(_UPDATES):
-        held = run.updated(held)
-        versions.append(held.version_id)
+    versions = [held.version_id for held in run.versions(_UPDATES)]
     try:
         numbers = [int(version.replace("-", ""), 16) for version in versions]
     except ValueError:

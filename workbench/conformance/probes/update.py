@@ -111,14 +111,11 @@ def _expect_date(run: ProbeRun, response: Exchange, name: str) -> datetime:
 @chapter.probe("UPD-3", f"{_UPDATES} updates, {_UPDATES + 1} different version ids, one resource id")
 def versions_are_new(run: ProbeRun) -> None:
     """Each update makes a version id that was not used before, and keeps the resource id."""
-    held = run.resource()
-    versions = [held.version_id]
-    for _ in range(_UPDATES):
-        held = run.updated(held)
+    versions = run.versions(_UPDATES)
+    for held in versions:
         logical_id = held.read.resource.get("id")
         run.expect(logical_id == held.logical_id, f"the resource says its id is {logical_id}", "another id")
-        versions.append(held.version_id)
-    repeated = len(versions) - len(set(versions))
+    repeated = len(versions) - len({held.version_id for held in versions})
     observed = f"{repeated} of {_UPDATES} updates got a version id that had been used"
     run.expect(repeated == 0, observed, "version reused")
 
