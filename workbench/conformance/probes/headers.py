@@ -138,7 +138,7 @@ def prefer_unknown(run: ProbeRun) -> None:
         _expect_empty(run, response, {})
 
 
-@chapter.probe("PRF-5", "409 with an OperationOutcome of severity error, whatever is preferred")
+@chapter.probe("PRF-5", "409 with an OperationOutcome of severity error, for every preference")
 def prefer_on_error(run: ProbeRun) -> None:
     """Every preference, on a stale update."""
     held, stale = run.resource_and_stale_etag()
@@ -210,7 +210,7 @@ def format_refuses(run: ProbeRun) -> None:
     run.expect_status(run.get(f"{held.path}?_format=xml", accept=_FHIR_JSON), 406)
 
 
-@chapter.probe("FMT-2", "406 where the request's Content-Type is XML and nothing else says")
+@chapter.probe("FMT-2", "406 if the Content-Type of a request without Accept and _format is XML")
 def content_type_decides(run: ProbeRun) -> None:
     """A request without Accept and _format, with a Content-Type."""
     held = run.resource(change=False)
@@ -218,7 +218,7 @@ def content_type_decides(run: ProbeRun) -> None:
     _expect_json(run, run.get(held.path, accept=None, content_type=_FHIR_JSON))
 
 
-@chapter.probe("FMT-2", "200 in JSON where nothing says anything")
+@chapter.probe("FMT-2", "200 in JSON if the request names no format")
 def json_by_default(run: ProbeRun) -> None:
     """A read without Accept, _format and Content-Type."""
     _expect_json(run, run.get(run.resource(change=False).path, accept=None))
@@ -242,7 +242,7 @@ def gzip_asked(run: ProbeRun) -> None:
     run.expect(isinstance(response.resource, dict), "what was compressed is no resource", "no resource")
 
 
-@chapter.probe("FMT-3", "no Content-Encoding where none is asked for")
+@chapter.probe("FMT-3", "no Content-Encoding if none is accepted")
 def gzip_not_asked(run: ProbeRun) -> None:
     """Reads of a large resource whose Accept-Encoding excludes gzip."""
     held = _large_resource(run)

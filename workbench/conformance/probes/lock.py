@@ -167,7 +167,7 @@ def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int)
     winners = [response for response in responses if response.status == 200]
     observed = f"{counts}: {len(winners)} updates of the same version were accepted"
     run.expect(len(winners) < 2, observed, "several won")
-    run.expect(len(winners) == 1, f"{counts}: no update was accepted", "nobody won")
+    run.expect(len(winners) == 1, f"{counts}: no update was accepted", "no winner")
 
     for response in responses:
         if response.status not in (200, 409):
@@ -176,7 +176,7 @@ def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int)
     after = run.read(held.path)
     stored = etag_value(str(winners[0].etag)) if winners[0].etag else after.version_id
     observed = f"{counts}, but the accepted version is not stored"
-    run.expect(stored == after.version_id, observed, "the winner lost")
+    run.expect(stored == after.version_id, observed, "winner not stored")
     return HeldResource(held.path, after.read, held.content)
 
 

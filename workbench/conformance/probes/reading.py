@@ -137,7 +137,7 @@ def if_none_match_after_update(run: ProbeRun) -> None:
     _expect_status_and_body(run, before.path, 200, if_none_match=_etag(before))
 
 
-@chapter.probe("RD-2", "If-Modified-Since is not looked at where there is an If-None-Match")
+@chapter.probe("RD-2", "If-Modified-Since is ignored if the request has an If-None-Match")
 def if_none_match_wins(run: ProbeRun) -> None:
     """Two conditions that disagree (RFC 9110, section 13.1.3)."""
     held = run.resource(change=False)
@@ -245,7 +245,7 @@ def search_for_nobody(run: ProbeRun) -> None:
     run.expect(not found, f"{len(found)} resources found", "others found")
 
 
-@chapter.probe("SR-1", f"{_FOUND} from its date on, and without it before")
+@chapter.probe("SR-1", f"{_FOUND} from its date on, and not before it")
 def search_by_last_updated(run: ProbeRun) -> None:
     """Searches by _lastUpdated, whose ranges contain the date of the resource or not."""
     held = run.resource(change=False)
@@ -259,7 +259,7 @@ def search_by_last_updated(run: ProbeRun) -> None:
     _expect_found(run, held, f"{by_id}&_lastUpdated=lt{next_second}")
     for query in (f"_lastUpdated=lt{second}", f"_lastUpdated=ge{next_second}"):
         found = _search(run, f"{by_id}&{query}")
-        run.expect(not found, f"found although {query}", "found out of its time")
+        run.expect(not found, f"found although {query}", "found outside its dates")
 
 
 @chapter.probe("SR-1", "200, no more entries than asked for")
@@ -361,7 +361,7 @@ def interactions_are_offered(run: ProbeRun) -> None:
             run.expect(response.ok, observed, f"{interaction} is not offered")
 
 
-@chapter.probe("CAP-1", "create, where it is listed for the type, is carried out")
+@chapter.probe("CAP-1", "create is carried out if it is listed for the type")
 def create_is_offered(run: ProbeRun) -> None:
     """A create, if it is listed."""
     if not run.endpoint.lists("create"):
@@ -401,7 +401,7 @@ def format_is_true(run: ProbeRun) -> None:
         _expect_true(run, f"format {name}", stated, written, observed)
 
 
-@chapter.probe("CAP-1", "versioned-update, where an update must name its version; else versioned")
+@chapter.probe("CAP-1", "versioned-update if an update must name its version, else versioned")
 def versioning_is_true(run: ProbeRun) -> None:
     """An update without If-Match, compared with versioning."""
     stated = _statement_of(run, "versioning")

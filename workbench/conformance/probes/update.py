@@ -168,7 +168,7 @@ def stored_in_order(run: ProbeRun) -> None:
     run.expect(set(stored) >= set(sent), f"left out: {', '.join(set(sent) - set(stored))}", "members left out")
     run.expect(set(stored) <= set(sent), f"added: {', '.join(set(stored) - set(sent))}", "members added")
     run.expect(list(stored) == list(sent), "the members are in another order", "another order")
-    run.expect(json.dumps(stored) == json.dumps(sent), "a value is another one", "another content")
+    run.expect(json.dumps(stored) == json.dumps(sent), "a value is different", "another content")
 
 
 @chapter.probe("UPD-5", "each decimal digit for digit: 1.10 stays 1.10")
@@ -188,7 +188,7 @@ def text_stays(run: ProbeRun) -> None:
     held = run.resource()
     text = {"status": "generated", "div": _NARRATIVE}
     stored = _stored(run, held, run.changed(held) | {"text": text})
-    run.expect(stored.get("text") == text, "the narrative came back otherwise", "another text")
+    run.expect(stored.get("text") == text, "the narrative came back changed", "another text")
 
 
 @chapter.probe("UPD-5", "meta.profile as it was sent")
@@ -301,7 +301,7 @@ def type_not_listed_read(run: ProbeRun) -> None:
 def interaction_not_listed(run: ProbeRun) -> None:
     """A PATCH, which the CapabilityStatement does not list."""
     if run.endpoint.lists("patch") is not False:
-        raise Untestable("The CapabilityStatement lists patch, or there is none to go by.")
+        raise Untestable("The CapabilityStatement lists patch, or the endpoint has none.")
     held = run.resource()
     headers = {"If-Match": held.etag, "Content-Type": "application/json-patch+json"}
     patch = b'[{"op":"replace","path":"/language","value":"en"}]'
