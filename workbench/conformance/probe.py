@@ -10,14 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from workbench.conformance.contract import BY_ID, Promise
-from workbench.conformance.responses import (
-    State,
-    current_etag,
-    etag_value,
-    state_of,
-    summary,
-    version_id,
-)
+from workbench.conformance.responses import State, current_etag, etag_value, state_of, summary, version_id
 from workbench.conformance.under_check import EndpointUnderCheck, Untestable, send
 from workbench.exchange.message import SAFE_METHODS, Exchange
 from workbench.fhir import json
