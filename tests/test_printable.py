@@ -16,7 +16,8 @@ from workbench import Client, Exchange, UnwantedVerdict, Verdict, try_connection
 from workbench.cli import main, say
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import Level
-from workbench.conformance.report import Finding, Report, Result, console_for, print_report, to_html, to_junit
+from workbench.conformance.finding import Finding, Result
+from workbench.conformance.report import Report, console_for, print_report, to_html, to_junit
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir.outcome import read

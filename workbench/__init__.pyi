@@ -19,8 +19,8 @@ from .client.unanswered import Landing as Landing
 from .client.unanswered import Resolution as Resolution
 from .clock import LESSON_START as LESSON_START
 from .conformance.contract import PROMISES as PROMISES
-from .conformance.contract import Result as Result
-from .conformance.report import Finding as Finding
+from .conformance.finding import Finding as Finding
+from .conformance.finding import Result as Result
 from .conformance.report import Report as Report
 from .conformance.run import check as check
 from .endpoint.endpoint import Endpoint as Endpoint

@@ -28,7 +28,8 @@ from workbench.races.strategy import STRATEGIES
 
 if TYPE_CHECKING:
     from workbench.client.client import Client
-    from workbench.conformance.report import Finding, Report
+    from workbench.conformance.finding import Finding
+    from workbench.conformance.report import Report
     from workbench.endpoint.endpoint import Endpoint
     from workbench.races.results import Race
 

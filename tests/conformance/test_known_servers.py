@@ -4,8 +4,9 @@ import pytest
 
 from workbench import Endpoint, Finding, Result, check
 from workbench.conformance.contract import Level
+from workbench.conformance.finding import AS_PROMISED
 from workbench.conformance.probes import PROBES
-from workbench.conformance.servers import AS_PROMISED, BY_NAME, KNOWN_SERVERS, compare, fits, known_server
+from workbench.conformance.servers import BY_NAME, KNOWN_SERVERS, KnownServer, compare, fits, known_server
 
 NAMES = {probe.name for probe in PROBES}
 
@@ -18,8 +19,8 @@ def finding(probe: str, answer: str) -> Finding:
 
 
 @pytest.mark.parametrize("profile", KNOWN_SERVERS, ids=lambda profile: profile.name)
-def test_each_profile_speaks_of_probes_that_there_are_and_names_its_source(profile) -> None:
-    assert set(profile.answers) - NAMES == set()
+def test_each_server_answers_existing_probes_and_has_a_source(profile: KnownServer) -> None:
+    assert {probe for probes in profile.answers.values() for probe in probes.split()} <= NAMES
     assert profile.source
     assert profile.title
 
@@ -45,40 +46,40 @@ def test_the_profiles_of_the_contract_s_dialects_are_there() -> None:
         ("aidbox", AS_PROMISED, "200"),
     ],
 )
-def test_what_is_known_of_the_lock(profile: str, stale: str, missing: str) -> None:
+def test_each_server_predicts_the_answers_of_its_lock(profile: str, stale: str, missing: str) -> None:
     assert BY_NAME[profile].predicts("stale-previous") == stale
     assert BY_NAME[profile].predicts("missing") == missing
 
 
-def test_a_known_dialect_is_named() -> None:
+def test_a_deviation_of_a_known_server_names_it() -> None:
     (found,) = compare([finding("stale-previous", "412")], None)
     assert (found.result, found.dialect) == (Result.DIFFERS, "the R4 specification")
     assert found.why == "answers 412, as the R4 specification does"
 
 
-def test_what_nobody_does_stays_broken() -> None:
+def test_a_deviation_of_no_known_server_stays_broken() -> None:
     (found,) = compare([finding("stale-previous", "418")], None)
     assert (found.result, found.dialect, found.why) == (Result.BROKEN, "", "")
 
 
-def test_a_server_without_a_lock_excuses_nothing() -> None:
+def test_a_server_without_a_lock_excuses_no_deviation() -> None:
     findings = [finding("stale-previous", "200"), finding("race", "several won")]
     assert {found.result for found in compare(findings, None)} == {Result.BROKEN}
     assert {found.result for found in compare(findings, BY_NAME["hapi-plain"])} == {Result.DIFFERS}
 
 
-def test_of_several_that_answer_so_the_one_that_fits_best_is_named() -> None:
+def test_of_several_servers_with_the_same_answer_the_best_fit_is_named() -> None:
     hapi = [finding("missing", "200"), finding("deleted", "409"), finding("version-id-shape", "another shape")]
     assert {found.dialect for found in compare(hapi, None)} == {"HAPI FHIR with its JPA store"}
 
 
-def test_what_was_not_tested_neither_fits_nor_misses() -> None:
+def test_an_untested_probe_neither_fits_nor_misses() -> None:
     assert fits([finding("stale-previous", "")]) == ()
     (best, *_) = fits([finding("stale-previous", AS_PROMISED), finding("missing", "")])
     assert (best.known, best.met) == (1, 1)
 
 
-def test_five_of_five_fit_less_well_than_all_of_many() -> None:
+def test_more_matching_answers_fit_better() -> None:
     found = fits([finding(probe.name, AS_PROMISED) for probe in PROBES])
     assert found[0].profile == "spine"
     assert found[0].met == found[0].known == len(PROBES)
@@ -86,7 +87,7 @@ def test_five_of_five_fit_less_well_than_all_of_many() -> None:
     assert [fit.score for fit in found] == sorted((fit.score for fit in found), reverse=True)
 
 
-def test_with_a_profile_what_it_predicts_is_no_deviation() -> None:
+def test_an_answer_that_the_profile_predicts_is_no_deviation() -> None:
     with Endpoint.in_process(policy="R4") as spine:
         as_spine, as_r4 = check(spine.client()), check(spine.client(), profile="r4")
     assert as_spine.exit_code == 1

@@ -50,7 +50,7 @@ def evil() -> Report:
 # --- the report itself ---
 
 
-def test_the_table_has_a_row_a_probe(r4: Report) -> None:
+def test_the_frame_has_a_row_for_each_probe(r4: Report) -> None:
     frame = r4.to_frame()
     assert list(frame.columns) == list(COLUMNS)
     assert len(frame) == len(PROBES)
@@ -80,7 +80,7 @@ def test_exit_codes(faithful: Report, r4: Report) -> None:
     assert replace(faithful, findings=()).exit_code == 2
 
 
-def test_every_source_of_a_promise_has_its_words() -> None:
+def test_every_source_of_a_promise_has_a_description() -> None:
     assert {source for promise in PROMISES for source in promise.sources} <= SOURCES.keys()
 
 
@@ -96,13 +96,13 @@ def test_json_reads_back_the_same(r4: Report, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1}', '{"format": 1, "findings": [1]}', "<html>"])
-def test_what_is_no_report_is_said_so(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match="is not a report that"):
         Report.load(tmp_path / "r.json")
 
 
-def test_a_report_of_a_newer_version_and_one_that_is_not_there(tmp_path: Path) -> None:
+def test_a_report_of_a_newer_version_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text('{"format": 99}', encoding="utf-8")
     with pytest.raises(BadInput, match="newer spine-workbench"):
         Report.load(tmp_path / "r.json")
@@ -110,7 +110,7 @@ def test_a_report_of_a_newer_version_and_one_that_is_not_there(tmp_path: Path) -
         Report.load(tmp_path / "none.json")
 
 
-def test_what_changed_since(faithful: Report, r4: Report) -> None:
+def test_changes_since_an_earlier_report(faithful: Report, r4: Report) -> None:
     assert faithful.changes_since(faithful) == ()
     changed = r4.changes_since(faithful)
     assert {change.after.probe for change in changed if change.after} == {finding.probe for finding in r4.deviations}
@@ -151,13 +151,13 @@ def test_a_junit_parser_reads_it(r4: Report, tmp_path: Path) -> None:
     assert cases["update"].classname == "UPD.UPD-1"
 
 
-def test_with_a_profile_the_failures_are_what_it_does_not_predict(tmp_path: Path) -> None:
+def test_junit_failures_are_the_answers_that_the_profile_does_not_predict(tmp_path: Path) -> None:
     with Endpoint.in_process(policy="R4") as spine:
         found = junit(check(spine.client(), profile="r4"), tmp_path / "r.xml")
     assert found.failures == 1
 
 
-def test_what_xml_cannot_carry_is_replaced(tmp_path: Path) -> None:
+def test_characters_that_xml_cannot_contain_are_replaced(tmp_path: Path) -> None:
     found = junit(evil(), tmp_path / "r.xml")
     (failure,) = next(case for suite in found for case in suite if case.name == "stale-previous").result
     assert "<script>alert(1)</script>" in failure.message
@@ -200,7 +200,7 @@ def test_the_page_holds_every_promise_its_source_and_the_evidence(r4: Report, tm
     assert "answers 412, as the R4 specification does" in page.text
 
 
-def test_the_page_needs_nothing_from_elsewhere(r4: Report, tmp_path: Path) -> None:
+def test_the_page_loads_nothing(r4: Report, tmp_path: Path) -> None:
     r4.save(tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     page = Outline(text)
@@ -211,14 +211,14 @@ def test_the_page_needs_nothing_from_elsewhere(r4: Report, tmp_path: Path) -> No
     assert "@import" not in text
 
 
-def test_nothing_that_was_sent_is_run(tmp_path: Path) -> None:
+def test_the_page_escapes_a_script_that_a_server_sent(tmp_path: Path) -> None:
     evil().save(tmp_path / "r.html")
     page = Outline((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert page.tags.count("script") == 1
     assert "<script>alert(1)</script>" in page.text
 
 
-def test_a_name_that_says_nothing_and_a_place_that_is_none(faithful: Report, tmp_path: Path) -> None:
+def test_an_unknown_ending_and_a_missing_folder_are_refused(faithful: Report, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"end its name in \.json, \.html, \.xml"):
         faithful.save(tmp_path / "report.pdf")
     with pytest.raises(BadInput, match="cannot be written: No such file"):
@@ -241,7 +241,7 @@ def shown(report: Report, file: StringIO | None = None, **options: object) -> st
     return written.getvalue()
 
 
-def test_a_row_a_promise_and_a_line_a_deviation(r4: Report) -> None:
+def test_the_terminal_shows_a_row_for_each_promise_and_a_line_for_each_deviation(r4: Report) -> None:
     lines = shown(r4).splitlines()
     for promise in PROMISES:
         assert sum(line.startswith(f"{promise.id} ") for line in lines) == 1
@@ -254,9 +254,7 @@ def test_a_row_a_promise_and_a_line_a_deviation(r4: Report) -> None:
     assert lines[-1].endswith("21 of the 132 probes that could be tried deviate from the contract.")
 
 
-def test_colours_on_a_terminal_only_and_not_against_the_reader_s_will(
-    r4: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_colours_are_for_terminals_without_no_color(r4: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -266,7 +264,7 @@ def test_colours_on_a_terminal_only_and_not_against_the_reader_s_will(
     assert "\x1b[33m" not in shown(r4, Terminal())
 
 
-def test_a_terminal_is_not_obeyed_by_what_a_server_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_characters_of_a_server_do_not_reach_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     text = shown(evil())
     assert "\x1b" not in text
@@ -275,13 +273,13 @@ def test_a_terminal_is_not_obeyed_by_what_a_server_sent(monkeypatch: pytest.Monk
     assert "<script>alert(1)</script>" in text
 
 
-def test_what_changed_is_told(faithful: Report, r4: Report) -> None:
+def test_the_terminal_shows_changes_since_the_last_report(faithful: Report, r4: Report) -> None:
     assert "Since the last report: nothing has changed." in shown(faithful, since=())
     text = shown(r4, since=r4.changes_since(faithful))
     assert "  UPD-6 stale-previous: kept, now differs (412)" in text.splitlines()
 
 
-def test_a_promise_is_as_good_as_its_worst_probe(faithful: Report) -> None:
+def test_the_row_of_a_promise_shows_its_worst_result(faithful: Report) -> None:
     worse = [replace(f, result=Result.BROKEN) if f.probe == "stale-foreign" else f for f in faithful.findings]
     text = shown(replace(faithful, findings=tuple(worse)))
     assert re.search(r"UPD-6 +MUST +broken +6/7", text)

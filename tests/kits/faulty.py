@@ -164,7 +164,7 @@ def fields(headers: Headers, **changes: str | None) -> Headers:
     return Headers([*kept, *((name, value) for name, value in named.items() if value is not None)])
 
 
-def told(message: Any, **changes: str | None) -> Any:
+def with_headers(message: Any, **changes: str | None) -> Any:
     """A request or a response with these header fields."""
     return replace(message, headers=fields(message.headers, **changes))
 

@@ -9,7 +9,8 @@ import pytest
 from serverkit import ServerNamed
 
 from workbench import Client, check, cli
-from workbench.conformance.report import Report, Result
+from workbench.conformance.finding import Result
+from workbench.conformance.report import Report
 
 Checked = Callable[[str], Report]
 

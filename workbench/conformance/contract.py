@@ -22,19 +22,6 @@ class Level(enum.Enum):
     MAY = "MAY"
 
 
-class Result(enum.Enum):
-    """What a check found out about a promise. The value is the word that tables show."""
-
-    KEPT = "kept"
-    BROKEN = "broken"
-    DIFFERS = "differs"
-    """Broken in the way of a known server, which the finding names."""
-    NOT_TESTED = "not tested"
-
-    def __repr__(self) -> str:
-        return f"Result.{self.name}"
-
-
 @dataclass(frozen=True, slots=True)
 class Promise:
     """One rule: its stable id, how binding it is, the letters of its sources (``SOURCES``), and its text."""

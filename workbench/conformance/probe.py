@@ -5,28 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from workbench.conformance.contract import BY_ID, Promise
-from workbench.conformance.responses import (
-    State,
-    contains,
-    created_path,
-    current_etag,
-    etag_value,
-    state_of,
-    summary,
-    version_id,
-)
+from workbench.conformance.responses import State, current_etag, etag_value, state_of, summary, version_id
 from workbench.conformance.under_check import EndpointUnderCheck, Untestable, send
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import SAFE_METHODS, Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
 
 UNUSED_ETAG: Final = 'W/"00000000-0000"'
 """A well-formed entity tag that no version has."""
+
+
+_Attempt: TypeAlias = Callable[["ProbeRun"], None]
 
 
 class Deviation(Exception):
@@ -43,16 +38,14 @@ class Probe:
     """One probe of one promise. Reports and known servers refer to it by ``name``, which never changes.
 
     ``expected`` is the expectation to the letter; ``tries`` says in a sentence what is tried. ``function`` tries it
-    and raises ``Deviation`` or ``Untestable``. ``writes``: it sends requests other than reads. ``alone``: no other
-    probe runs at the same time.
+    and raises ``Deviation`` or ``Untestable``. ``alone``: no other probe runs at the same time.
     """
 
     promise: str
     name: str
     expected: str
     tries: str
-    function: Callable[[ProbeRun], None]
-    writes: bool = True
+    function: _Attempt
     alone: bool = False
 
     @property
@@ -70,30 +63,22 @@ class Chapter:
     def __init__(self) -> None:
         self.probes: list[Probe] = []
 
-    def probe(
-        self, promise: str, name: str, expected: str, *, writes: bool = True, alone: bool = False
-    ) -> Callable[[Callable[[ProbeRun], None]], Callable[[ProbeRun], None]]:
-        """Make a probe of the decorated function. The first line of its docstring says what it tries."""
+    def probe(self, promise: str, expected: str, *, alone: bool = False) -> Callable[[_Attempt], _Attempt]:
+        """Make a probe of the decorated function: its name is the probe's, its docstring says what it tries."""
 
-        def add(function: Callable[[ProbeRun], None]) -> Callable[[ProbeRun], None]:
-            tries = (function.__doc__ or "").partition("\n")[0].replace("``", "")
-            self.probes.append(Probe(promise, name, expected, tries, function, writes, alone))
+        def add(function: _Attempt) -> _Attempt:
+            name = function.__name__.replace("_", "-")
+            tries = (function.__doc__ or "").partition("\n")[0]
+            self.probes.append(Probe(promise, name, expected, tries, function, alone))
             return function
 
         return add
 
     def row(
-        self,
-        promise: str,
-        name: str,
-        expected: str,
-        tries: str,
-        function: Callable[[ProbeRun], None],
-        *,
-        writes: bool = True,
+        self, promise: str, name: str, expected: str, tries: str, function: Callable[..., None], **arguments: Any
     ) -> None:
-        """Add a probe that is a row of a table: ``function`` is shared with the other rows."""
-        self.probes.append(Probe(promise, name, expected, tries, function, writes))
+        """Add a probe that is a row of a table: it calls the function with a ``ProbeRun`` and these arguments."""
+        self.probes.append(Probe(promise, name, expected, tries, partial(function, **arguments)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +153,12 @@ class ProbeRun:
     ) -> Exchange:
         """Send a request and return the exchange.
 
-        Raises ``Deviation`` if no complete response comes, ``Stopped`` once the check has ended.
+        Raises ``Deviation`` if no complete response comes, ``Untestable`` for a write that is not allowed, and
+        ``Stopped`` once the check has ended.
         """
         self.endpoint.check_not_stopped()
+        if method not in SAFE_METHODS and self.endpoint.no_write:
+            raise Untestable(self.endpoint.no_write)
         content = json.dumps(body) if isinstance(body, dict) else body
         with self.endpoint.in_flight(method, path):
             exchange = send(self.client, method, path, headers=headers, body=content, chunked=chunked)
@@ -206,18 +194,15 @@ class ProbeRun:
     @property
     def may_change(self) -> bool:
         """Whether this probe can get a resource that it may change."""
-        endpoint = self.endpoint
-        return endpoint.may_write and (endpoint.may_change if endpoint.shares_one else not endpoint.no_create)
+        return self.endpoint.may_change if self.endpoint.shares_one else not self.endpoint.no_create
 
     def resource(self, *, change: bool = True) -> HeldResource:
         """Return a resource to work on, just read: one of this probe's own, or the one that all probes share."""
-        if not self.endpoint.shares_one and self.endpoint.may_write:
+        if not (self.endpoint.shares_one or self.endpoint.no_write):
             return self.created()
         path = self._borrowed.enter_context(self.endpoint.borrowed(change=change))
         held = self.read(path)
-        if self.endpoint.original is None:
-            return held
-        return HeldResource(path, held.read, dict(self.endpoint.original))
+        return held if self.endpoint.original is None else replace(held, content=dict(self.endpoint.original))
 
     def created(self) -> HeldResource:
         """Create a resource for this probe alone; raises ``Untestable`` if that is refused."""
@@ -230,21 +215,13 @@ class ProbeRun:
 
     def own(self, created: Exchange, mark: str) -> HeldResource | None:
         """Read the resource that a POST created. If it contains the mark, it is deleted after the probe."""
-        path = created_path(created) if created.status in (200, 201) else None
-        if path is None:
-            return None
-        # This read is sent even after the check has ended: it decides whether the resource may be deleted.
+        # Its read is sent even after the check has ended: it decides whether the resource may be deleted.
         with self.endpoint.in_flight("POST", self.endpoint.resource_type):
-            read = self.client.send("GET", path)
-            if not contains(read, mark):
-                return None
-            self.delete_later(path)
-        return HeldResource(path, read, without_version(read.resource))
-
-    def delete_later(self, path: str) -> None:
-        """Have this resource deleted after the probe, if it exists. Only this check can have created it."""
-        self._created.add(path)
-        self.endpoint.remember_own(path)
+            read = self.endpoint.find_created(self.client, created, mark)
+        if read is None:
+            return None
+        self._created.add(read.target)
+        return HeldResource(read.target, read, without_version(read.resource))
 
     def deleted(self) -> HeldResource:
         """Create and delete a resource; return it as it was last read."""
@@ -270,7 +247,14 @@ class ProbeRun:
                 f"It needs an accepted update, and one with the current ETag was answered {summary(response)}."
             )
         after = self.read(held.path)
-        return HeldResource(held.path, after.read, held.content if content is None else content)
+        return replace(after, content=held.content if content is None else content)
+
+    def versions(self, updates: int) -> list[HeldResource]:
+        """Return a resource as it is at first, and after each of several updates."""
+        versions = [self.resource()]
+        for _ in range(updates):
+            versions.append(self.updated(versions[-1]))
+        return versions
 
     def accepted_update(self, **headers: str | None) -> tuple[Exchange, HeldResource, dict[str, Any]]:
         """Update a resource; return the exchange, the resource before it, and the content sent."""
@@ -292,8 +276,9 @@ class ProbeRun:
     def unused_path(self) -> str:
         """Return ``Type/id`` that was never assigned. If a resource appears there, it is deleted after the probe."""
         path = f"{self.endpoint.resource_type}/{self.unused_id()}"
-        if self.endpoint.may_write:
-            self.delete_later(path)
+        if not self.endpoint.no_write:
+            self._created.add(path)
+            self.endpoint.remember_own(path)
         return path
 
     # --- expectations ---

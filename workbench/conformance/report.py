@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -24,9 +24,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level, Promise
-from workbench.conformance.contract import Result as Result
-from workbench.conformance.servers import AS_PROMISED, Fit
+from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level
+from workbench.conformance.finding import AS_PROMISED, Finding, Result
+from workbench.conformance.servers import Fit, fits
 from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
@@ -48,48 +48,6 @@ COLUMNS: Final = ("promise", "level", "probe", "result", "expected", "observed",
 
 _FORMAT: Final = 1
 """The version of the JSON form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one probe found out about one promise.
-
-    ``tries`` says in a sentence what was tried, ``expected`` the expectation to the letter, ``observed`` what came.
-    ``answer`` is the short form of ``observed`` by which servers are compared: ``"as promised"``, ``"412"``; empty if
-    nothing was tested. ``why`` says why nothing was tested, or why this is a deviation. ``dialect`` names the known
-    server that breaks the promise in the same way. ``predicted`` is the answer that the profile predicts; empty if
-    there is no profile or its answer is unknown. ``evidence`` holds the exchanges.
-    """
-
-    promise: str
-    level: Level
-    probe: str
-    result: Result
-    expected: str
-    observed: str = ""
-    answer: str = ""
-    why: str = ""
-    dialect: str = ""
-    predicted: str = ""
-    tries: str = ""
-    evidence: tuple[Exchange, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("observed", "answer", "why"):
-            object.__setattr__(self, name, printable(getattr(self, name), one_line=True))
-
-    @property
-    def rule(self) -> Promise:
-        """The promise itself, with its text and its sources."""
-        return BY_ID[self.promise]
-
-    @property
-    def tested(self) -> bool:
-        """Whether the probe could be tried."""
-        return self.result is not Result.NOT_TESTED
-
-    def __repr__(self) -> str:
-        return f"<{self.promise} {self.probe}: {self.result.value}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +74,15 @@ def _in_words(finding: Finding | None) -> str:
 class Report:
     """A whole check: which endpoint, when, and every finding in the contract's order.
 
-    ``profile`` names the known server whose answers were expected; empty: the contract's. ``fits`` says how well each
-    known server fits, the best first. ``notes`` are sentences about the check itself, such as what it could not clean
-    up. ``interrupted``: it was ended early, and the probes not reached are NOT_TESTED.
+    ``profile`` names the known server whose answers were expected; empty: the contract's. ``notes`` are sentences
+    about the check itself, such as what it could not clean up. ``interrupted``: it was ended early, and the probes
+    not reached are NOT_TESTED.
     """
 
     endpoint: str
     started: datetime
     findings: tuple[Finding, ...]
     profile: str = ""
-    fits: tuple[Fit, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -138,6 +95,11 @@ class Report:
             if finding.probe == probe:
                 return finding
         raise KeyError(probe)
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """How well the answers fit each known server, the best fit first."""
+        return fits(self.findings)
 
     @property
     def counts(self) -> dict[Result, int]:
@@ -187,19 +149,7 @@ class Report:
         """Return one row for each finding: ``promise level probe result expected observed dialect why``."""
         import pandas as pd
 
-        rows = [
-            {
-                "promise": finding.promise,
-                "level": finding.level.value,
-                "probe": finding.probe,
-                "result": finding.result.value,
-                "expected": finding.expected,
-                "observed": finding.observed,
-                "dialect": finding.dialect,
-                "why": finding.why,
-            }
-            for finding in self.findings
-        ]
+        rows = [_fields(finding, level=finding.level.value, result=finding.result.value) for finding in self.findings]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
 
     def changes_since(self, before: Report) -> tuple[FindingChange, ...]:
@@ -258,55 +208,31 @@ def to_json(report: Report) -> str:
         "exit_code": report.exit_code,
         "counts": {result.value: number for result, number in report.counts.items()},
         "notes": list(report.notes),
-        "fits": [
-            {
-                "profile": fit.profile,
-                "title": fit.title,
-                "met": fit.met,
-                "known": fit.known,
-                "misses": list(fit.misses),
-            }
-            for fit in report.fits
-        ],
+        "fits": [_fields(fit, misses=list(fit.misses)) for fit in report.fits],
         "findings": [
-            {
-                "promise": finding.promise,
-                "level": finding.level.value,
-                "probe": finding.probe,
-                "result": finding.result.value,
-                "expected": finding.expected,
-                "observed": finding.observed,
-                "answer": finding.answer,
-                "why": finding.why,
-                "dialect": finding.dialect,
-                "predicted": finding.predicted,
-                "tries": finding.tries,
-                "evidence": [as_json(exchange) for exchange in finding.evidence],
-            }
+            _fields(
+                finding,
+                level=finding.level.value,
+                result=finding.result.value,
+                evidence=[as_json(exchange) for exchange in finding.evidence],
+            )
             for finding in report.findings
         ],
     }
     return printable_json(json.dumps(content, indent=1))
 
 
+def _fields(record: Finding | Fit, **replaced: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)} | replaced
+
+
 def _from_json(found: Any) -> Report:
-    """Return the report of this parsed JSON; raises one of several errors if it is none."""
-    fits = tuple(
-        Fit(
-            profile=str(fit["profile"]),
-            title=str(fit["title"]),
-            met=int(fit["met"]),
-            known=int(fit["known"]),
-            misses=tuple(map(str, fit["misses"])),
-        )
-        for fit in found["fits"]
-    )
+    """Return the report of this parsed JSON; raises one of several errors for any other JSON."""
     return Report(
         endpoint=str(found["endpoint"]),
         started=datetime.fromisoformat(found["started"]),
         findings=tuple(map(_finding_from_json, found["findings"])),
         profile=str(found["profile"]),
-        fits=fits,
         notes=tuple(map(str, found["notes"])),
         interrupted=bool(found["interrupted"]),
     )

@@ -1,10 +1,12 @@
-"""Read what a probe needs from a response: ids, versions, header fields, and a summary in a few words.
+"""Read what a probe needs from a response: ids, versions, header fields, dates, and a summary in a few words.
 
 Every function accepts any response, also one that is no FHIR. What is missing gives ``None`` or an empty value.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from workbench.exchange.message import Exchange, can_be_sent
@@ -17,16 +19,13 @@ class State(NamedTuple):
 
     status: int | None
     body: bytes
-    etag: str | None
-    last_modified: str | None
+    etag: str
+    last_modified: str
 
 
 def state_of(read: Exchange) -> State:
     """Return what this read shows of the resource."""
-    if read.response is None:
-        return State(None, b"", None, None)
-    headers = read.response.headers
-    return State(read.status, read.response.body, headers.get("ETag"), headers.get("Last-Modified"))
+    return State(read.status, body(read), header(read, "ETag"), header(read, "Last-Modified"))
 
 
 def summary(exchange: Exchange) -> str:
@@ -58,10 +57,9 @@ def created_path(created: Exchange) -> str | None:
     segments = header(created, "Location").partition("/_history/")[0].rstrip("/").split("/")
     if len(segments) >= 2 and (path := resource_path(segments[-2], segments[-1])):
         return path
-    resource = created.resource
-    if isinstance(resource, dict) and resource.get("resourceType") == created.resource_type:
-        return resource_path(created.resource_type, resource.get("id"))
-    return None
+    resource = json_object(created.resource)
+    is_of_type = resource.get("resourceType") == created.resource_type
+    return resource_path(created.resource_type, resource.get("id")) if is_of_type else None
 
 
 def resource_path(resource_type: str, logical_id: object) -> str | None:
@@ -80,23 +78,20 @@ def current_etag(read: Exchange) -> str | None:
     etag = read.response.headers.get("ETag") if read.response else None
     if etag is not None and can_be_sent(etag):
         return etag
-    meta = read.resource.get("meta") if isinstance(read.resource, dict) else None
-    version_id = meta.get("versionId") if isinstance(meta, dict) else None
-    from_meta = f'W/"{version_id}"'
-    return from_meta if version_id is not None and can_be_sent(from_meta) else None
+    version = json_object(json_object(read.resource).get("meta")).get("versionId")
+    from_meta = f'W/"{version}"'
+    return from_meta if version is not None and can_be_sent(from_meta) else None
 
 
 def etag_value(etag: str | None) -> str:
-    """Return the text between the quotation marks of an entity tag; all of it if there are none."""
+    """Return the text between the quotation marks of an entity tag; all of it if it has no quotation marks."""
     text = etag or ""
     return text.partition('"')[2].rpartition('"')[0] if text.count('"') >= 2 else text
 
 
 def meta_text(exchange: Exchange, name: str) -> str:
     """Return a text of ``meta`` in the resource received; empty if it is missing."""
-    resource = exchange.resource
-    meta = resource.get("meta") if isinstance(resource, dict) else None
-    value = meta.get(name) if isinstance(meta, dict) else None
+    value = json_object(json_object(exchange.resource).get("meta")).get(name)
     return value if isinstance(value, str) else ""
 
 
@@ -105,12 +100,33 @@ def version_id(exchange: Exchange) -> str:
     return meta_text(exchange, "versionId")
 
 
-def json_objects(value: Any) -> list[dict[str, Any]]:
+def http_date(text: str) -> datetime | None:
+    """Return the date of a header field; ``None`` if it is missing or no HTTP date."""
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def second_of(instant: str) -> datetime | None:
+    """Return a FHIR instant without the fraction of its second; ``None`` if it is missing or no instant."""
+    try:
+        moment = datetime.fromisoformat(instant).replace(microsecond=0)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def json_object(value: object) -> dict[str, Any]:
+    """Return a JSON object as it is; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def json_objects(value: object) -> list[dict[str, Any]]:
     """Return the objects in a JSON array; an empty list for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def same_except_meta(left: dict[str, Any], right: dict[str, Any]) -> bool:
     """Return whether two resources have the same members. ``meta`` is left out: endpoints may add to it."""
-    first, second = ({name: value for name, value in resource.items() if name != "meta"} for resource in (left, right))
-    return json.same(first, second)
+    return json.same(left | {"meta": None}, right | {"meta": None})

@@ -15,21 +15,20 @@ from typing import Any, Final
 
 from workbench.client.client import Client
 from workbench.client.threads import DaemonThreads, as_ended
-from workbench.conformance.contract import Result
+from workbench.conformance.finding import AS_PROMISED, Finding, Result
 from workbench.conformance.probe import Deviation, Probe, ProbeRun
 from workbench.conformance.probes import PROBES
-from workbench.conformance.report import Finding, Report
-from workbench.conformance.servers import AS_PROMISED, compare, fits, known_server
+from workbench.conformance.report import Report
+from workbench.conformance.servers import compare, known_server
 from workbench.conformance.under_check import EndpointUnderCheck, Stopped, Untestable
-from workbench.errors import BadInput, WriteNotAllowed
-from workbench.exchange.message import Exchange
+from workbench.errors import BadInput
+from workbench.exchange.message import Exchange, without_body
 
 Progress = Callable[[int, int, Finding], object]
 """Called after each probe, with the number done, the total, and the finding."""
 
 SIDE_BY_SIDE: Final = 8
 _LONGEST_BODY: Final = 200_000
-_SHOWN_OF_LONG_BODY: Final = 2_000
 _NOT_BEGUN: Final = "The check was ended before this was tried."
 _NOT_FINISHED: Final = "The check was ended while this was tried."
 _GRACE_SECONDS: Final = 0.6
@@ -68,13 +67,11 @@ def check(
     endpoint = EndpointUnderCheck(client, resource=resource, consent=consent)
     run = _CheckRun(endpoint, probes, side_by_side, progress)
     run.run()
-    findings = compare(run.findings(), server)
     return Report(
         endpoint=client.base_url,
         started=started,
-        findings=findings,
+        findings=compare([run.finding(probe) for probe in probes], server),
         profile=server.name if server else "",
-        fits=fits(findings),
         notes=tuple(endpoint.notes),
         interrupted=run.interrupted,
     )
@@ -110,18 +107,15 @@ class _CheckRun:
         finally:
             self._end()
 
-    def findings(self) -> tuple[Finding, ...]:
-        """Return a finding for every probe, in the order of the probes."""
-        return tuple(map(self._finding, self._probes))
-
-    def _finding(self, probe: Probe) -> Finding:
+    def finding(self, probe: Probe) -> Finding:
+        """Return what this probe found out, or that the check was ended before."""
         future = self._begun.get(probe.name)
         if future is None or future.cancelled():
             return _not_tested(probe, _NOT_BEGUN)
         return future.result() if future.done() else _not_tested(probe, _NOT_FINISHED)
 
     def _try_all(self, probes: Sequence[Probe]) -> None:
-        futures = [self._threads.submit(try_probe, self._endpoint, probe) for probe in probes]
+        futures = [self._threads.submit(_try, self._endpoint, probe) for probe in probes]
         self._begun |= {probe.name: future for probe, future in zip(probes, futures, strict=True)}
         for future in as_ended(futures):
             self._done += 1
@@ -156,32 +150,28 @@ class _CheckRun:
                 return
 
 
-def try_probe(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
-    """Try one probe; return its finding, whatever happens."""
-    if probe.writes and not endpoint.may_write:
-        return _not_tested(probe, endpoint.no_write)
+def _try(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
+    """Try one probe; return its finding, whether it can be tried or not."""
+    finding = _not_tested(probe, "")
     run = ProbeRun(endpoint)
     try:
-        # ``close`` sends requests to clean up. They are no evidence, so the journal is read before.
-        return replace(_try(run, probe), evidence=tuple(map(_shortened, run.journal)))
-    finally:
-        run.close()
-
-
-def _try(run: ProbeRun, probe: Probe) -> Finding:
-    finding = _not_tested(probe, "")
-    try:
         probe.function(run)
+        finding = replace(finding, result=Result.KEPT, observed=AS_PROMISED, answer=AS_PROMISED)
     except Deviation as deviation:
-        return replace(finding, result=Result.BROKEN, observed=deviation.observed, answer=deviation.answer)
-    except (Untestable, WriteNotAllowed) as reason:
-        return replace(finding, why=str(reason))
+        finding = replace(finding, result=Result.BROKEN, observed=deviation.observed, answer=deviation.answer)
+    except Untestable as reason:
+        finding = replace(finding, why=str(reason))
     except Stopped:
-        return replace(finding, why=_NOT_BEGUN)
+        finding = replace(finding, why=_NOT_BEGUN)
     except Exception as error:  # noqa: BLE001  # an unforeseen response to one probe must not cost the other findings
         _log.exception("the probe %s failed", probe.name)
-        return replace(finding, why=f"The probe itself failed on what came back ({type(error).__name__}: {error}).")
-    return replace(finding, result=Result.KEPT, observed=AS_PROMISED, answer=AS_PROMISED)
+        why = f"The probe itself failed on what came back ({type(error).__name__}: {error})."
+        finding = replace(finding, why=why)
+    finally:
+        # ``close`` sends requests to clean up. They are no evidence, so the journal is read before.
+        evidence = tuple(map(_shortened, run.journal))
+        run.close()
+    return replace(finding, evidence=evidence)
 
 
 def _not_tested(probe: Probe, why: str) -> Finding:
@@ -197,12 +187,10 @@ def _not_tested(probe: Probe, why: str) -> Finding:
 
 
 def _shortened(exchange: Exchange) -> Exchange:
-    """Return the exchange as evidence: a very long body is cut, with its length at the end."""
-    response = exchange.response and replace(exchange.response, body=_cut(exchange.response.body))
-    return replace(exchange, request=replace(exchange.request, body=_cut(exchange.request.body)), response=response)
-
-
-def _cut(body: bytes) -> bytes:
-    if len(body) <= _LONGEST_BODY:
-        return body
-    return body[:_SHOWN_OF_LONG_BODY].rstrip() + f"… ({len(body):,} bytes in all)".encode()
+    """Return the exchange as evidence: a very long body is replaced by its length and digest."""
+    request, response = exchange.request, exchange.response
+    if len(request.body) > _LONGEST_BODY:
+        request = without_body(request)
+    if response and len(response.body) > _LONGEST_BODY:
+        response = without_body(response)
+    return replace(exchange, request=request, response=response).judged(exchange.verdict)

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import Final
 
-from workbench.conformance.contract import Result
+from workbench.conformance.finding import AS_PROMISED, Finding, Result
 from workbench.errors import BadInput
-
-if TYPE_CHECKING:
-    from workbench.conformance.report import Finding
-
-AS_PROMISED: Final = "as promised"
-"""The ``Finding.answer`` of a promise that was kept."""
 
 _READ: Final = "its source and documentation, read in November 2026"
 _ASKED: Final = "HAPI FHIR 8.4.0 for DSTU3, asked with these probes in November 2026"
@@ -28,12 +23,13 @@ _R4: Final = "the FHIR R4 specification, http.html (Managing Resource Contention
 _PDS: Final = "the NHS Personal Demographics Service FHIR API, its documentation (Update patient)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KnownServer:
     """One known server: its name, how a sentence names it, where its answers are known from, and the answers.
 
-    ``answers`` maps a probe to its answer; ``otherwise`` is the answer to every other probe, empty if unknown.
-    ``locks=False``: it accepts every update, so a broken promise is not excused by being like it.
+    ``answers`` maps an answer to the names of the probes that get it; of two answers to one probe the later counts.
+    ``otherwise`` is the answer to every other probe, empty if unknown. ``locks=False``: it accepts every update, so
+    a broken promise is not excused by being like it.
     """
 
     name: str
@@ -45,7 +41,11 @@ class KnownServer:
 
     def predicts(self, probe: str) -> str:
         """Return the answer that this probe will get; empty if it is unknown."""
-        return self.answers.get(probe, self.otherwise)
+        return self._by_probe.get(probe, self.otherwise)
+
+    @cached_property
+    def _by_probe(self) -> dict[str, str]:
+        return {probe: answer for answer, probes in self.answers.items() for probe in probes.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,59 +67,25 @@ class Fit:
         return (self.met + 1) / (self.known + 2)
 
 
-def _by_probe(*groups: Mapping[str, str]) -> dict[str, str]:
-    """Turn tables of answer to probe names into one table of probe to answer."""
-    return {probe: answer for group in groups for answer, probes in group.items() for probe in probes.split()}
-
-
-def _lock(*, stale: str, missing: str, unknown: str = "", unchanged: str = "", **malformed: str) -> dict[str, str]:
-    """Return the answers to the probes of the lock, from one row of the contract's table *Dialects*.
-
-    Arguments are statuses as text; empty: unknown. ``malformed`` is by form: ``bare="200"``.
-    """
-    known = dict.fromkeys(("stale-previous", "stale-same-content", "stale-again-and-again", "race"), _as(stale, "409"))
-    known |= {"codes-409": _codes(stale, "409")}
-    known |= {"missing": _as(missing, "412"), "codes-412": _codes(missing, "412")}
-    known |= {"unknown-id": _codes(unknown, "405"), "identical-content": unchanged}
-    known |= {f"malformed-{form.replace('_', '-')}": _as(status, "412") for form, status in malformed.items()}
-    return {probe: answer for probe, answer in known.items() if answer}
-
-
-def _specified(*, stale: str, missing: str) -> dict[str, str]:
-    """Return the answers that a specification demands to every stale and every missing ``If-Match``.
-
-    The specifications do not say which codes go with a status.
-    """
-    stales = ("stale-made-up", "stale-near-miss", "stale-body-version", "stale-foreign", "delete-stale")
-    without = ("missing-with-other-conditions", "delete-missing")
-    known = (
-        _lock(stale=stale, missing=missing)
-        | dict.fromkeys(stales, _as(stale, "409"))
-        | dict.fromkeys(without, _as(missing, "412"))
-    )
-    return {probe: answer for probe, answer in known.items() if not answer.endswith("other codes")}
-
-
-def _as(status: str, promised: str) -> str:
-    return AS_PROMISED if status == promised else status
-
-
-def _codes(status: str, promised: str) -> str:
-    """Return the answer to a probe of codes. Only Spine uses its codes; others send the status with other codes."""
-    return f"{status}, other codes" if status == promised else status
-
+_STALE: Final = "stale-previous stale-same-content stale-again-and-again race"
+_EVERY_STALE: Final = f"{_STALE} stale-made-up stale-near-miss stale-body-version stale-foreign delete-stale"
+_EVERY_MISSING: Final = "missing missing-with-other-conditions delete-missing"
+_MALFORMED: Final = "malformed-bare malformed-strong malformed-unquoted malformed-list malformed-star"
+_PDS_AS_PROMISED: Final = """
+    stale-previous stale-again-and-again missing codes-409 codes-412
+    malformed-bare malformed-strong malformed-star malformed-list
+"""
 
 _NOT_SPINES: Final = {
-    "refusals-have-the-profile": "not the profile",
-    "issues-have-a-spine-code": "no Spine code",
-    "version-id-shape": "another shape",
+    "not the profile": "refusals-have-the-profile",
+    "no Spine code": "issues-have-a-spine-code",
+    "another shape": "version-id-shape",
 }
-"""The answers of every server that is not a Spine."""
+"""The answers of every server that is not a Spine. It sends the promised statuses without Spine's codes."""
 
 _SAME: Final = "200, same version"
-_MALFORMED_400: Final = dict.fromkeys(("bare", "strong", "unquoted", "list", "star"), "400")
 
-_HAPI_JPA: Final = {
+_HAPI_JPA: Final = _NOT_SPINES | {
     "no Location": "update-location",
     "another order": "stored-in-order",
     "another text": "text-stays",
@@ -137,8 +103,6 @@ _HAPI_JPA: Final = {
     "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
     "another content": "prefer-representation",
     "another code": "prefer-outcome prefer-outcome-create",
-    "not the profile": "refusals-have-the-profile",
-    "no Spine code": "issues-have-a-spine-code",
     "400, other codes": "codes-400-structure codes-400-invalid codes-400-parameter",
     "404, other codes": "codes-404",
     "409, other codes": "codes-409",
@@ -146,13 +110,12 @@ _HAPI_JPA: Final = {
     "Location with the version": "create-headers",
     "a parameter is unknown": "search-parameters-are-known",
     "versioning is not true": "versioning-is-true",
-    "another shape": "version-id-shape",
     "counted up": "version-ids-are-opaque",
     "application/json+fhir": "one-name-is-written",
 }
 """Answer to probe names. Every other probe is answered as promised, or cannot be tried."""
 
-_HAPI_PLAIN: Final = {
+_HAPI_PLAIN: Final = _NOT_SPINES | {
     "no Last-Modified": "update-last-modified read-last-modified",
     "no Location": "update-location",
     "lastUpdated stored": "sent-version-is-overwritten",
@@ -175,21 +138,18 @@ _HAPI_PLAIN: Final = {
     "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
     "another date": "prefer-representation prefer-representation-create",
     "no OperationOutcome": "prefer-outcome prefer-outcome-create",
-    "not the profile": "refusals-have-the-profile",
-    "no Spine code": "issues-have-a-spine-code",
     "400, other codes": "codes-400-structure codes-400-invalid",
     "404, other codes": "codes-404",
     "Location with the version": "create-headers",
     "204, then 410": "delete",
     "204": "delete-stale delete-missing",
     "conditionalUpdate is not true": "conditional-update-is-true",
-    "another shape": "version-id-shape",
     "counted up": "version-ids-are-opaque",
     "application/json+fhir": "one-name-is-written",
 }
 """Answer to probe names. The plain server ignores ``If-Match``: every update replaces the resource."""
 
-_HELIOS: Final = {
+_HELIOS: Final = _NOT_SPINES | {
     "no Location": "update-location",
     "412": """
         stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version
@@ -206,8 +166,6 @@ _HELIOS: Final = {
     "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
     "another code": "prefer-outcome prefer-outcome-create",
     "another Content-Type": "refusals-are-fhir-json",
-    "not the profile": "refusals-have-the-profile",
-    "no Spine code": "issues-have-a-spine-code",
     "no diagnostics": "issues-say-what-was-wrong",
     "diagnostics of no request": "diagnostics-of-this-request",
     "400, other codes": "codes-400-structure codes-400-invalid",
@@ -218,7 +176,6 @@ _HELIOS: Final = {
     "FHIR 4.0": "metadata",
     "no statement": "options",
     "a parameter is unknown": "search-parameters-are-known",
-    "another shape": "version-id-shape",
     "counted up": "version-ids-are-opaque",
     "application/fhir+json": "one-name-is-written",
 }
@@ -234,62 +191,61 @@ _HELIOS_STRICT: Final = {
 
 KNOWN_SERVERS: Final = (
     KnownServer("spine", "a Spine endpoint", _GUIDE, otherwise=AS_PROMISED),
-    KnownServer("stu3", "the STU3 specification", _STU3, _specified(stale="409", missing="412")),
+    KnownServer("stu3", "the STU3 specification", _STU3, {AS_PROMISED: f"{_EVERY_STALE} {_EVERY_MISSING}"}),
     KnownServer(
         "r4",
         "the R4 specification",
         _R4,
-        _specified(stale="412", missing="400") | {"metadata": "FHIR 4.0"},
+        {"412": f"{_EVERY_STALE} codes-409", "400": f"{_EVERY_MISSING} codes-412", "FHIR 4.0": "metadata"},
     ),
     KnownServer(
         "pds",
         "the NHS PDS API",
         _PDS,
-        {"codes-409": AS_PROMISED, "codes-412": AS_PROMISED, "unknown-id": "404", "metadata": "FHIR 4.0"}
-        | dict.fromkeys(("stale-previous", "stale-again-and-again", "missing"), AS_PROMISED)
-        | dict.fromkeys(("malformed-bare", "malformed-strong", "malformed-star", "malformed-list"), AS_PROMISED),
+        {AS_PROMISED: _PDS_AS_PROMISED, "404": "unknown-id", "FHIR 4.0": "metadata"},
     ),
     KnownServer(
         "microsoft-stu3",
         "Microsoft's FHIR server for STU3",
         _READ,
-        _NOT_SPINES | _lock(stale="409", missing="412", unknown="404", unchanged=_SAME, **_MALFORMED_400),
+        _NOT_SPINES
+        | {AS_PROMISED: f"{_STALE} missing", "409, other codes": "codes-409", "412, other codes": "codes-412"}
+        | {"404": "unknown-id", "400": _MALFORMED, _SAME: "identical-content"},
     ),
     KnownServer(
         "microsoft-r4",
         "Microsoft's FHIR server for R4",
         _READ,
         _NOT_SPINES
-        | _lock(stale="412", missing="400", unknown="404", unchanged=_SAME, **_MALFORMED_400)
-        | {"metadata": "FHIR 4.0"},
+        | {"412": f"{_STALE} codes-409", "400": f"missing codes-412 {_MALFORMED}"}
+        | {"404": "unknown-id", _SAME: "identical-content", "FHIR 4.0": "metadata"},
     ),
-    KnownServer("hapi", "HAPI FHIR with its JPA store", _ASKED, _by_probe(_HAPI_JPA), AS_PROMISED),
-    KnownServer("hapi-plain", "a plain HAPI FHIR server", _ASKED, _by_probe(_HAPI_PLAIN), AS_PROMISED, locks=False),
+    KnownServer("hapi", "HAPI FHIR with its JPA store", _ASKED, _HAPI_JPA, AS_PROMISED),
+    KnownServer("hapi-plain", "a plain HAPI FHIR server", _ASKED, _HAPI_PLAIN, AS_PROMISED, locks=False),
     KnownServer(
         "medplum",
         "Medplum",
         _READ,
         _NOT_SPINES
-        | _lock(stale="412", missing="200", unknown="404", unquoted="200", star="200")
-        | {"metadata": "FHIR 4.0"},
+        | {"412": f"{_STALE} codes-409", "200": "missing codes-412 malformed-unquoted malformed-star"}
+        | {"404": "unknown-id", "FHIR 4.0": "metadata"},
     ),
     KnownServer(
         "blaze",
         "Blaze",
         _READ,
         _NOT_SPINES
-        | _lock(stale="412", missing="200", unknown="412", unchanged=_SAME, bare="412", list="200")
-        | {"metadata": "FHIR 4.0"},
+        | {"412": f"{_STALE} codes-409 unknown-id", "200": "missing codes-412 malformed-list"}
+        | {AS_PROMISED: "malformed-bare", _SAME: "identical-content", "FHIR 4.0": "metadata"},
     ),
-    KnownServer("helios", "Helios", _ASKED_HELIOS, _by_probe(_HELIOS), AS_PROMISED),
+    KnownServer("helios", "Helios", _ASKED_HELIOS, _HELIOS, AS_PROMISED),
+    KnownServer("helios-strict", "Helios that demands If-Match", _ASKED_HELIOS, _HELIOS | _HELIOS_STRICT, AS_PROMISED),
     KnownServer(
-        "helios-strict",
-        "Helios that demands If-Match",
-        _ASKED_HELIOS,
-        _by_probe(_HELIOS, _HELIOS_STRICT),
-        AS_PROMISED,
+        "aidbox",
+        "Aidbox",
+        _READ,
+        _NOT_SPINES | {AS_PROMISED: _STALE, "409, other codes": "codes-409", "200": "missing codes-412 malformed-bare"},
     ),
-    KnownServer("aidbox", "Aidbox", _READ, _NOT_SPINES | _lock(stale="409", missing="200", bare="200")),
 )
 """The known servers; Spine first."""
 

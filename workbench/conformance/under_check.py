@@ -13,6 +13,7 @@ from workbench.conformance.responses import (
     contains,
     created_path,
     current_etag,
+    json_object,
     json_objects,
     resource_path,
     summary,
@@ -20,7 +21,7 @@ from workbench.conformance.responses import (
 from workbench.errors import BadInput, CannotCheck
 from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent
 from workbench.fhir import json
-from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, without_version
+from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
 
 _MARK: Final = "made by a check"
@@ -72,22 +73,24 @@ class EndpointUnderCheck:
 
     def __init__(self, client: Client, *, resource: str | None = None, consent: bool = False) -> None:
         self.client = client
-        self.may_write = client.may_write
         self.stopped = threading.Event()
         self.notes: list[str] = []
         self.statement: dict[str, Any] = {}
-        """The CapabilityStatement; empty if there is none."""
+        """The CapabilityStatement; empty if the endpoint has none."""
+        self.capabilities: dict[str, dict[str, Any]] = {}
+        """What the CapabilityStatement says about each resource type."""
         self.resource_type = "List"
         self.shared: str | None = None
         """The resource that all probes share (``Type/id``)."""
         self.original: dict[str, Any] | None = None
         """The content of the shared resource before the check, without its version."""
-        self.no_create = ""
-        """Why no resource can be created; empty if one can."""
-        self.no_delete = ""
-        """Why no resource can be deleted; empty if one can."""
+        not_allowed = "The endpoint is not on this machine and writing to it was not allowed (allow_writes)."
+        self.no_write = "" if client.may_write else not_allowed
+        """Why nothing is written; empty if writing is allowed."""
+        self.no_create = self.no_delete = self.no_write
+        """Why no resource can be created, and why none can be deleted; empty if it can."""
         self._consent = consent
-        self._named = _type_and_id(resource) if resource else None
+        self._named = _named_path(resource) if resource else None
         self._turn = threading.Lock()
         self._own: set[str] = set()
         """The resources that this check created and has not deleted yet."""
@@ -101,27 +104,33 @@ class EndpointUnderCheck:
     def survey(self) -> None:
         """Find out what the endpoint offers; raises ``CannotCheck`` if nothing can be probed."""
         response = self._ask("GET", "metadata")
-        self._expect_authorized(response)
-        statement = response.resource
-        if isinstance(statement, dict) and statement.get("resourceType") == "CapabilityStatement":
+        if _lacks_authorization(response) and _lacks_authorization(
+            refused := self._ask("GET", self._named or self.resource_type)
+        ):
+            diagnostics = f" {refused.outcome.diagnostics}" if refused.outcome else ""
+            raise CannotCheck(
+                f"The endpoint refuses every request ({summary(refused)}); "
+                f"give what it demands in a Connection.{diagnostics}"
+            )
+
+        statement = json_object(response.resource)
+        if statement.get("resourceType") == "CapabilityStatement":
             self.statement = statement
+        for rest in json_objects(self.statement.get("rest")):
+            for entry in json_objects(rest.get("resource")):
+                self.capabilities.setdefault(str(entry.get("type")), entry)
 
         if self._named:
-            self._share_named_resource(*self._named)
+            self._share_named_resource(self._named)
         else:
             offered = (name for name in TEMPLATES if self.lists("create", name) and self.lists("update", name))
             self.resource_type = next(offered, self.resource_type)
 
         self.check_not_stopped()
-        if self.may_write:
-            self.no_create = self._reason_not_to_create()
-            self.no_delete = self.no_create
-            if not self.no_create:
-                self._try_create_and_delete()
-        else:
-            self.no_create = self.no_delete = self.no_write
-            if not self._named:
-                self._find_readable_resource()
+        if not self.no_write:
+            self._try_create_and_delete()
+        elif not self._named:
+            self._find_readable_resource()
 
     def _ask(self, method: str, path: str, *, body: str = "") -> Exchange:
         exchange = send(self._client, method, path, body=body)
@@ -129,27 +138,11 @@ class EndpointUnderCheck:
             raise CannotCheck(f"The endpoint could not be checked: {exchange.failure}")
         return exchange
 
-    def _expect_authorized(self, response: Exchange) -> None:
-        """Raise ``CannotCheck`` if this request and another lack a credential or a header of Spine's."""
-        if not _lacks_authorization(response):
-            return
-        path = "/".join(self._named) if self._named else self.resource_type
-        again = self._ask("GET", path)
-        if _lacks_authorization(again):
-            diagnostics = f" {again.outcome.diagnostics}" if again.outcome else ""
-            raise CannotCheck(
-                f"The endpoint refuses every request ({summary(again)}); "
-                f"give what it demands in a Connection.{diagnostics}"
-            )
-
-    def _share_named_resource(self, resource_type: str, logical_id: str) -> None:
-        self.resource_type = resource_type
-        self.shared = f"{resource_type}/{logical_id}"
-        read = self._ask("GET", self.shared)
+    def _share_named_resource(self, path: str) -> None:
+        self.resource_type, self.shared = path.partition("/")[0], path
+        read = self._ask("GET", path)
         if read.status != 200 or not isinstance(read.resource, dict):
-            raise CannotCheck(
-                f"{self.shared} cannot be read here ({read.status} came back); name a resource that is there."
-            )
+            raise CannotCheck(f"{path} cannot be read here ({read.status} came back); name a resource that is there.")
         self.original = without_version(read.resource)
 
     def _reason_not_to_create(self) -> str:
@@ -163,71 +156,42 @@ class EndpointUnderCheck:
 
     def _try_create_and_delete(self) -> None:
         """Create one resource and delete it. If it cannot be deleted, all probes share it."""
+        self.no_create = self.no_delete = self._reason_not_to_create()
+        if self.no_create:
+            return
+        kind = self.resource_type
         content, mark = self.new_content()
-        with self.in_flight("POST", self.resource_type):
-            response = self._ask("POST", self.resource_type, body=json.dumps(content))
-            path = created_path(response) if response.status in (200, 201) else None
-            if path is not None and not contains(self._ask("GET", path), mark):
-                path = None
-            if path is not None:
-                self.remember_own(path)
+        with self.in_flight("POST", kind):
+            response = self._ask("POST", kind, body=json.dumps(content))
+            created = self.find_created(self._client, response, mark)
 
-        if path is None:
-            self.no_create = f"No {self.resource_type} can be created here: {summary(response)}."
-            self.no_delete = self.no_create
+        if created is None:
+            self.no_create = self.no_delete = f"No {kind} can be created here: {summary(response)}."
             if response.status is not None and response.status < 300:
-                self.notes.append(
-                    f"A {self.resource_type} was created and cannot be found where the answer said it is."
-                )
+                self.notes.append(f"A {kind} was created and cannot be found where the answer said it is.")
             return
 
-        self.no_delete = self._delete(self._client, path)
+        self.no_delete = self._delete(self._client, created.target)
         if self.no_delete and self.shared is None:
-            self.shared = path
-            resource = self._ask("GET", path).resource
-            self.original = without_version(resource) if isinstance(resource, dict) else None
+            self.shared, self.original = created.target, without_version(created.resource)
 
     def _find_readable_resource(self) -> None:
         """Share any resource that a search finds, to read it only."""
-        for name in dict.fromkeys((self.resource_type, *self.types[:5])):
-            bundle = self._ask("GET", f"{name}?_count=1").resource
-            for entry in json_objects(bundle.get("entry") if isinstance(bundle, dict) else None):
-                resource = entry.get("resource")
-                if isinstance(resource, dict) and (path := resource_path(name, resource.get("id"))):
+        for name in dict.fromkeys((self.resource_type, *list(self.capabilities)[:5])):
+            bundle = json_object(self._ask("GET", f"{name}?_count=1").resource)
+            for entry in json_objects(bundle.get("entry")):
+                if path := resource_path(name, json_object(entry.get("resource")).get("id")):
                     self.resource_type, self.shared = name, path
                     return
-
-    # --- what the CapabilityStatement says ---
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """The resource types that the CapabilityStatement lists."""
-        return tuple(str(entry.get("type")) for entry in self._listed)
-
-    def capabilities_of(self, resource_type: str) -> dict[str, Any]:
-        """Return what the CapabilityStatement says about a type; empty if it says nothing."""
-        return next((entry for entry in self._listed if entry.get("type") == resource_type), {})
 
     def lists(self, interaction: str, resource_type: str | None = None) -> bool | None:
         """Return whether the CapabilityStatement lists an interaction of a type; ``None`` without a statement."""
         if not self.statement:
             return None
-        capabilities = self.capabilities_of(resource_type or self.resource_type)
+        capabilities = self.capabilities.get(resource_type or self.resource_type, {})
         return any(entry.get("code") == interaction for entry in json_objects(capabilities.get("interaction")))
 
-    @property
-    def _listed(self) -> list[dict[str, Any]]:
-        rests = json_objects(self.statement.get("rest"))
-        return [entry for rest in rests for entry in json_objects(rest.get("resource"))]
-
     # --- what probes may do ---
-
-    @property
-    def no_write(self) -> str:
-        """Why nothing is written; empty if writing is allowed."""
-        if self.may_write:
-            return ""
-        return "The endpoint is not on this machine and writing to it was not allowed (allow_writes)."
 
     @property
     def shares_one(self) -> bool:
@@ -237,7 +201,7 @@ class EndpointUnderCheck:
     @property
     def may_change(self) -> bool:
         """Whether the shared resource may be changed: the user consented, or the check created it."""
-        return self.may_write and (self._consent if self._named else self.shares_own)
+        return not self.no_write and (self._consent if self._named else self.shares_own)
 
     @property
     def shares_own(self) -> bool:
@@ -261,6 +225,8 @@ class EndpointUnderCheck:
     @contextmanager
     def borrowed(self, *, change: bool) -> Iterator[str]:
         """Yield the path of the shared resource, to one probe at a time; raises ``Untestable`` if that may not be."""
+        if change and self.no_write:
+            raise Untestable(self.no_write)
         if self.shared is None:
             raise Untestable(self.no_create or "There is no resource to work on; name one.")
         if change and not self.may_change:
@@ -292,6 +258,15 @@ class EndpointUnderCheck:
 
     # --- leaving the endpoint as it was ---
 
+    def find_created(self, client: Client, created: Exchange, mark: str) -> Exchange | None:
+        """Read the resource that a POST created. If it contains the mark, record that the check has to delete it."""
+        path = created_path(created) if created.status in (200, 201) else None
+        read = client.send("GET", path) if path else None
+        if read is None or not contains(read, mark):
+            return None
+        self.remember_own(read.target)
+        return read
+
     def remember_own(self, path: str) -> None:
         """Record that the check created this resource, and so has to delete it."""
         with self._own_lock:
@@ -305,8 +280,8 @@ class EndpointUnderCheck:
 
     def leave(self) -> None:
         """Put the shared resource back as it was, and delete what the check created."""
-        if self._may_have_changed_original and self.shared is not None and self.original is not None:
-            self._restore(self.shared, self.original)
+        if self._may_have_changed_original:
+            self._restore()
         self._restored = True
         self.delete_own(self._client, set(self._own))
         self._client.close()
@@ -329,25 +304,22 @@ class EndpointUnderCheck:
         """Delete one of the check's own resources at its current version. Return why that failed, or nothing."""
         etag = client.last_seen(*path.split("/"))
         deleted = can_be_sent(etag) and send(client, "DELETE", path, headers={"If-Match": etag}).status == 204
-        if not deleted:
-            read = send(client, "GET", path)
-            deleted = read.status in (404, 410)
-        if not deleted:
+        if not deleted and (read := send(client, "GET", path)).status not in (404, 410):
             response = send(client, "DELETE", path, headers={"If-Match": current_etag(read)})
-            status = response.status or 0
-            if not (200 <= status < 300 or status in (404, 410)):
+            if not (response.ok or response.status in (202, 404, 410)):
                 return f"No {path.partition('/')[0]} can be deleted here: {summary(response)}."
         with self._own_lock:
             self._own.discard(path)
         return ""
 
-    def _restore(self, path: str, original: dict[str, Any]) -> None:
+    def _restore(self) -> None:
+        path, original = self.shared, json.dumps(self.original)
+        assert path is not None
         read = send(self._client, "GET", path)
-        resource = read.resource
-        if isinstance(resource, dict) and json.dumps(without_version(resource)) == json.dumps(original):
+        if json.dumps(without_version(json_object(read.resource))) == original:
             return
         headers = {"If-Match": current_etag(read), "Content-Type": "application/fhir+json"}
-        response = send(self._client, "PUT", path, headers=headers, body=json.dumps(original))
+        response = send(self._client, "PUT", path, headers=headers, body=original)
         if response.status is not None and 200 <= response.status < 300:
             self.notes.append(f"{path} was changed and has its content back, at a new version.")
         else:
@@ -359,10 +331,11 @@ def _lacks_authorization(exchange: Exchange) -> bool:
     return exchange.status in (401, 403, 407) or code in ("MISSING_OR_INVALID_HEADER", "ASID_CHECK_FAILED")
 
 
-def _type_and_id(resource: str) -> tuple[str, str]:
+def _named_path(resource: str) -> str:
     resource_type, _, logical_id = resource.strip("/").partition("/")
-    if not RESOURCE_TYPE.fullmatch(resource_type) or not LOGICAL_ID.fullmatch(logical_id):
+    path = resource_path(resource_type, logical_id)
+    if path is None:
         raise BadInput(
             f"{resource!r} does not name a resource; write it like Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1."
         )
-    return resource_type, logical_id
+    return path

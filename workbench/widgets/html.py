@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
-from workbench.conformance.report import Finding, Report, Result
+from workbench.conformance.finding import Finding, Result
+from workbench.conformance.report import Report
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
 from workbench.exchange.verdict import Verdict, explain

@@ -12,7 +12,8 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.conformance.report import Finding, Report
+from workbench.conformance.finding import Finding
+from workbench.conformance.report import Report
 from workbench.exchange.hosts import is_loopback
 from workbench.widgets import html
 from workbench.widgets.private import Widgets

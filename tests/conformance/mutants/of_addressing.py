@@ -18,8 +18,8 @@ from faulty import (
     path_of,
     refusal,
     resource_in,
-    told,
     with_body,
+    with_headers,
 )
 
 from workbench.endpoint.store import Stored
@@ -147,7 +147,7 @@ def _(real: Real) -> Answer:
         if request.method != "PATCH":
             return real.answer(request)
         stored = with_body(request, resource_in(real.get(path_of(request))))
-        return real.answer(told(replace(stored, method="PUT"), Content_Type="application/fhir+json"))
+        return real.answer(with_headers(replace(stored, method="PUT"), Content_Type="application/fhir+json"))
 
     return answer
 
@@ -222,7 +222,7 @@ def _(request: Request, response: Response) -> Response:
 @answered("created elsewhere", "create", "the Location of a create is that of another resource")
 def _(request: Request, response: Response) -> Response:
     elsewhere = f"{(response.headers.get('Location') or '').rpartition('/')[0]}/744eec7d-8951-4722-ad74-dc34e86d4e1a"
-    return told(response, Location=elsewhere) if response.status == 201 else response
+    return with_headers(response, Location=elsewhere) if response.status == 201 else response
 
 
 def created_with(name: str, says: str, **changes: Any) -> None:
@@ -232,7 +232,7 @@ def created_with(name: str, says: str, **changes: Any) -> None:
     def _(request: Request, response: Response) -> Response:
         url = response.headers.get("Location") or ""
         values = {field: value(url) if callable(value) else value for field, value in changes.items()}
-        return told(response, **values) if response.status == 201 else response
+        return with_headers(response, **values) if response.status == 201 else response
 
 
 created_with("created without ETag", "a create is answered without an ETag", ETag=None)
@@ -307,13 +307,13 @@ def _(real: Real) -> Answer:
 @asked("stale deletes", "delete-stale", "a delete with any version in the right form is carried out")
 def _(request: Request, real: Real) -> Request:
     stale = is_delete(request) and request.headers.get("If-Match") is not None
-    return told(request, If_Match=real.tag(path_of(request))) if stale else request
+    return with_headers(request, If_Match=real.tag(path_of(request))) if stale else request
 
 
 @asked("deletes without a version", "delete-missing", "a delete needs no If-Match")
 def _(request: Request, real: Real) -> Request:
     missing = is_delete(request) and request.headers.get("If-Match") is None
-    return told(request, If_Match=real.tag(path_of(request))) if missing else request
+    return with_headers(request, If_Match=real.tag(path_of(request))) if missing else request
 
 
 @answered("stale deletes are 412", "delete-stale", "a stale delete is answered 412")

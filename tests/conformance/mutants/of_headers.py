@@ -4,7 +4,7 @@ import time
 import uuid
 
 import jwt
-from faulty import MUTANTS, Answer, Mutant, Real, accepted, told
+from faulty import MUTANTS, Answer, Mutant, Real, accepted, with_headers
 
 from workbench.endpoint.settings import ASID
 from workbench.exchange.message import Request, Response
@@ -46,7 +46,7 @@ def lax(name: str, meant: str, says: str, field: str) -> None:
             response = real.answer(request)
             if accepted(response):
                 return response
-            return real.answer(told(request, **{field: right})) if _names_all_but(request, field) else response
+            return real.answer(with_headers(request, **{field: right})) if _names_all_but(request, field) else response
 
         return answer
 

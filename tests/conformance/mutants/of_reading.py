@@ -23,8 +23,8 @@ from faulty import (
     path_of,
     refusal,
     resource_in,
-    told,
     with_body,
+    with_headers,
 )
 
 from workbench.exchange.message import Headers, Request, Response
@@ -49,7 +49,7 @@ def condition_otherwise(name: str, meant: str, says: str, **changes: Callable[[s
         if not is_read(request):
             return request
         values = {field: change(request.headers.get(field.replace("_", "-"))) for field, change in changes.items()}
-        changed: Request = told(request, **values)
+        changed: Request = with_headers(request, **values)
         return changed
 
 
@@ -79,7 +79,7 @@ condition_otherwise(
 @asked("If-Modified-Since wins", "if-none-match-wins", "where both conditions are sent the date decides")
 def _(request: Request, real: Real) -> Request:
     both = is_read(request) and request.headers.get("If-Modified-Since") is not None
-    return told(request, If_None_Match=None) if both else request
+    return with_headers(request, If_None_Match=None) if both else request
 
 
 @mutant("a cache behind", "if-none-match-after-update", "an ETag that was current once is answered 304")
@@ -238,7 +238,7 @@ claiming(
 )
 
 
-@answered("another statement for OPTIONS", "options", "OPTIONS says something else than metadata")
+@answered("another statement for OPTIONS", "options", "OPTIONS answers another statement than metadata")
 def _(request: Request, response: Response) -> Response:
     if request.method != "OPTIONS":
         return response
@@ -274,17 +274,23 @@ def _(real: Real) -> Answer:
 @asked("one name read", "three-names-are-read", "a body as application/json is not understood")
 def _(request: Request, real: Real) -> Request:
     plain = request.headers.get("Content-Type") == "application/json"
-    return told(request, Content_Type="text/plain") if plain and is_put(request) else request
+    return with_headers(request, Content_Type="text/plain") if plain and is_put(request) else request
 
 
 @answered("plain JSON written", "one-name-is-written", "a read is answered as application/json")
 def _(request: Request, response: Response) -> Response:
-    return told(response, Content_Type="application/json") if is_read(request) and accepted(response) else response
+    return (
+        with_headers(response, Content_Type="application/json") if is_read(request) and accepted(response) else response
+    )
 
 
 @answered("no charset", "one-name-is-written", "a read's Content-Type has no charset")
 def _(request: Request, response: Response) -> Response:
-    return told(response, Content_Type="application/fhir+json") if is_read(request) and accepted(response) else response
+    return (
+        with_headers(response, Content_Type="application/fhir+json")
+        if is_read(request) and accepted(response)
+        else response
+    )
 
 
 @answered("XML is malformed", "xml-sent", "a body in XML is answered 400")
@@ -305,7 +311,7 @@ asking(
     "XML asked, JSON given",
     "xml-asked",
     "Accept for XML is answered in JSON",
-    lambda r: told(r, Accept=None) if _in_xml(r.headers.get("Accept")) else r,
+    lambda r: with_headers(r, Accept=None) if _in_xml(r.headers.get("Accept")) else r,
 )
 asking(
     "_format ignored",
@@ -323,13 +329,13 @@ asking(
     "Content-Type of no account",
     "content-type-decides",
     "the Content-Type of a read is not looked at",
-    lambda r: told(r, Content_Type=None),
+    lambda r: with_headers(r, Content_Type=None),
 )
 asking(
     "XML by default",
     "json-by-default",
     "a read that says nothing is taken to ask for XML",
-    lambda r: r if r.headers.get("Accept") or "?" in r.url else told(r, Accept="application/fhir+xml"),
+    lambda r: r if r.headers.get("Accept") or "?" in r.url else with_headers(r, Accept="application/fhir+xml"),
 )
 
 
@@ -356,4 +362,4 @@ def coded(name: str, meant: str, says: str, accept_encoding: str) -> None:
 
 
 coded("never compressed", "gzip-asked", "Accept-Encoding: gzip is not looked at", "identity")
-coded("always compressed", "gzip-not-asked", "answers are compressed for whoever asks", "gzip")
+coded("always compressed", "gzip-not-asked", "every answer is compressed", "gzip")

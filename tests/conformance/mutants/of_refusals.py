@@ -18,7 +18,7 @@ from faulty import (
     path_of,
     refusal,
     resource_in,
-    told,
+    with_headers,
 )
 
 from workbench.exchange.message import Request, Response
@@ -26,31 +26,31 @@ from workbench.exchange.message import Request, Response
 # --- Prefer ---
 
 
-@asked("always a representation", "prefer-nothing", "a PUT answers with the resource, whatever is preferred")
+@asked("always a representation", "prefer-nothing", "a PUT answers with the resource for every preference")
 def _(request: Request, real: Real) -> Request:
-    return told(request, Prefer="return=representation") if is_put(request) else request
+    return with_headers(request, Prefer="return=representation") if is_put(request) else request
 
 
 @asked("minimal unknown", "prefer-minimal", "return=minimal is answered with the resource")
 def _(request: Request, real: Real) -> Request:
     minimal = is_put(request) and request.headers.get("Prefer") == "return=minimal"
-    return told(request, Prefer="return=representation") if minimal else request
+    return with_headers(request, Prefer="return=representation") if minimal else request
 
 
 @asked("a created resource always shown", "prefer-nothing-create", "a POST answers with the resource, unasked")
 def _(request: Request, real: Real) -> Request:
     unasked = is_create(request) and request.headers.get("Prefer") is None
-    return told(request, Prefer="return=representation") if unasked else request
+    return with_headers(request, Prefer="return=representation") if unasked else request
 
 
 @asked("Prefer ignored", "prefer-representation", "no preference is looked at on a PUT")
 def _(request: Request, real: Real) -> Request:
-    return told(request, Prefer=None) if is_put(request) else request
+    return with_headers(request, Prefer=None) if is_put(request) else request
 
 
 @asked("Prefer ignored on a create", "prefer-representation-create", "no preference is looked at on a POST")
 def _(request: Request, real: Real) -> Request:
-    return told(request, Prefer=None) if is_create(request) else request
+    return with_headers(request, Prefer=None) if is_create(request) else request
 
 
 @mutant("representation one version old", "prefer-representation", "the representation is the one from before the PUT")
@@ -98,7 +98,7 @@ code_answered(
 code_answered(
     "two issues about one update",
     "prefer-outcome",
-    "an accepted PUT is told twice",
+    "an accepted PUT has two issues",
     is_put,
     lambda issues: issues.append(issues[0]),
 )
@@ -126,7 +126,10 @@ def issue_otherwise(name: str, meant: str, says: str, change: Callable[[dict[str
 
 issue_otherwise("no issue type", "issues-have-a-type", "issues have no code", lambda issue: issue.pop("code"))
 issue_otherwise(
-    "a made-up issue type", "issues-have-a-type", "the code is none of FHIR's", lambda issue: issue.update(code="oops")
+    "a made-up issue type",
+    "issues-have-a-type",
+    "the code is not one of FHIR's",
+    lambda issue: issue.update(code="oops"),
 )
 issue_otherwise(
     "errors as warnings", "issues-are-errors", "severity is warning", lambda issue: issue.update(severity="warning")
@@ -176,12 +179,12 @@ issue_otherwise(
 def _(request: Request, response: Response) -> Response:
     if response.status < 400:
         return response
-    return told(replace(response, body=b"<html><body>Error</body></html>"), Content_Type="text/html")
+    return with_headers(replace(response, body=b"<html><body>Error</body></html>"), Content_Type="text/html")
 
 
 @answered("refusals as plain JSON", "refusals-are-fhir-json", "a refusal's Content-Type is application/json")
 def _(request: Request, response: Response) -> Response:
-    return told(response, Content_Type="application/json") if response.status >= 400 else response
+    return with_headers(response, Content_Type="application/json") if response.status >= 400 else response
 
 
 @answered("no profile", "refusals-have-the-profile", "an OperationOutcome names no profile")

@@ -1,4 +1,4 @@
-"""Mutants whose lock does not hold, or says so otherwise (UPD-6, UPD-7, UPD-8, UPD-13)."""
+"""Mutants whose lock fails, or that refuse in another way (UPD-6, UPD-7, UPD-8, UPD-13)."""
 
 import threading
 from collections import Counter
@@ -14,7 +14,7 @@ from faulty import (
     path_of,
     refusal,
     resource_in,
-    told,
+    with_headers,
 )
 
 from workbench.conformance.probes.lock import CLIENTS, RACING_CLIENT
@@ -38,11 +38,11 @@ def _(request: Request, response: Response) -> Response:
     return response
 
 
-@asked("missing accepted", "missing", "a PUT without If-Match replaces whatever there is")
+@asked("missing accepted", "missing", "a PUT without If-Match replaces the resource")
 def _(request: Request, real: Real) -> Request:
     if not is_put(request) or request.headers.get("If-Match") is not None:
         return request
-    return told(request, If_Match=real.tag(path_of(request)))
+    return with_headers(request, If_Match=real.tag(path_of(request)))
 
 
 @mutant("stale accepted now and then", "stale-again-and-again", "every fifth stale PUT of a resource goes through")
@@ -54,7 +54,7 @@ def _(real: Real) -> Answer:
         if response.status == 409 and is_put(request):
             refused[path_of(request)] += 1
             if refused[path_of(request)] % 5 == 0:
-                return real.answer(told(request, If_Match=real.tag(path_of(request))))
+                return real.answer(with_headers(request, If_Match=real.tag(path_of(request))))
         return response
 
     return answer
@@ -62,7 +62,7 @@ def _(real: Real) -> Answer:
 
 @mutant("check, then act", "race", "the version is compared with an earlier read, and a gap is left before the write")
 def _(real: Real) -> Answer:
-    # The gap is as wide as the race: nobody writes before all have been told that their version is current.
+    # The gap is as wide as the race: no client writes before the version of each was found to be current.
     gap = threading.Barrier(CLIENTS)
 
     turn = threading.Lock()  # what is written is written whole: the fault is in the comparing
@@ -74,12 +74,12 @@ def _(real: Real) -> Answer:
         gap.wait(30)
         with turn:
             tag = real.tag(path_of(request)) if current else request.headers.get("If-Match")
-            return real.answer(told(request, If_Match=tag))
+            return real.answer(with_headers(request, If_Match=tag))
 
     return answer
 
 
-@mutant("nobody wins", "race", "of several at once all are refused")
+@mutant("no winner", "race", "of several updates at once all are refused")
 def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         racing = is_put(request) and threading.current_thread().name.startswith(RACING_CLIENT)
@@ -97,7 +97,7 @@ def _(request: Request, real: Real) -> Request:
         stored.pop("meta", None)
         sent.pop("meta", None)
         if stored == sent:
-            return told(request, If_Match=real.tag(path_of(request)))
+            return with_headers(request, If_Match=real.tag(path_of(request)))
     return request
 
 
@@ -109,7 +109,7 @@ def _(request: Request, real: Real) -> Request:
 def _(request: Request, real: Real) -> Request:
     meta = resource_in(request).get("meta") if is_put(request) else None
     tag = real.tag(path_of(request)) if isinstance(meta, dict) else None
-    return told(request, If_Match=tag) if tag and meta.get("versionId") == version_in(tag) else request
+    return with_headers(request, If_Match=tag) if tag and meta.get("versionId") == version_in(tag) else request
 
 
 @asked("versions in any case", "stale-near-miss", "version ids are compared without regard to case")
@@ -118,24 +118,24 @@ def _(request: Request, real: Real) -> Request:
         return request
     tag = real.tag(path_of(request))
     same = tag is not None and tag.lower() == (request.headers.get("If-Match") or "").lower()
-    return told(request, If_Match=tag) if same else request
+    return with_headers(request, If_Match=tag) if same else request
 
 
 @asked("versions cut short", "stale-near-miss", "the beginning of a version id is enough")
 def _(request: Request, real: Real) -> Request:
     sent = version_in(request.headers.get("If-Match"))
     tag = real.tag(path_of(request)) if is_put(request) and len(sent) > 6 else None
-    return told(request, If_Match=tag) if tag and version_in(tag).startswith(sent) else request
+    return with_headers(request, If_Match=tag) if tag and version_in(tag).startswith(sent) else request
 
 
-@mutant("anybody's version", "stale-foreign", "the current version of any resource opens the lock of all")
+@mutant("any resource's version", "stale-foreign", "the current version of any resource is accepted for every resource")
 def _(real: Real) -> Answer:
     current: dict[str, str | None] = {}
 
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match")
         if is_put(request) and sent in set(current.values()):
-            request = told(request, If_Match=real.tag(path_of(request)))
+            request = with_headers(request, If_Match=real.tag(path_of(request)))
         response = real.answer(request)
         if request.method == "GET" and accepted(response):
             current[path_of(request)] = response.headers.get("ETag")
@@ -151,7 +151,7 @@ def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match") or ""
         if is_put(request) and sent.startswith('W/"') and sent not in seen:
-            request = told(request, If_Match=real.tag(path_of(request)))
+            request = with_headers(request, If_Match=real.tag(path_of(request)))
         response = real.answer(request)
         seen.add(response.headers.get("ETag") or "")
         return response
@@ -164,7 +164,7 @@ def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         response = real.answer(request)
         if response.status == 409 and is_put(request):
-            real.answer(told(request, If_Match=real.tag(path_of(request))))
+            real.answer(with_headers(request, If_Match=real.tag(path_of(request))))
         return response
 
     return answer
@@ -188,7 +188,7 @@ def _(real: Real) -> Answer:
 @asked("other conditions will do", "missing-with-other-conditions", "If-Unmodified-Since takes the place of If-Match")
 def _(request: Request, real: Real) -> Request:
     if is_put(request) and request.headers.get("If-Match") is None and request.headers.get("If-Unmodified-Since"):
-        return told(request, If_Match=real.tag(path_of(request)))
+        return with_headers(request, If_Match=real.tag(path_of(request)))
     return request
 
 
@@ -201,7 +201,7 @@ def lenient(name: str, probe: str, says: str, rewritten: str) -> None:
             return request
         tag = real.tag(path_of(request))
         understood = request.headers.get("If-Match") == rewritten.format(version_in(tag))
-        return told(request, If_Match=tag) if understood else request
+        return with_headers(request, If_Match=tag) if understood else request
 
 
 lenient("bare versions accepted", "malformed-bare", "If-Match may be the version id alone", "{}")

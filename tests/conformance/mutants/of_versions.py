@@ -17,8 +17,8 @@ from faulty import (
     mutant,
     path_of,
     resource_in,
-    told,
     with_body,
+    with_headers,
 )
 
 from workbench.endpoint.in_process import BASE_URL
@@ -40,7 +40,7 @@ def answered_to_a_put(name: str, meant: str, says: str, **changes: Any) -> None:
             field: value(response.headers.get(field.replace("_", "-"))) if callable(value) else value
             for field, value in changes.items()
         }
-        changed: Response = told(response, **values)
+        changed: Response = with_headers(response, **values)
         return changed
 
 
@@ -91,11 +91,11 @@ def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         if is_put(request) and resource_in(request).get("id"):
             real_one = resource_in(real.get(path_of(request)))
-            trial = real.answer(request)
+            first = real.answer(request)
             return (
-                real.answer(with_body(told(request, If_Match=trial.headers["ETag"]), real_one))
-                if accepted(trial)
-                else trial
+                real.answer(with_body(with_headers(request, If_Match=first.headers["ETag"]), real_one))
+                if accepted(first)
+                else first
             )
         return real.answer(request)
 
@@ -105,7 +105,7 @@ def _(real: Real) -> Answer:
 @answered("old ETag on a PUT", "update-etag", "a PUT is answered with the ETag that it replaced")
 def _(request: Request, response: Response) -> Response:
     done = is_put(request) and accepted(response)
-    return told(response, ETag=request.headers.get("If-Match")) if done else response
+    return with_headers(response, ETag=request.headers.get("If-Match")) if done else response
 
 
 @mutant("versions never change", "versions-are-new", "an accepted update keeps the version id")
@@ -140,11 +140,11 @@ def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match")
         inward = re.sub(r"v\.([0-9a-f]{8})([0-9a-f]{4})", r"\1-\2", sent) if sent else None
-        response = real.answer(told(request, If_Match=inward))
+        response = real.answer(with_headers(request, If_Match=inward))
         tag = response.headers.get("ETag")
         outward = tag and re.sub(r'"([0-9a-f]{8})-([0-9a-f]{4})"', r'"v.\1\2"', tag)
         body = re.sub(rb'("versionId":")([0-9a-f]{8})-([0-9a-f]{4})', rb"\1v.\2\3", response.body)
-        changed: Response = told(Response(response.status, response.headers, body), ETag=outward)
+        changed: Response = with_headers(Response(response.status, response.headers, body), ETag=outward)
         return changed
 
     return answer
@@ -155,10 +155,10 @@ def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match")
         if sent and sent.startswith('"'):
-            request = told(request, If_Match=f"W/{sent}")
+            request = with_headers(request, If_Match=f"W/{sent}")
         response = real.answer(request)
         tag = response.headers.get("ETag")
-        changed: Response = told(response, ETag=tag.removeprefix("W/")) if tag else response
+        changed: Response = with_headers(response, ETag=tag.removeprefix("W/")) if tag else response
         return changed
 
     return answer
@@ -173,13 +173,13 @@ def _(request: Request, response: Response) -> Response:
 
 @answered("no ETag on a read", "read", "a read is answered without an ETag")
 def _(request: Request, response: Response) -> Response:
-    return told(response, ETag=None) if is_read(request) else response
+    return with_headers(response, ETag=None) if is_read(request) else response
 
 
 @answered("Last-Modified a second off", "read-last-modified", "a read's Last-Modified is a second late")
 def _(request: Request, response: Response) -> Response:
     date = response.headers.get("Last-Modified")
-    return told(response, Last_Modified=moved(date, 1)) if is_read(request) and date else response
+    return with_headers(response, Last_Modified=moved(date, 1)) if is_read(request) and date else response
 
 
 @mutant("reading moves the date", "read-again", "each read shows a later Last-Modified")
@@ -191,7 +191,7 @@ def _(real: Real) -> Answer:
         date = response.headers.get("Last-Modified")
         if is_read(request) and accepted(response) and date:
             reads[path_of(request)] = reads.get(path_of(request), -1) + 1
-            changed: Response = told(response, Last_Modified=moved(date, reads[path_of(request)]))
+            changed: Response = with_headers(response, Last_Modified=moved(date, reads[path_of(request)]))
             return changed
         return response
 
@@ -204,7 +204,7 @@ def _(real: Real) -> Answer:
         response = real.answer(request)
         if response.status == 400 and is_put(request) and real.tag(path_of(request)):
             stored = resource_in(real.get(path_of(request)))
-            real.answer(with_body(told(request, If_Match=real.tag(path_of(request))), stored))
+            real.answer(with_body(with_headers(request, If_Match=real.tag(path_of(request))), stored))
         return response
 
     return answer
@@ -222,7 +222,7 @@ def _(real: Real) -> Answer:
             sent.pop("meta", None)
             if stored == sent and request.headers.get("If-Match") == read.headers.get("ETag"):
                 kept = {name: read.headers.get(name) for name in ("Date", "ETag", "Last-Modified")}
-                response: Response = told(Response(200), **kept)
+                response: Response = with_headers(Response(200), **kept)
                 return response
         return real.answer(request)
 

@@ -18,8 +18,8 @@ import pytest
 from faulty import MUTANTS, Answer, Mutant, Real
 
 from workbench import Endpoint
+from workbench.conformance.finding import Result
 from workbench.conformance.probes import PROBES
-from workbench.conformance.report import Result
 from workbench.conformance.run import check
 
 MODULES = (of_addressing, of_headers, of_reading, of_refusals, of_the_lock, of_versions)

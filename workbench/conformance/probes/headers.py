@@ -6,18 +6,18 @@ Promises PRF-1 to PRF-5, FMT-1 to FMT-3 and HDR-1 to HDR-5.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any, Final
 
-from workbench.conformance.probe import Chapter, HeldResource, ProbeRun
+from workbench.conformance.probe import Chapter, Deviation, HeldResource, ProbeRun
 from workbench.conformance.responses import (
     body,
     etag_value,
     header,
+    http_date,
+    json_object,
     meta_text,
     same_except_meta,
+    second_of,
     summary,
     version_id,
 )
@@ -68,16 +68,13 @@ def _expect_after_create(run: ProbeRun, *, prefer: str | None, expect: _Expectat
 
 
 def _expect_empty(run: ProbeRun, response: Exchange, _sent: dict[str, Any]) -> None:
-    resource = response.resource
-    kind = resource.get("resourceType") if isinstance(resource, dict) else "something"
-    content = body(response)
-    run.expect(not content, f"{kind} in the body, {len(content)} bytes", "a body")
+    kind = json_object(response.resource).get("resourceType", "something")
+    run.expect(not body(response), f"{kind} in the body, {len(body(response))} bytes", "a body")
 
 
 def _expect_representation(run: ProbeRun, response: Exchange, sent: dict[str, Any]) -> None:
-    found = response.resource
-    run.expect(isinstance(found, dict), "no resource in the body", "no resource")
-    assert isinstance(found, dict)
+    found = json_object(response.resource)
+    run.expect(bool(found), "no resource in the body", "no resource")
     kind = found.get("resourceType")
     run.expect(kind == sent["resourceType"], f"a {kind} in the body", "another resource")
     run.expect(bool(found.get("id")), "the body has no id", "no id")
@@ -88,52 +85,50 @@ def _expect_representation(run: ProbeRun, response: Exchange, sent: dict[str, An
     same_version = version_id(response) == etag_value(header(response, "ETag"))
     run.expect(same_version, "versionId and ETag name different versions", "another version")
     updated, modified = meta_text(response, "lastUpdated"), header(response, "Last-Modified")
-    observed = f"lastUpdated {updated}, Last-Modified {modified}"
-    run.expect(_same_second(updated, modified), observed, "another date")
+    same_second = second_of(updated) is not None and second_of(updated) == http_date(modified)
+    run.expect(same_second, f"lastUpdated {updated}, Last-Modified {modified}", "another date")
 
 
-def _expect_information(run: ProbeRun, response: Exchange, _sent: dict[str, Any], *, code: str) -> None:
-    outcome = response.outcome
-    run.expect(outcome is not None, "no OperationOutcome in the body", "no OperationOutcome")
-    assert outcome is not None
-    run.expect(len(outcome.issues) == 1, f"{len(outcome.issues)} issues", "several issues")
-    issue = outcome.issues[0]
+def _expect_information(run: ProbeRun, response: Exchange, _sent: dict[str, Any]) -> None:
+    if response.outcome is None:
+        raise Deviation("no OperationOutcome in the body", "no OperationOutcome")
+    issues = response.outcome.issues
+    run.expect(len(issues) == 1, f"{len(issues)} issues", "several issues")
+    (issue,) = issues
     informs = (issue.severity, issue.code) == ("information", "informational")
     run.expect(informs, f"{issue.severity}/{issue.code}", "another severity or type")
+    code = "RESOURCE_CREATED" if response.request.method == "POST" else "RESOURCE_UPDATED"
     run.expect(issue.spine_code == code, f"the code {issue.spine_code!r}", "another code")
 
 
-def _same_second(instant: str, http_date: str) -> bool:
-    try:
-        return datetime.fromisoformat(instant).replace(microsecond=0) == parsedate_to_datetime(http_date)
-    except (ValueError, TypeError):
-        return False
-
-
-_updated = partial(_expect_information, code="RESOURCE_UPDATED")
-_created = partial(_expect_information, code="RESOURCE_CREATED")
+_MINIMAL: Final = "return=minimal"
+_FULL: Final = "return=representation"
+_OUTCOME: Final = "return=OperationOutcome"
 _INFORMED: Final = "one issue, information/informational,"
 
-for _promise, _name, _prefer, _on, _expect, _expected in (
-    ("PRF-1", "prefer-nothing", None, "update", _expect_empty, _EMPTY),
-    ("PRF-1", "prefer-minimal", "return=minimal", "update", _expect_empty, _EMPTY),
-    ("PRF-1", "prefer-nothing-create", None, "create", _expect_empty, _EMPTY),
-    ("PRF-2", "prefer-representation", "return=representation", "update", _expect_representation, _STORED),
-    ("PRF-2", "prefer-representation-create", "return=representation", "create", _expect_representation, _STORED),
-    ("PRF-3", "prefer-outcome", "return=OperationOutcome", "update", _updated, f"{_INFORMED} RESOURCE_UPDATED"),
-    ("PRF-3", "prefer-outcome-create", "return=OperationOutcome", "create", _created, f"{_INFORMED} RESOURCE_CREATED"),
+for _promise, _name, _prefer, _write, _expect, _expected in (
+    ("PRF-1", "prefer-nothing", None, _expect_after_update, _expect_empty, _EMPTY),
+    ("PRF-1", "prefer-minimal", _MINIMAL, _expect_after_update, _expect_empty, _EMPTY),
+    ("PRF-1", "prefer-nothing-create", None, _expect_after_create, _expect_empty, _EMPTY),
+    ("PRF-2", "prefer-representation", _FULL, _expect_after_update, _expect_representation, _STORED),
+    ("PRF-2", "prefer-representation-create", _FULL, _expect_after_create, _expect_representation, _STORED),
+    ("PRF-3", "prefer-outcome", _OUTCOME, _expect_after_update, _expect_information, f"{_INFORMED} RESOURCE_UPDATED"),
+    (
+        "PRF-3",
+        "prefer-outcome-create",
+        _OUTCOME,
+        _expect_after_create,
+        _expect_information,
+        f"{_INFORMED} RESOURCE_CREATED",
+    ),
 ):
-    _write = _expect_after_update if _on == "update" else _expect_after_create
+    _on = "a create" if _write is _expect_after_create else "an update"
     chapter.row(
-        _promise,
-        _name,
-        _expected,
-        f"{_prefer or 'No Prefer'}, on {'an update' if _on == 'update' else 'a create'}.",
-        partial(_write, prefer=_prefer, expect=_expect),
+        _promise, _name, _expected, f"{_prefer or 'No Prefer'}, on {_on}.", _write, prefer=_prefer, expect=_expect
     )
 
 
-@chapter.probe("PRF-4", "prefer-unknown", f"200 and {_EMPTY}")
+@chapter.probe("PRF-4", f"200 and {_EMPTY}")
 def prefer_unknown(run: ProbeRun) -> None:
     """Preferences that no standard defines for an update."""
     held = run.resource()
@@ -143,7 +138,7 @@ def prefer_unknown(run: ProbeRun) -> None:
         _expect_empty(run, response, {})
 
 
-@chapter.probe("PRF-5", "prefer-on-error", "409 with an OperationOutcome of severity error, whatever is preferred")
+@chapter.probe("PRF-5", "409 with an OperationOutcome of severity error, for every preference")
 def prefer_on_error(run: ProbeRun) -> None:
     """Every preference, on a stale update."""
     held, stale = run.resource_and_stale_etag()
@@ -161,7 +156,7 @@ def prefer_on_error(run: ProbeRun) -> None:
 # --- FMT-1 and FMT-2: the formats ---
 
 
-@chapter.probe("FMT-1", "three-names-are-read", f"200 for Content-Type {', '.join(_JSON_NAMES)}")
+@chapter.probe("FMT-1", f"200 for Content-Type {', '.join(_JSON_NAMES)}")
 def three_names_are_read(run: ProbeRun) -> None:
     """Updates under each of the three media types of FHIR JSON."""
     held = run.resource()
@@ -171,7 +166,7 @@ def three_names_are_read(run: ProbeRun) -> None:
         run.expect(response.status == 200, observed, f"{response.status} to {name}")
 
 
-@chapter.probe("FMT-1", "one-name-is-written", f"Content-Type {_JSON_WRITTEN}", writes=False)
+@chapter.probe("FMT-1", f"Content-Type {_JSON_WRITTEN}")
 def one_name_is_written(run: ProbeRun) -> None:
     """Reads that accept each of the three media types of FHIR JSON."""
     held = run.resource(change=False)
@@ -184,7 +179,7 @@ def one_name_is_written(run: ProbeRun) -> None:
         run.expect(normal == _JSON_WRITTEN, observed, normal.partition(";")[0])
 
 
-@chapter.probe("FMT-1", "xml-sent", "415; body, ETag and Last-Modified stay as they are")
+@chapter.probe("FMT-1", "415; body, ETag and Last-Modified stay as they are")
 def xml_sent(run: ProbeRun) -> None:
     """An update with a body in XML."""
     held = run.resource()
@@ -194,13 +189,13 @@ def xml_sent(run: ProbeRun) -> None:
     run.expect_refused(response, held, 415)
 
 
-@chapter.probe("FMT-1", "xml-asked", "406", writes=False)
+@chapter.probe("FMT-1", "406")
 def xml_asked(run: ProbeRun) -> None:
     """A read that accepts XML only."""
     run.expect_status(run.get(run.resource(change=False).path, accept=_FHIR_XML), 406)
 
 
-@chapter.probe("FMT-2", "format-allows", "200 in JSON for _format=json, although Accept asks for XML", writes=False)
+@chapter.probe("FMT-2", "200 in JSON for _format=json, although Accept asks for XML")
 def format_allows(run: ProbeRun) -> None:
     """_format names JSON, and Accept names XML."""
     held = run.resource(change=False)
@@ -208,16 +203,14 @@ def format_allows(run: ProbeRun) -> None:
         _expect_json(run, run.get(f"{held.path}?_format={name}", accept=_FHIR_XML))
 
 
-@chapter.probe("FMT-2", "format-refuses", "406 for _format=xml, although Accept asks for JSON", writes=False)
+@chapter.probe("FMT-2", "406 for _format=xml, although Accept asks for JSON")
 def format_refuses(run: ProbeRun) -> None:
     """_format names XML, and Accept names JSON."""
     held = run.resource(change=False)
     run.expect_status(run.get(f"{held.path}?_format=xml", accept=_FHIR_JSON), 406)
 
 
-@chapter.probe(
-    "FMT-2", "content-type-decides", "406 where the request's Content-Type is XML and nothing else says", writes=False
-)
+@chapter.probe("FMT-2", "406 if the Content-Type of a request without Accept and _format is XML")
 def content_type_decides(run: ProbeRun) -> None:
     """A request without Accept and _format, with a Content-Type."""
     held = run.resource(change=False)
@@ -225,7 +218,7 @@ def content_type_decides(run: ProbeRun) -> None:
     _expect_json(run, run.get(held.path, accept=None, content_type=_FHIR_JSON))
 
 
-@chapter.probe("FMT-2", "json-by-default", "200 in JSON where nothing says anything", writes=False)
+@chapter.probe("FMT-2", "200 in JSON if the request names no format")
 def json_by_default(run: ProbeRun) -> None:
     """A read without Accept, _format and Content-Type."""
     _expect_json(run, run.get(run.resource(change=False).path, accept=None))
@@ -239,7 +232,7 @@ def _expect_json(run: ProbeRun, response: Exchange) -> None:
 # --- FMT-3: the codings ---
 
 
-@chapter.probe("FMT-3", "gzip-asked", "Content-Encoding gzip, and the resource in it", writes=False)
+@chapter.probe("FMT-3", "Content-Encoding gzip, and the resource in it")
 def gzip_asked(run: ProbeRun) -> None:
     """A read of a large resource with Accept-Encoding: gzip."""
     response = run.get(_large_resource(run).path, accept_encoding="gzip")
@@ -249,7 +242,7 @@ def gzip_asked(run: ProbeRun) -> None:
     run.expect(isinstance(response.resource, dict), "what was compressed is no resource", "no resource")
 
 
-@chapter.probe("FMT-3", "gzip-not-asked", "no Content-Encoding where none is asked for", writes=False)
+@chapter.probe("FMT-3", "no Content-Encoding if none is accepted")
 def gzip_not_asked(run: ProbeRun) -> None:
     """Reads of a large resource whose Accept-Encoding excludes gzip."""
     held = _large_resource(run)
@@ -260,7 +253,7 @@ def gzip_not_asked(run: ProbeRun) -> None:
         run.expect(coding in ("", "identity"), f"{coding} for Accept-Encoding {accepted}", coding)
 
 
-@chapter.probe("FMT-3", "chunked-body", "200 for a body in chunks, stored as sent")
+@chapter.probe("FMT-3", "200 for a body in chunks, stored as sent")
 def chunked_body(run: ProbeRun) -> None:
     """An update whose body is sent in chunks, without Content-Length."""
     held = run.resource()
@@ -288,7 +281,7 @@ def _large_resource(run: ProbeRun) -> HeldResource:
 # --- HDR-1 to HDR-5: the headers that a live Spine demands; tried only where the endpoint demands them ---
 
 
-def _expect_demanded(run: ProbeRun, *, name: str, wrong: tuple[str, ...]) -> None:
+def _expect_demanded(run: ProbeRun, *, field: str, wrong: tuple[str, ...]) -> None:
     """Send a read without the header field, and with each wrong value. The connection adds the right value."""
     path = f"{run.endpoint.resource_type}?_count=1"
     bare = run.send("GET", path, headers=dict.fromkeys(_SPINE_HEADERS))
@@ -297,48 +290,35 @@ def _expect_demanded(run: ProbeRun, *, name: str, wrong: tuple[str, ...]) -> Non
     run.expect_status(run.get(path), 200)
     for value in (None, *wrong):
         value = value and value.format(type=run.endpoint.resource_type)
-        response = run.send("GET", path, headers={name: value})
+        response = run.send("GET", path, headers={field: value})
         run.expect_codes(response, 400, "invalid", "MISSING_OR_INVALID_HEADER")
-    if name == "toASID":
-        response = run.send("GET", path, headers={name: _ANOTHER_ASID})
+    if field == "toASID":
+        response = run.send("GET", path, headers={field: _ANOTHER_ASID})
         run.expect_codes(response, 403, "forbidden", "ASID_CHECK_FAILED")
 
 
-_WRITE_INTERACTION: Final = "urn:nhs:names:services:raflags:{type}.write:1"
+_WRITE: Final = "urn:nhs:names:services:raflags:{type}.write:1"
+_OTHER: Final = "; 403 ASID_CHECK_FAILED for another endpoint's"
 
-for _promise, _name, _header, _wrong, _expected, _tries in (
+for _name, _field, _wrong, _what, _more in (
+    ("authorization", "Authorization", ("Bearer no-token", "Basic bm86dG9rZW4="), "a token.", ""),
+    ("from-asid", "fromASID", ("12345", "twelve-digit"), "the sender.", ""),
+    ("to-asid", "toASID", ("12345", "twelve-digit"), "the endpoint itself.", _OTHER),
     (
-        "HDR-1",
-        "authorization-demanded",
-        "Authorization",
-        ("Bearer no-token", "Basic bm86dG9rZW4="),
-        _DEMANDED,
-        "Authorization: a token.",
-    ),
-    ("HDR-2", "from-asid-demanded", "fromASID", ("12345", "twelve-digit"), _DEMANDED, "fromASID: the sender."),
-    (
-        "HDR-3",
-        "to-asid-demanded",
-        "toASID",
-        ("12345", "twelve-digit"),
-        f"{_DEMANDED}; 403 ASID_CHECK_FAILED for another endpoint's",
-        "toASID: the endpoint itself.",
-    ),
-    (
-        "HDR-4",
-        "interaction-id-demanded",
+        "interaction-id",
         "InteractionID",
-        ("reading", _WRITE_INTERACTION),
-        _DEMANDED,
-        "InteractionID: the interaction; that of a write is wrong for a read.",
+        ("reading", _WRITE),
+        "the interaction; that of a write is wrong for a read.",
+        "",
     ),
-    ("HDR-5", "trace-id-demanded", "TraceID", ("12345",), _DEMANDED, "TraceID: a UUID."),
+    ("trace-id", "TraceID", ("12345",), "a UUID.", ""),
 ):
     chapter.row(
-        _promise,
-        _name,
-        _expected,
-        _tries,
-        partial(_expect_demanded, name=_header, wrong=_wrong),
-        writes=False,
+        f"HDR-{_SPINE_HEADERS.index(_field) + 1}",
+        f"{_name}-demanded",
+        f"{_DEMANDED}{_more}",
+        f"{_field}: {_what}",
+        _expect_demanded,
+        field=_field,
+        wrong=_wrong,
     )

@@ -51,7 +51,7 @@ def _create(run: ProbeRun, content: dict[str, Any], mark: str) -> tuple[Exchange
     return response, held
 
 
-@chapter.probe("CR-1", "create", "201; a read shows what was sent, under an id that the endpoint assigned")
+@chapter.probe("CR-1", "201; a read shows what was sent, under an id that the endpoint assigned")
 def create(run: ProbeRun) -> None:
     """A create without an id."""
     sent, mark = _new_content(run)
@@ -62,7 +62,7 @@ def create(run: ProbeRun) -> None:
     run.expect(same_except_meta(stored, sent), "201, but another content is stored", "201, another content")
 
 
-@chapter.probe("CR-1", "create-headers", "Location absolute, ETag and Last-Modified as the next read shows them")
+@chapter.probe("CR-1", "Location absolute, ETag and Last-Modified as the next read shows them")
 def create_headers(run: ProbeRun) -> None:
     """The header fields of the response to a create."""
     response, held = _create(run, *_new_content(run))
@@ -77,7 +77,7 @@ def create_headers(run: ProbeRun) -> None:
         run.expect(created == read, f"{name} is {created}, and {read} on a read", f"another {name}")
 
 
-@chapter.probe("CR-1", "create-twice", "two creates of the same content, two resources")
+@chapter.probe("CR-1", "two creates of the same content, two resources")
 def create_twice(run: ProbeRun) -> None:
     """The same create twice."""
     content, mark = _new_content(run)
@@ -86,7 +86,7 @@ def create_twice(run: ProbeRun) -> None:
     run.expect(first.path != second.path, "the second create was given the first one's id", "one resource")
 
 
-@chapter.probe("CR-2", "create-with-an-id", "405 MSG_RESOURCE_ID_FAIL; a read of that id then answers 404")
+@chapter.probe("CR-2", "405 MSG_RESOURCE_ID_FAIL; a read of that id then answers 404")
 def create_with_an_id(run: ProbeRun) -> None:
     """A create with an id in the body."""
     content, mark = _new_content(run)
@@ -102,7 +102,7 @@ def create_with_an_id(run: ProbeRun) -> None:
 # --- DL-1 and DL-2: deletes ---
 
 
-@chapter.probe("DL-1", "delete", "204; reads then answer 404")
+@chapter.probe("DL-1", "204; reads then answer 404")
 def delete(run: ProbeRun) -> None:
     """A delete with the current ETag, and a read."""
     _require(run, "delete")
@@ -114,7 +114,7 @@ def delete(run: ProbeRun) -> None:
     run.expect(after.status == 404, f"204, and a read answers {summary(after)}", f"204, then {after.status}")
 
 
-@chapter.probe("DL-1", "deleted-is-not-found", "a search does not find what was deleted")
+@chapter.probe("DL-1", "a search does not find what was deleted")
 def deleted_is_not_found(run: ProbeRun) -> None:
     """A search for a deleted resource."""
     _require(run, "delete")
@@ -126,7 +126,7 @@ def deleted_is_not_found(run: ProbeRun) -> None:
     run.expect(not bundle.get("entry"), "a search finds it", "found")
 
 
-@chapter.probe("DL-2", "delete-stale", f"409; {_UNCHANGED}")
+@chapter.probe("DL-2", f"409; {_UNCHANGED}")
 def delete_stale(run: ProbeRun) -> None:
     """Deletes with the version before the last update, and with one that never existed."""
     _require(run, "delete")
@@ -138,7 +138,7 @@ def delete_stale(run: ProbeRun) -> None:
         run.expect_refused(run.send("DELETE", held.path, headers={"If-Match": etag}), held, 409)
 
 
-@chapter.probe("DL-2", "delete-missing", f"412; {_UNCHANGED}")
+@chapter.probe("DL-2", f"412; {_UNCHANGED}")
 def delete_missing(run: ProbeRun) -> None:
     """A delete without If-Match."""
     _require(run, "delete")
@@ -149,13 +149,13 @@ def delete_missing(run: ProbeRun) -> None:
 # --- VER-1: entity tags and version ids ---
 
 
-@chapter.probe("VER-1", "etag-is-weak", 'W/"…", on a read', writes=False)
+@chapter.probe("VER-1", 'W/"…", on a read')
 def etag_is_weak(run: ProbeRun) -> None:
     """The entity tag of a read."""
     _expect_weak(run, run.resource(change=False).read)
 
 
-@chapter.probe("VER-1", "etag-is-weak-after-update", 'W/"…", on an update')
+@chapter.probe("VER-1", 'W/"…", on an update')
 def etag_is_weak_after_update(run: ProbeRun) -> None:
     """The entity tag of an update."""
     response, _, _ = run.accepted_update()
@@ -168,7 +168,7 @@ def _expect_weak(run: ProbeRun, response: Exchange) -> None:
     run.expect(re.fullmatch(r'W/"[^"]+"', etag) is not None, f"the ETag {etag}", "not a weak ETag")
 
 
-@chapter.probe("VER-1", "version-id-shape", "eight hex digits, a hyphen, four hex digits", writes=False)
+@chapter.probe("VER-1", "eight hex digits, a hyphen, four hex digits")
 def version_id_shape(run: ProbeRun) -> None:
     """The form of a version id."""
     version = run.resource(change=False).version_id
@@ -177,14 +177,10 @@ def version_id_shape(run: ProbeRun) -> None:
     run.expect(matches, f"a version id such as {version}", "another shape")
 
 
-@chapter.probe("VER-1", "version-ids-are-opaque", f"{_UPDATES} updates: the ids are not counted up")
+@chapter.probe("VER-1", f"{_UPDATES} updates: the ids are not counted up")
 def version_ids_are_opaque(run: ProbeRun) -> None:
     """The version ids of several updates: the next one cannot be predicted."""
-    held = run.resource()
-    versions = [held.version_id]
-    for _ in range(_UPDATES):
-        held = run.updated(held)
-        versions.append(held.version_id)
+    versions = [held.version_id for held in run.versions(_UPDATES)]
     try:
         numbers = [int(version.replace("-", ""), 16) for version in versions]
     except ValueError:

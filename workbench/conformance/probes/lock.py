@@ -6,7 +6,6 @@ Promises UPD-6, UPD-7, UPD-8 and UPD-13.
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import Final
 
 from workbench.client.client import Client
@@ -35,21 +34,21 @@ _BARRIER_SECONDS: Final = 30.0
 # --- UPD-6: a version that is not the current one ---
 
 
-@chapter.probe("UPD-6", "stale-previous", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_previous(run: ProbeRun) -> None:
     """The version before the last update: another client was faster."""
     held, stale = run.resource_and_stale_etag()
     run.expect_refused(run.put(held, if_match=stale), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-made-up", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_made_up(run: ProbeRun) -> None:
     """A version that never existed."""
     held = run.resource()
     run.expect_refused(run.put(held, if_match=UNUSED_ETAG), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-near-miss", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_near_miss(run: ProbeRun) -> None:
     """The current version id cut short, made longer, and in capitals: ids are compared exactly."""
     held = run.resource()
@@ -61,14 +60,14 @@ def stale_near_miss(run: ProbeRun) -> None:
         run.expect_refused(run.put(held, if_match=f'W/"{version}"'), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-same-content", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_same_content(run: ProbeRun) -> None:
     """A stale version, with the content that is stored already."""
     held, stale = run.resource_and_stale_etag()
     run.expect_refused(run.put(held, without_version(held.read.resource), if_match=stale), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-body-version", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_body_version(run: ProbeRun) -> None:
     """A stale If-Match, with the current version in the body: If-Match alone decides."""
     held, stale = run.resource_and_stale_etag()
@@ -77,7 +76,7 @@ def stale_body_version(run: ProbeRun) -> None:
     run.expect_refused(run.put(held, content, if_match=stale), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-again-and-again", f"409, {_REPEATS} times out of {_REPEATS}; nothing changes")
+@chapter.probe("UPD-6", f"409, {_REPEATS} times out of {_REPEATS}; nothing changes")
 def stale_again_and_again(run: ProbeRun) -> None:
     """The same stale version several times."""
     held, stale = run.resource_and_stale_etag()
@@ -85,7 +84,7 @@ def stale_again_and_again(run: ProbeRun) -> None:
         run.expect_refused(run.put(held, if_match=stale), held, 409)
 
 
-@chapter.probe("UPD-6", "stale-foreign", _STALE)
+@chapter.probe("UPD-6", _STALE)
 def stale_foreign(run: ProbeRun) -> None:
     """The current version of another resource."""
     other, held = run.created(), run.created()
@@ -99,14 +98,14 @@ def stale_foreign(run: ProbeRun) -> None:
 # --- UPD-7: no version ---
 
 
-@chapter.probe("UPD-7", "missing", _REFUSED)
+@chapter.probe("UPD-7", _REFUSED)
 def missing(run: ProbeRun) -> None:
     """An update without If-Match."""
     held = run.resource()
     run.expect_refused(run.put(held, if_match=None), held, 412)
 
 
-@chapter.probe("UPD-7", "missing-with-other-conditions", _REFUSED)
+@chapter.probe("UPD-7", _REFUSED)
 def missing_with_other_conditions(run: ProbeRun) -> None:
     """Another condition instead of If-Match."""
     held = run.resource()
@@ -134,7 +133,7 @@ for _form, _pattern, _tries in (
     ("star", "*", "A star, which means any version."),
     ("empty", "", "An If-Match without a value."),
 ):
-    chapter.row("UPD-8", f"malformed-{_form}", _REFUSED, _tries, partial(_expect_malformed, pattern=_pattern))
+    chapter.row("UPD-8", f"malformed-{_form}", _REFUSED, _tries, _expect_malformed, pattern=_pattern)
 
 
 # --- UPD-13: several clients at once ---
@@ -142,7 +141,6 @@ for _form, _pattern, _tries in (
 
 @chapter.probe(
     "UPD-13",
-    "race",
     f"of {CLIENTS} clients one is answered 200 and the others 409, in each of {ROUNDS} rounds; "
     "the accepted version stays",
     alone=True,
@@ -169,7 +167,7 @@ def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int)
     winners = [response for response in responses if response.status == 200]
     observed = f"{counts}: {len(winners)} updates of the same version were accepted"
     run.expect(len(winners) < 2, observed, "several won")
-    run.expect(len(winners) == 1, f"{counts}: no update was accepted", "nobody won")
+    run.expect(len(winners) == 1, f"{counts}: no update was accepted", "no winner")
 
     for response in responses:
         if response.status not in (200, 409):
@@ -178,7 +176,7 @@ def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int)
     after = run.read(held.path)
     stored = etag_value(str(winners[0].etag)) if winners[0].etag else after.version_id
     observed = f"{counts}, but the accepted version is not stored"
-    run.expect(stored == after.version_id, observed, "the winner lost")
+    run.expect(stored == after.version_id, observed, "winner not stored")
     return HeldResource(held.path, after.read, held.content)
 
 
