@@ -11,6 +11,7 @@ from silent import silent
 
 from workbench import Endpoint, Journal, Race, Verdict, race
 from workbench.cli import main, race_exit_code
+from workbench.history.check import Proof
 
 
 def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -50,6 +51,10 @@ def test_its_exit_code_says_what_came_of_it() -> None:
     emptied = replace(done, final=dict.fromkeys(done.final, before))
     assert (race_exit_code(done), race_exit_code(emptied)) == (0, 1)
     assert race_exit_code(replace(done, updates=3)) == 130
+    undecided = replace(done)
+    vars(undecided)["proof"] = Proof(2, 1, (), {}, (), undecided=("List/1",))
+    assert race_exit_code(undecided) == 1
+    assert undecided.row["proof"] == "undecided"
 
 
 @pytest.mark.parametrize("spread", [[], ["--processes", "2"]], ids=["threads", "processes"])

@@ -36,10 +36,10 @@ from workbench import (
     sweep,
 )
 from workbench.exchange.message import Request
-from workbench.races.race import Plan, Task, _run_tasks, run_task, take_turn
+from workbench.races.race import Task, _run_tasks, run_task, take_turn
 from workbench.races.results import Counts, Turn, marks_in
 from workbench.races.schedule import new_list
-from workbench.races.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Strategy
+from workbench.races.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Plan, Strategy
 
 
 @pytest.mark.parametrize("strategy", ["give-up", "reload", "merge"])

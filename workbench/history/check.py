@@ -129,9 +129,14 @@ class Proof:
     _losses: Iterable[Loss] = field(default=(), repr=False, compare=False)
 
     @property
+    def verdict(self) -> str:
+        """The result in one word: ``consistent``, ``undecided`` or ``inconsistent``."""
+        return "inconsistent" if self.violations else "undecided" if self.undecided else "consistent"
+
+    @property
     def sound(self) -> bool:
-        """Whether no violation was found: a correct endpoint could have given these answers."""
-        return not self.violations
+        """Whether a correct endpoint could have given these answers; false also where that is undecided."""
+        return self.verdict == "consistent"
 
     @property
     def witness(self) -> tuple[int, ...]:
@@ -165,7 +170,7 @@ class Proof:
     def __repr__(self) -> str:
         if self.violations:
             return f"<Proof: inconsistent: {self.violations[0].flaw.value} {self.witness}>"
-        return f"<Proof: {'undecided' if self.undecided else 'consistent'}>"
+        return f"<Proof: {self.verdict}>"
 
 
 class History:
