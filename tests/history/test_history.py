@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from registerjudge import history_of, is_possible
 
 from workbench import BadInput, history
-from workbench.history.check import Flaw, Proof
+from workbench.history.check import Proof
+from workbench.history.violations import Flaw
 
 GOOD, BAD = recorded("good"), recorded("bad")
 

@@ -17,7 +17,7 @@ from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.policy import SPINE
 from workbench.endpoint.store import MEMORY, Store, Stored
-from workbench.history.check import Flaw
+from workbench.history.violations import Flaw
 
 A_LIST = {"resourceType": "List", "status": "current", "mode": "working", "title": "Adjustments"}
 WAIT = 60.0

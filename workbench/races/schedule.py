@@ -15,7 +15,8 @@ from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
-from workbench.history.check import Loss, Proof, history
+from workbench.history.check import Proof, history
+from workbench.history.losses import Loss
 
 if TYPE_CHECKING:
     import pandas as pd
