@@ -306,8 +306,8 @@ class _Check:
                 f"Too many writes to {self.name} got no answer, so their order is unknown. "
                 "The check found no contradiction, but did not try every order."
             )
-        elif found is not None or tries:
-            self.report.find_contradiction(found or tries[0].contradiction)
+        elif contradiction := found or (tries[0].contradiction if tries else None):
+            self.report.add_contradiction(contradiction)
         else:
             self.report.add_unwritten()
         return tries[0].chain if tries else None

@@ -224,9 +224,8 @@ class Violations:
             )
             self._add(Flaw.OVERWRITTEN, (earlier.seq, later.seq), words)
 
-    def find_contradiction(self, found: Contradiction | None) -> None:
+    def add_contradiction(self, found: Contradiction) -> None:
         """Report a contradiction in time."""
-        assert found is not None
         flaw = _flaw_in_time(found)
         words = self._contrary_refusals(found) if len(found.refusals) > 1 else ""
         if not words:
