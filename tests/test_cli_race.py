@@ -44,7 +44,7 @@ def test_what_cannot_be_raced_is_one_sentence(arguments: list[str], capsys: pyte
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_its_exit_code_says_what_came_of_it() -> None:
+def test_the_exit_code_of_a_race() -> None:
     with Endpoint.in_process() as endpoint:
         done: Race = race(endpoint, clients=1, updates=2, progress=False)
     before = next(each for each in done.journal if each.interaction == "read")
