@@ -144,18 +144,18 @@ class LooseWrites:
         """Return the accepted write that replaced this version, if its answer names no version."""
         return next((write for write in self.by_base.get(end, ()) if write.accepted), None)
 
-    def after(self, end: str, until: int, spent: AbstractSet[Write], *, deletes: bool = False) -> Iterator[Write]:
-        """Yield those that can have replaced version ``end`` by a time: the first that named it, the first blind one.
+    def after(self, end: str, until: int, spent: AbstractSet[Write]) -> Iterator[Write]:
+        """Yield the updates that can have replaced version ``end`` by a time: the first that named it, the first blind.
 
-        An earlier write explains all that a later one can. ``deletes`` asks for deletes instead of updates.
+        An earlier write explains all that a later one can.
         """
         for writes in (self.by_base.get(end, ()), self.blind):
             for write in writes:
                 if write.accepted and writes is not self.blind:
-                    if write.start <= until and not deletes:
+                    if write.start <= until:
                         yield write
                     return
-                if write.start <= until and (write.deed is Deed.DELETE) is deletes and write not in spent:
+                if write.start <= until and write.deed is not Deed.DELETE and write not in spent:
                     yield write
                     break
 

@@ -331,20 +331,14 @@ class _Check:
         return [piece for piece in pieces if piece.is_orphan and not can_be_made(piece)]
 
     def _likely_order(self, pieces: list[Chain]) -> Iterator[Arrangement]:
-        """Yield one order of many pieces, if there is one. The earliest piece that fits comes next."""
+        """Yield one order of many pieces, if there is one. The earliest piece that can follow comes next."""
         placed: list[Placed] = []
         loose, waiting, lasted = LooseWrites(self.track), list(pieces), NEVER
         while waiting:
-            fits = [
-                each[-1]
-                for piece in waiting[:MOST_PIECES]
-                if all(other.begun.time >= piece.lasted.time for other in waiting[:MOST_PIECES] if other is not piece)
-                for each in arrangements(tuple(placed[-1:]), [piece], loose, frozenset(), lasted)
-                if find_contradiction(self.track, joined(self.track, each, loose), alone=True) is None
-            ]
-            if not fits:
+            orders = (arrangements(tuple(placed[-1:]), [each], loose, frozenset(), lasted) for each in waiting)
+            chosen = next((each[-1] for order in islice(orders, MOST_PIECES) for each in order), None)
+            if chosen is None:
                 return
-            chosen = next((each for each in fits if each.piece.end.id in loose.by_base), fits[0])
             placed.append(chosen)
             waiting.remove(chosen.piece)
             lasted = max(lasted, chosen.piece.lasted.time)
