@@ -246,6 +246,7 @@ class Race:
             "conflicts_per_success": round(self.conflicts_per_success, 2),
             "retries": self.retries,
             "survivors": self.survivors,
+            "sound": self.proof.sound,
             "proof": self.proof.verdict,
             "per_second": round(self.throughput, 1),
             **{name: whole[name] for name in ("p50", "p95", "p99")},
