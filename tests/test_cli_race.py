@@ -11,6 +11,7 @@ from silent import silent
 
 from workbench import Endpoint, Journal, Race, Verdict, race
 from workbench.cli import main, race_exit_code
+from workbench.history.check import Proof
 
 
 def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -43,13 +44,17 @@ def test_what_cannot_be_raced_is_one_sentence(arguments: list[str], capsys: pyte
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_its_exit_code_says_what_came_of_it() -> None:
+def test_the_exit_code_of_a_race() -> None:
     with Endpoint.in_process() as endpoint:
         done: Race = race(endpoint, clients=1, updates=2, progress=False)
     before = next(each for each in done.journal if each.interaction == "read")
     emptied = replace(done, final=dict.fromkeys(done.final, before))
     assert (race_exit_code(done), race_exit_code(emptied)) == (0, 1)
     assert race_exit_code(replace(done, updates=3)) == 130
+    undecided = replace(done)
+    vars(undecided)["proof"] = Proof(2, 1, (), {}, (), undecided=("List/1",))
+    assert race_exit_code(undecided) == 1
+    assert undecided.row["proof"] == "undecided"
 
 
 @pytest.mark.parametrize("spread", [[], ["--processes", "2"]], ids=["threads", "processes"])

@@ -385,7 +385,7 @@ def _write_charts(done: Race, folder: Path) -> None:
 
 
 def race_exit_code(done: Race) -> int:
-    """Return 1 for a lost update or an inconsistent history, 130 for a race ended early, else 0."""
+    """Return 1 for a lost update or a history not proved consistent, 130 for a race ended early, else 0."""
     if done.lost or not done.proof.sound:
         return FAILED
     return 0 if done.complete else INTERRUPTED

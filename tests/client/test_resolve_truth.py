@@ -217,7 +217,7 @@ def stories(policy: str, updates: int, *, timed: bool) -> Counter[str]:
             counts += story.counts
             everybody = sorted([*story.journal, *story.outside], key=lambda each: each.sent_at)
             proof = history(everybody, in_turn=True).check()
-            counts["sound" if proof.sound else "unsound"] += 1
+            counts["unsound" if proof.violations else "sound"] += 1
     return counts
 
 

@@ -1,6 +1,6 @@
 """The proof, held against recorded histories, a model endpoint, every single corruption, and a brute-force judge.
 
-No sound history is called unsound and no corrupt one sound, and the witness shows what it claims.
+No correct history is called inconsistent, no corrupt one consistent, and the witness shows its violation.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from registerjudge import history_of, is_possible
 
 from workbench import BadInput, history
-from workbench.history.check import Flaw, Proof
+from workbench.history.check import Proof
+from workbench.history.violations import Flaw
 
 GOOD, BAD = recorded("good"), recorded("bad")
 
 BY_ABSENCE = frozenset({Flaw.UNWRITTEN, Flaw.REFUSED_YET_DONE, Flaw.LANDED_AND_NOT, Flaw.VANISHED, Flaw.WRONGLY_STALE})
-"""Flaws that rest on what nobody did, which no few exchanges show by themselves."""
+"""Flaws that follow from what no exchange did. A few exchanges cannot show them."""
 
 
 def check(lines: list[Line], **options: object) -> Proof:
@@ -31,13 +32,13 @@ def check(lines: list[Line], **options: object) -> Proof:
 # --- recorded histories ---
 
 
-def test_there_are_enough_of_them() -> None:
+def test_the_recorded_histories_cover_every_flaw() -> None:
     assert (len(GOOD) >= 12, len(BAD) >= 20) == (True, True)
     assert {found.expect["flaw"] for found in BAD} == {flaw.name for flaw in Flaw}
 
 
 @pytest.mark.parametrize("found", GOOD, ids=lambda found: found.name)
-def test_a_good_history_is_sound(found: Recorded) -> None:
+def test_a_good_history_is_consistent(found: Recorded) -> None:
     proof = history(found.exchanges, **found.options).check()
     assert proof.sound, proof.explain()
     assert (proof.witness, proof.losses) == ((), ())
@@ -46,9 +47,9 @@ def test_a_good_history_is_sound(found: Recorded) -> None:
 
 
 @pytest.mark.parametrize("found", BAD, ids=lambda found: found.name)
-def test_a_bad_history_is_unsound_and_its_witness_shows_it(found: Recorded) -> None:
+def test_a_bad_history_is_inconsistent_and_its_witness_shows_it(found: Recorded) -> None:
     proof = history(found.exchanges, **found.options).check()
-    assert not proof.sound
+    assert proof.violations
     flaw = proof.violations[0]
     assert (flaw.flaw.name, list(proof.witness)) == (found.expect["flaw"], found.expect["witness"])
     for seq in proof.witness:
@@ -60,19 +61,19 @@ def test_a_bad_history_is_unsound_and_its_witness_shows_it(found: Recorded) -> N
 
 
 @pytest.mark.parametrize("found", BAD, ids=lambda found: found.name)
-def test_the_witness_alone_is_unsound_and_nothing_in_it_is_spare(found: Recorded) -> None:
+def test_the_witness_alone_is_inconsistent_and_minimal(found: Recorded) -> None:
     exchanges = found.exchanges
     witness = [exchanges[seq - 1] for seq in found.expect["witness"]]
     flaw = Flaw[found.expect["flaw"]]
     if flaw not in (Flaw.REFUSED_YET_DONE, Flaw.OVERWRITTEN):  # these need to know what was seen before
-        assert not history(witness, **found.options).check().sound
+        assert history(witness, **found.options).check().violations
     if flaw not in BY_ABSENCE:
         for spare in range(len(witness)):
             rest = history(witness[:spare] + witness[spare + 1 :], **found.options).check()
             assert rest.sound or rest.violations[0].flaw in BY_ABSENCE
 
 
-def test_what_cannot_be_known_is_said() -> None:
+def test_the_proof_names_unanswered_writes_of_unknown_outcome() -> None:
     (open_,) = (found for found in GOOD if found.name == "nobody-looked-again")
     proof = history(open_.exchanges).check()
     assert proof.notes == ("It is unknown whether the unanswered write of alice (2) took effect.",)
@@ -81,28 +82,28 @@ def test_what_cannot_be_known_is_said() -> None:
     )
 
 
-def test_a_resource_of_several_can_be_asked_for() -> None:
+def test_one_resource_of_several_can_be_checked() -> None:
     (lost,) = (found for found in BAD if found.name == "lost-update")
     lines = [*lost.lines, replace(lost.lines[0], id="2")]
-    assert not check(lines).sound
+    assert check(lines).violations
     asked = history([line.exchange() for line in lines])
-    assert (asked.check("List/1").sound, asked.check("List/2").sound) == (False, True)
+    assert [asked.check(each).verdict for each in ("List/1", "List/2")] == ["inconsistent", "consistent"]
     assert (asked.check().resources, asked.check("List/2").exchanges) == (2, 1)
 
 
-def test_an_iterator_will_do_and_a_negative_skew_will_not() -> None:
+def test_an_iterator_is_accepted_and_a_negative_skew_is_rejected() -> None:
     assert history(line.exchange() for line in GOOD[0].lines).check().sound
     with pytest.raises(BadInput, match="skew="):
         history([], skew=-1.0)
 
 
-def test_clocks_that_may_disagree_decide_less() -> None:
+def test_a_larger_skew_proves_less() -> None:
     (late,) = (found for found in BAD if found.name == "stale-read")
-    assert not history(late.exchanges, skew=0.0005).check().sound
+    assert history(late.exchanges, skew=0.0005).check().violations
     assert history(late.exchanges, skew=0.002).check().sound
 
 
-# --- sound histories of a model endpoint ---
+# --- consistent histories of a model endpoint ---
 
 FATES = ("answered", "answered", "answered", "lost before", "lost after", "late")
 
@@ -125,20 +126,20 @@ def models(draw: st.DrawFn, *, faults: bool = True, resources: int = 2, steps: i
 
 
 @given(models(), st.booleans())
-def test_whatever_a_correct_endpoint_does_is_sound(model: Model, timed: bool) -> None:
+def test_every_history_of_the_model_is_consistent(model: Model, timed: bool) -> None:
     proof = check(model.lines if timed else untimed(model.lines))
     assert proof.sound, proof.explain()
     assert not any("Too many" in note for note in proof.notes)
 
 
 @given(models())
-def test_what_it_says_of_unanswered_writes_is_true(model: Model) -> None:
+def test_the_outcomes_of_unanswered_writes_are_correct(model: Model) -> None:
     said = check(model.lines).landed
     assert said.keys() == model.landed.keys()
     assert {seq: fate for seq, fate in said.items() if fate is not None}.items() <= model.landed.items()
 
 
-def test_without_a_lock_it_is_unsound_when_somebody_was_overwritten_and_only_then() -> None:
+def test_without_a_lock_only_an_overwritten_update_is_a_violation() -> None:
     chance = random.Random(5)
     met = {True: 0, False: 0}
     for _ in range(400):
@@ -156,7 +157,7 @@ def test_without_a_lock_it_is_unsound_when_somebody_was_overwritten_and_only_the
     assert min(met.values()) > 50
 
 
-def test_long_histories_of_the_model_are_sound() -> None:
+def test_long_histories_of_the_model_are_consistent() -> None:
     chance = random.Random(6)
     for _ in range(5):
         model = Model(3, there=True)
@@ -227,8 +228,8 @@ def forked(lines: list[Line]) -> list[Line] | None:
 
 def base_that_never_was(lines: list[Line]) -> list[Line] | None:
     for line in filter(accepted, lines):
-        told = [other for other in lines if other.etag == line.if_match and other is not line]
-        if line.id in quiet(lines) and told:
+        others = [other for other in lines if other.etag == line.if_match and other is not line]
+        if line.id in quiet(lines) and others:
             return changed(lines, line, if_match="never")
     return None
 
@@ -241,11 +242,11 @@ def stale_read(lines: list[Line]) -> list[Line] | None:
     return None
 
 
-def read_of_nobodys(lines: list[Line]) -> list[Line] | None:
+def read_of_an_unwritten_version(lines: list[Line]) -> list[Line] | None:
     for read in filter(shows, lines):
         others = [line for line in lines if line.id == read.id and line is not read and line.etag]
         if read.id in quiet(lines) and others:
-            return changed(lines, read, etag="never", got={"title": "nobody's"})
+            return changed(lines, read, etag="never", got={"title": "not written"})
     return None
 
 
@@ -337,9 +338,9 @@ def stale_yet_accepted(lines: list[Line]) -> list[Line] | None:
 
 def writer_left_out(lines: list[Line]) -> list[Line] | None:
     for write in filter(accepted, lines):
-        told = [line for line in lines if line is not write and line.id == write.id]
-        used = any(write.etag in (line.etag, line.if_match) for line in told if line.status in (200, 204))
-        before = any(line.etag == write.if_match for line in told)
+        others = [line for line in lines if line is not write and line.id == write.id]
+        used = any(write.etag in (line.etag, line.if_match) for line in others if line.status in (200, 204))
+        before = any(line.etag == write.if_match for line in others)
         if used and before and write.id in quiet(lines):
             return [line for line in lines if line is not write]
     return None
@@ -354,13 +355,13 @@ def old_not_modified(lines: list[Line]) -> list[Line] | None:
 CORRUPTIONS: dict[str, Corruption] = {
     corruption.__name__: corruption
     for corruption in (
-        *(duplicate_etag, forked, base_that_never_was, stale_read, read_of_nobodys, refused_and_done),
+        *(duplicate_etag, forked, base_that_never_was, stale_read, read_of_an_unwritten_version, refused_and_done),
         *(read_from_the_future, write_begun_late, landed_and_did_not, landed_then_gone, revived, key_refused),
         *(vanished, created_again, stale_yet_accepted, writer_left_out, old_not_modified),
     )
 }
 
-WITHOUT_TIMES = ("duplicate_etag", "forked", "base_that_never_was", "read_of_nobodys", "refused_and_done")
+WITHOUT_TIMES = ("duplicate_etag", "forked", "base_that_never_was", "read_of_an_unwritten_version", "refused_and_done")
 WITH_FAULTS = ("landed_then_gone",)
 
 
@@ -372,9 +373,9 @@ def test_no_single_corruption_is_accepted(name: str, data: st.DataObject) -> Non
     corrupt = CORRUPTIONS[name](model.lines)
     assume(corrupt is not None)
     assert corrupt is not None
-    assert not check(corrupt).sound
+    assert check(corrupt).violations
     if name in WITHOUT_TIMES:
-        assert not check(untimed(corrupt)).sound
+        assert check(untimed(corrupt)).violations
 
 
 # --- a brute-force judge ---
@@ -384,7 +385,7 @@ VERSIONS = ("v0", "v1", "v2", "v3")
 
 @st.composite
 def lines(draw: st.DrawFn) -> Line:
-    """One exchange, whatever it may be: most histories of these are nonsense, and a judge must say so."""
+    """Any exchange. Most histories of these are inconsistent."""
     begun = draw(st.integers(0, 12))
     span = (begun, begun + draw(st.integers(1, 6)))
     one, other = draw(st.permutations(VERSIONS))[:2]
@@ -408,9 +409,9 @@ def lines(draw: st.DrawFn) -> Line:
 
 
 @given(st.lists(lines(), min_size=2, max_size=6))
-def test_it_agrees_with_trying_every_order(found: list[Line]) -> None:
+def test_the_check_agrees_with_the_judge(found: list[Line]) -> None:
     found = sorted(found, key=ends)
-    assert check(found).sound == is_possible(found)
+    assert check(found).verdict == ("consistent" if is_possible(found) else "inconsistent")
 
 
 def agree(histories: Iterable[list[Line]]) -> dict[bool, int]:
@@ -428,13 +429,13 @@ def agree(histories: Iterable[list[Line]]) -> dict[bool, int]:
     return met
 
 
-def test_it_agrees_on_thousands_that_are_nearly_sound() -> None:
+def test_the_check_agrees_with_the_judge_on_slightly_corrupted_histories() -> None:
     chance = random.Random(11)
-    assert min(agree(nearly_sound(chance) for _ in range(3000)).values()) > 200
+    assert min(agree(slightly_corrupted(chance) for _ in range(3000)).values()) > 200
 
 
 @pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.soak)])
-def test_it_agrees_on_random_histories_with_many_refusals(count: int) -> None:
+def test_the_check_agrees_with_the_judge_on_histories_with_many_refusals(count: int) -> None:
     """Up to 14 overlapping exchanges: refusals, writes without an answer, corrupted answers."""
     chance = random.Random(count)
     met = agree(history_of(chance) for _ in range(count))
@@ -443,9 +444,9 @@ def test_it_agrees_on_random_histories_with_many_refusals(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(20_000, marks=pytest.mark.soak)])
-def test_blind_unanswered_writes_leave_it_undecided_rather_than_wrong(count: int) -> None:
+def test_with_blind_unanswered_writes_the_check_is_undecided_rather_than_wrong(count: int) -> None:
     chance = random.Random(count)
-    met = {"sound": 0, "unsound": 0, "undecided": 0}
+    met = {"consistent": 0, "inconsistent": 0, "undecided": 0}
     for _ in range(count):
         found = [
             replace(line, if_match=None)
@@ -454,15 +455,16 @@ def test_blind_unanswered_writes_leave_it_undecided_rather_than_wrong(count: int
             for line in history_of(chance)
         ]
         proof = check(found)
-        met["undecided" if proof.undecided else "sound" if proof.sound else "unsound"] += 1
-        if not proof.sound:
+        met[proof.verdict] += 1
+        assert proof.sound == (proof.verdict == "consistent"), "undecided is not sound"
+        if proof.violations:
             assert not is_possible(found), proof.explain()
-        elif not proof.undecided:
+        elif proof.sound:
             assert is_possible(found), [(line, proof.explain()) for line in found]
-    assert met["undecided"] < count / 8 < min(met["sound"], met["unsound"])
+    assert met["undecided"] < count / 8 < min(met["consistent"], met["inconsistent"])
 
 
-def nearly_sound(chance: random.Random) -> list[Line]:
+def slightly_corrupted(chance: random.Random) -> list[Line]:
     """A few exchanges of the model, of which one or two have been changed at random."""
     model = Model(1, there=chance.random() < 0.6)
     for _ in range(chance.randint(10, 40)):

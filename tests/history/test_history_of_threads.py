@@ -17,7 +17,7 @@ from workbench.endpoint.application import Application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.policy import SPINE
 from workbench.endpoint.store import MEMORY, Store, Stored
-from workbench.history.check import Flaw
+from workbench.history.violations import Flaw
 
 A_LIST = {"resourceType": "List", "status": "current", "mode": "working", "title": "Adjustments"}
 WAIT = 60.0
@@ -59,7 +59,7 @@ def reader_and_writer(client: Client, logical_id: str, updates: int, *, lock: bo
     return work
 
 
-def test_what_threads_do_to_a_spine_is_sound(spine: Endpoint) -> None:
+def test_threads_at_a_spine_give_a_consistent_history(spine: Endpoint) -> None:
     journal = Journal()
     # The shared endpoint's own clients have a lesson's clock; these have the wall's.
     clients = [Client(spine.base_url, name=f"client {number}", journal=journal) for number in range(6)]
@@ -70,7 +70,7 @@ def test_what_threads_do_to_a_spine_is_sound(spine: Endpoint) -> None:
     assert (proof.exchanges, proof.resources) == (6 * 24 + 2, 2)
 
 
-def test_in_process_too_and_by_a_lessons_clock() -> None:
+def test_threads_in_process_give_a_consistent_history() -> None:
     with Endpoint.in_process() as timed, Endpoint.in_process(clock="2018-05-25T16:10:00Z") as untimed:
         for endpoint in (timed, untimed):
             logical_id = endpoint.client("first").create(A_LIST).logical_id
@@ -84,7 +84,7 @@ def test_in_process_too_and_by_a_lessons_clock() -> None:
 
 
 @pytest.mark.parametrize("lock", [True, False], ids=["If-Match sent", "no If-Match"])
-def test_without_the_lock_it_is_found_out(lock: bool) -> None:
+def test_the_check_finds_a_missing_lock(lock: bool) -> None:
     """Two read, then both write: whichever comes second, the other's entry is gone, and the proof names it."""
     with Endpoint.in_process(policy="UNPROTECTED") as endpoint:
         logical_id = endpoint.client("first").create(A_LIST).logical_id
@@ -136,7 +136,7 @@ def mutant() -> Iterator[tuple[ChecksThenActs, Callable[[str], Client], Journal]
     application.close()
 
 
-def test_a_store_that_checks_first_is_found_out(
+def test_the_check_finds_a_store_that_compares_before_it_locks(
     mutant: tuple[ChecksThenActs, Callable[[str], Client], Journal],
 ) -> None:
     store, client, journal = mutant

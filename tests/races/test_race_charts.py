@@ -36,7 +36,7 @@ CHARTS: dict[str, Callable[[Sweep], Picture]] = {
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_a_chart_is_an_svg_that_leaves_the_rest_of_a_page_alone(races: Sweep, name: str) -> None:
+def test_a_chart_is_an_svg_without_styles_or_scripts(races: Sweep, name: str) -> None:
     chart = CHARTS[name](races)
     assert chart.svg.startswith('<svg xmlns="http://www.w3.org/2000/svg" role="img" style=')
     root = ElementTree.fromstring(chart.svg)
@@ -60,7 +60,7 @@ def test_a_chart_names_every_strategy_and_every_client(races: Sweep, one: Race) 
     assert all(f">{client}</text>" in one.chain_chart().svg.replace("\n", "") for client in one.clients)
 
 
-def test_the_words_hold_the_numbers(one: Race) -> None:
+def test_the_text_of_a_chart_has_its_numbers(one: Race) -> None:
     accepted = sum(turn.tries == 1 for turn in one.turns if turn.verdict.value == "updated")
     assert f"1 sent {accepted} accepted" in str(one.tries_chart())
     assert f"p50 {one.row['p50']:.1f} ms" in str(one.latency_chart())
@@ -73,7 +73,7 @@ def test_a_chain_can_be_drawn_from_its_end(one: Race) -> None:
     )
 
 
-def test_what_was_lost_is_drawn_too() -> None:
+def test_forks_are_drawn() -> None:
     with Endpoint.in_process(policy="UNPROTECTED") as endpoint:
         run = race(endpoint, clients=3, updates=4, strategy="blind", progress=False)
     forks = run.accepted - run.frame[run.frame["interaction"] == "update"]["base"].nunique()

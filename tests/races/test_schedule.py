@@ -27,7 +27,7 @@ def test_with_the_lock_the_second_is_refused_and_nothing_is_lost() -> None:
     assert needs(played) == ["Uses a wheelchair", "Needs a hearing loop"]
 
 
-def test_without_it_the_first_is_lost_and_named() -> None:
+def test_without_the_lock_the_first_is_lost_and_named() -> None:
     with Endpoint.in_process(policy="UNPROTECTED") as endpoint:
         played = play(LOST_UPDATE, endpoint)
     assert played.statuses == (200, 200)
@@ -37,14 +37,14 @@ def test_without_it_the_first_is_lost_and_named() -> None:
     assert needs(played) == ["Uses a wheelchair", "Needs information in easy read"]
 
 
-def test_whoever_reads_what_was_stored_overwrites_nothing(policy: str) -> None:
+def test_a_client_that_read_the_last_version_overwrites_nothing(policy: str) -> None:
     with Endpoint.in_process(policy=policy) as endpoint:
         played = play("alice reads, alice puts, bob reads, bob puts", endpoint)
     assert (played.statuses, played.losses) == ((200, 200), [])
 
 
 @pytest.mark.parametrize(("clients", "orders", "lost"), [(("alice", "bob"), 6, 4), (("alice", "bob", "carol"), 90, 84)])
-def test_every_order_there_is(clients: tuple[str, ...], orders: int, lost: int) -> None:
+def test_every_interleaving(clients: tuple[str, ...], orders: int, lost: int) -> None:
     assert len(set(interleavings(clients))) == orders
     with Endpoint.in_process() as spine, Endpoint.in_process(policy="UNPROTECTED") as unprotected:
         assert sum(play_all(spine, clients)["lost"] != "") == 0
@@ -67,7 +67,7 @@ def test_the_same_schedule_is_the_same_every_time() -> None:
         ([("alice", "")], "Step 1 says that alice ''"),
     ],
 )
-def test_what_is_not_known_is_said_before_anything_is_sent(schedule: str, words: str) -> None:
+def test_an_unknown_step_is_rejected_before_anything_is_sent(schedule: str, words: str) -> None:
     with Endpoint.in_process() as endpoint:
         with pytest.raises(BadInput) as refused:
             play(schedule, endpoint)
@@ -76,7 +76,7 @@ def test_what_is_not_known_is_said_before_anything_is_sent(schedule: str, words:
 
 
 @pytest.mark.parametrize("step", ["edits", "puts"])
-def test_a_step_out_of_order_is_one_sentence(step: str) -> None:
+def test_a_step_out_of_order_is_rejected(step: str) -> None:
     with Endpoint.in_process() as endpoint, pytest.raises(BadInput, match=f"Alice {step} before having read List/"):
         play(f"alice {step}", endpoint)
 

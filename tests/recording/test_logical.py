@@ -26,8 +26,8 @@ def read(names: LogicalNames, version: str, updated: str, logical_id: str = "1")
 
 def test_versions_are_counted_for_each_resource_and_called_back() -> None:
     names = LogicalNames(BASE, START)
-    told = [read(names, version, "2026-11-23T10:00:00.123Z").headers["ETag"] for version in ("7", "9", "7")]
-    assert told == ['W/"v1"', 'W/"v2"', 'W/"v1"']
+    received = [read(names, version, "2026-11-23T10:00:00.123Z").headers["ETag"] for version in ("7", "9", "7")]
+    assert received == ['W/"v1"', 'W/"v2"', 'W/"v1"']
     assert read(names, "9", "2026-11-23T10:00:00Z", "2").headers["ETag"] == 'W/"v1"'
     for target, own in ((ABOUT, "7"), (("List", "2"), "9")):
         asked = Request("PUT", f"{BASE_URL}/List/{target[1]}", Headers({"If-Match": 'W/"v1"'}), body(id=target[1]))
@@ -37,7 +37,7 @@ def test_versions_are_counted_for_each_resource_and_called_back() -> None:
     assert strange.headers["If-Match"] == 'W/"v9", "x"'
 
 
-def test_what_the_session_creates_has_a_name_in_every_place() -> None:
+def test_a_created_resource_has_a_logical_name_everywhere() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"Location": f"{BASE}/List/1042/_history/1", "ETag": 'W/"1"'})
     made = names.response("POST", ("List", ""), Response(201, headers, body(id="1042", meta={"versionId": "1"})))
@@ -55,29 +55,29 @@ def test_what_the_session_creates_has_a_name_in_every_place() -> None:
     assert json.parse(sent.body) == {"resourceType": "List", "id": "1042", "source": {"reference": "List/1042"}}
 
 
-def test_dates_go_by_version_not_by_how_quick_the_endpoint_was() -> None:
+def test_dates_depend_on_versions_not_on_speed() -> None:
     slow, quick = LogicalNames(BASE, START), LogicalNames(BASE, START)
-    told = [
+    received = [
         [read(names, version, updated).body for version, updated in zip(("7", "8"), dates, strict=True)]
         for names, dates in (
             (slow, ("2026-11-23T10:00:00Z", "2026-11-23T10:05:00Z")),
             (quick, ("2026-11-23T10:00:00.1Z", "2026-11-23T10:00:00.2Z")),
         )
     ]
-    assert told[0] == told[1]
-    assert json.parse(told[0][1])["meta"]["lastUpdated"] == "2018-05-25T16:10:01.000+00:00"
+    assert received[0] == received[1]
+    assert json.parse(received[0][1])["meta"]["lastUpdated"] == "2018-05-25T16:10:01.000+00:00"
 
 
 def test_a_condition_by_date_is_called_back() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"ETag": 'W/"7"', "Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT"})
-    told = names.response("GET", ABOUT, Response(200, headers)).headers["Last-Modified"]
-    assert told == "Fri, 25 May 2018 16:10:00 GMT"
-    sent, _ = names.request(Request("GET", f"{BASE_URL}/List/1", Headers({"If-Modified-Since": told})), ABOUT)
+    received = names.response("GET", ABOUT, Response(200, headers)).headers["Last-Modified"]
+    assert received == "Fri, 25 May 2018 16:10:00 GMT"
+    sent, _ = names.request(Request("GET", f"{BASE_URL}/List/1", Headers({"If-Modified-Since": received})), ABOUT)
     assert sent.headers["If-Modified-Since"] == "Mon, 23 Nov 2026 10:00:00 GMT"
 
 
-def test_only_fields_that_mean_something_are_passed_on() -> None:
+def test_only_listed_header_fields_are_passed_on() -> None:
     names = LogicalNames(BASE, START)
     headers = Headers({"Set-Cookie": "a=secret", "X-Request-Id": "8f0e", "Server": "x", "Content-Type": "text/html"})
     assert list(names.response("GET", ABOUT, Response(500, headers, b"<b>")).headers.items()) == [
@@ -85,7 +85,7 @@ def test_only_fields_that_mean_something_are_passed_on() -> None:
     ]
 
 
-def test_what_is_not_known_is_passed_on_as_it_came() -> None:
+def test_unknown_values_are_passed_on_unchanged() -> None:
     names = LogicalNames(BASE, START)
     odd = b'{"resourceType":"List","id":"1","meta":{"lastUpdated":"yesterday"},"value":1.10,"n":[1e2,null]}'
     assert names.response("GET", ABOUT, Response(200, body=odd)).body == odd
@@ -95,7 +95,7 @@ def test_what_is_not_known_is_passed_on_as_it_came() -> None:
     assert names.response("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"
 
 
-def test_an_outcome_quotes_the_names_of_what_it_is_about() -> None:
+def test_an_outcome_quotes_the_logical_names_of_its_resource() -> None:
     """Two resources have versions that are written the same; what was asked about comes first."""
     names = LogicalNames(BASE, START)
     for logical_id, versions in (("1", ("aaaa-0001", "shared-0001")), ("2", ("shared-0001",))):
@@ -106,8 +106,8 @@ def test_an_outcome_quotes_the_names_of_what_it_is_about() -> None:
     }
     refused = Response(409, body=json.dumps({"resourceType": "OperationOutcome"} | said).encode())
     for logical_id, name in (("1", "v2"), ("2", "v1")):
-        told = json.parse(names.response("PUT", ("List", logical_id), refused).body)["issue"][0]["diagnostics"]
-        assert told == f"You named {name}, not xshared-0001 or shared-0001-b; v1 was first."
+        received = json.parse(names.response("PUT", ("List", logical_id), refused).body)["issue"][0]["diagnostics"]
+        assert received == f"You named {name}, not xshared-0001 or shared-0001-b; v1 was first."
 
 
 def test_a_long_session_takes_no_longer_for_each_answer() -> None:
@@ -118,6 +118,6 @@ def test_a_long_session_takes_no_longer_for_each_answer() -> None:
     for number in range(4000):
         read(names, f"version-{number}", "2026-11-23T10:00:00Z")
         names.request(Request("PUT", f"{BASE_URL}/List/1", Headers({"If-Match": f'W/"v{number + 1}"'})), ABOUT)
-    told = names.response("PUT", ABOUT, refused)
+    received = names.response("PUT", ABOUT, refused)
     assert time.process_time() - before < 10, "the product of versions and texts took minutes"
-    assert json.parse(told.body)["issue"][-1]["diagnostics"] == "the version is v4000"
+    assert json.parse(received.body)["issue"][-1]["diagnostics"] == "the version is v4000"

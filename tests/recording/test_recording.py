@@ -69,7 +69,7 @@ def story(session: Recording) -> str:
 
 
 @pytest.mark.parametrize("redact", [True, False])
-def test_what_was_recorded_replays_byte_for_byte_with_the_endpoint_stopped(
+def test_a_recording_replays_byte_for_byte_with_the_endpoint_stopped(
     tape: Path, endpoint: Callable[..., Endpoint], redact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spine = endpoint()
@@ -94,20 +94,20 @@ def test_two_recordings_of_the_same_are_the_same_file(tmp_path: Path, endpoint: 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_another_policy_is_drift_and_is_told_as_a_table(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
+def test_another_policy_is_drift_and_is_shown_as_a_table(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
     story(wb_record(tape, endpoint(), mode="record"))
     session = wb_record(tape, endpoint(policy="R4"), mode="live")
     story(session)
     frame = session.drift().frame
     assert list(frame.columns) == ["seq", "client", "request", "what", "then", "now"]
     statuses = frame[frame["what"] == "status"]
-    told = statuses[["seq", "then", "now"]].to_numpy().tolist()
-    assert told == [[4, "409", "412"], [5, "412", "400"]]
+    found = statuses[["seq", "then", "now"]].to_numpy().tolist()
+    assert found == [[4, "409", "412"], [5, "412", "400"]]
     assert "differences:\n" in repr(session.drift())
     assert session.drift()
 
 
-def test_what_was_not_asked_or_asked_in_addition_is_drift(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
+def test_missing_and_additional_requests_are_drift(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
     spine = endpoint()
     with wb_record(tape, spine, mode="record") as session:
         session.client("alice").read("List", LIST)
@@ -115,14 +115,14 @@ def test_what_was_not_asked_or_asked_in_addition_is_drift(tape: Path, endpoint: 
     session = wb_record(tape, spine, mode="live")
     session.client("alice").read("List", LIST)
     session.client("alice").capabilities()
-    told = [(each.client, each.request, each.then, each.now) for each in session.end().differences]
-    assert told == [("alice", "GET metadata", "not asked", "asked"), ("bob", f"GET List/{LIST}", "asked", "not asked")]
+    found = [(each.client, each.request, each.then, each.now) for each in session.end().differences]
+    assert found == [("alice", "GET metadata", "not asked", "asked"), ("bob", f"GET List/{LIST}", "asked", "not asked")]
     replay = wb_record(tape)
     replay.client("alice").read("List", LIST)
     assert len(replay.end().differences) == 1
 
 
-def test_what_was_sent_is_the_endpoint_s_own_and_nothing_personal_is_kept(
+def test_the_endpoint_gets_original_values_and_the_cassette_no_personal_data(
     tape: Path, endpoint: Callable[..., Endpoint]
 ) -> None:
     spine = endpoint()
@@ -172,9 +172,9 @@ def test_a_request_that_the_cassette_does_not_hold_is_one_sentence(
     with pytest.raises(NotRecorded, match=r"does not hold GET metadata as request 1 of alice, but GET List/744"):
         replay.client("alice").capabilities()
     assert replay.client("alice").read("List", LIST).status == 200
-    with pytest.raises(NotRecorded, match=r"as request 2 of alice, but nothing; restart the kernel") as told:
+    with pytest.raises(NotRecorded, match=r"as request 2 of alice, but nothing; restart the kernel") as error:
         replay.client("alice").read("List", LIST)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     with pytest.raises(NotRecorded, match="but nothing"):
         replay.client("carol").read("List", LIST)
     other = wb_record(tape).client("alice")
@@ -198,14 +198,14 @@ def test_a_request_that_the_cassette_does_not_hold_is_one_sentence(
         ('{"cassette": 1, "redacted": ["Patient"], "exchanges": []}', "is not an element path"),
     ],
 )
-def test_a_cassette_that_was_tampered_with_is_one_sentence(tape: Path, content: str, words: str) -> None:
+def test_a_damaged_cassette_is_rejected(tape: Path, content: str, words: str) -> None:
     tape.parent.mkdir()
     tape.write_text(content, encoding="utf-8")
     with pytest.raises(BadInput, match=words):
         wb_record(tape)
 
 
-def test_what_cannot_begin_says_why(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_cannot_start_says_why(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match=r"There is no cassette .*record one by WORKBENCH_CASSETTE=record"):
         wb_record(tape, "http://127.0.0.1:9/STU3")
     monkeypatch.setenv("WORKBENCH_CASSETTE", "recrod")
@@ -221,7 +221,7 @@ def test_what_cannot_begin_says_why(tape: Path, monkeypatch: pytest.MonkeyPatch)
 def test_no_answer_replays_as_no_answer(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
     spine = endpoint(faults=["cut-body:read:times=1", "drop-answer:update:times=1"])
 
-    def told(session: Recording) -> list[tuple[object, ...]]:
+    def outcomes(session: Recording) -> list[tuple[object, ...]]:
         client = session.client()
         update = {"resourceType": "List", "id": LIST, "status": "current", "mode": "working"}
         done = [client.read("List", LIST), client.update(update, if_match='W/"25777f7d-27bc"')]
@@ -231,34 +231,34 @@ def test_no_answer_replays_as_no_answer(tape: Path, endpoint: Callable[..., Endp
         session.end()
         return [(each.status, each.verdict, each.failure, each.sent) for each in done]
 
-    recorded = told(wb_record(tape, spine.base_url, mode="record"))
+    recorded = outcomes(wb_record(tape, spine.base_url, mode="record"))
     assert [verdict for _, verdict, *_ in recorded][1:] == [Verdict.UNKNOWN, Verdict.FAILED]
     assert recorded[0][2] == "The answer's body broke off."
     assert "recorded.invalid" in str(recorded[2][2])
-    assert told(wb_record(tape)) == recorded
+    assert outcomes(wb_record(tape)) == recorded
 
 
-def test_a_write_to_another_host_needs_the_connection_s_yes(tape: Path) -> None:
+def test_a_write_to_a_remote_host_needs_the_connection_s_permission(tape: Path) -> None:
     session = wb_record(tape, "https://int.spine.invalid.example/STU3", mode="record")
     with pytest.raises(WriteNotAllowed, match=r"int\.spine\.invalid\.example is not this machine"):
         session.client().update({"resourceType": "List", "id": "1"}, if_match=None)
     assert not session.client().is_local
 
 
-def test_a_live_endpoint_is_redacted_unless_told_otherwise(tape: Path) -> None:
+def test_a_remote_endpoint_is_redacted_by_default(tape: Path) -> None:
     wb_record(tape, "https://int.spine.example/STU3", mode="record").end()
     assert "NHS numbers" in json.loads(tape.read_text())["redacted"]
     wb_record(tape, "http://127.0.0.1:9/STU3", mode="record").end()
     assert json.loads(tape.read_text())["redacted"] == []
 
 
-def test_half_a_session_is_no_recording(tape: Path) -> None:
+def test_an_interrupted_session_is_not_recorded(tape: Path) -> None:
     with pytest.raises(RuntimeError), wb_record(tape, "http://127.0.0.1:9/STU3", mode="record"):
         raise RuntimeError
     assert not tape.exists()
 
 
-def test_decimals_come_out_digit_for_digit(tape: Path) -> None:
+def test_decimals_are_kept_digit_for_digit(tape: Path) -> None:
     tape.parent.mkdir()
     answer = (
         '{"status": 200, "headers": {"Content-Type": "application/fhir+json"}, "body": {"value": 1.10, "other": 1e2}}'
@@ -323,11 +323,11 @@ def test_a_patient_whose_id_is_the_nhs_number_is_followed_by_a_placeholder(tape:
 # --- the journal ---
 
 
-def test_a_journal_redacts_what_comes_from_another_machine() -> None:
+def test_a_journal_redacts_exchanges_with_a_remote_host() -> None:
     with Endpoint.in_process(clock="2018-05-25T16:10:00Z", seed=1) as spine:
         embedded = spine.client("alice")
-        told = embedded.read("List", LIST)
-        assert embedded.journal[0] is told
+        found = embedded.read("List", LIST)
+        assert embedded.journal[0] is found
         adapter = embedded.connection.adapter
         live = Client("https://int.spine.example/STU3", connection=Connection(adapter=adapter))
         read = live.read("List", LIST)

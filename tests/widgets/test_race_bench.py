@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from workbench import Endpoint, RaceBench
+from workbench.history.check import Proof
 from workbench.races.results import Counts
 from workbench.widgets.race import _results
 
@@ -90,6 +91,14 @@ def test_without_a_lock_the_verdict_is_what_the_race_shows() -> None:
     assert race is not None
     assert ("accepted and then overwritten" in bench._verdict.value) == bool(race.lost)
     assert ("The proof. Consistent" in bench._verdict.value) == race.proof.sound
+
+
+def test_an_undecided_proof_is_a_warning() -> None:
+    race = small(RaceBench()).run()
+    assert race is not None
+    vars(race)["proof"] = Proof(2, 1, (), {}, (), undecided=("List/1",))
+    text, tone = _results(race)[-1]
+    assert (text.split(":")[0], tone) == ("The proof. Undecided", "warn")
 
 
 def test_every_strategy_is_explained() -> None:

@@ -1,7 +1,8 @@
 """The proof: could a correct endpoint have given the answers that its clients got?
 
 ``events`` reads what each exchange says about the versions of its resource. ``chain`` puts the versions in order and
-compares the order with the clock. ``check`` decides, and puts every violation into a sentence.
+compares the order with the clock. ``check`` decides. ``violations`` puts each violation into a sentence, and
+``losses`` names the elements that were lost.
 
 The model is one register with real-time order (linearizable: each write takes effect at one moment between its start
 and its end), as in knossos and porcupine. A version id is used once, and an accepted ``If-Match`` names the version

@@ -96,22 +96,22 @@ def pieces_of(track: Track) -> tuple[list[Chain], list[Write]]:
     A blind write begins a piece: another version may lie between what its client saw and what it made.
     """
     found: list[Chain] = []
-    placed = 0
     for version in track.versions.values():
         write = version.made_by
         if write is None or write.base is None or write.blind:
-            found.append(_follow(track, version))
-            placed += len(found[-1].versions)
-    circle = [] if placed == len(track.versions) else _circle(track, found)
+            piece = Chain([version], [write])
+            while (following := piece.end.replaced_by) is not None:
+                piece.add(track.version(following.version or ""), following)
+            found.append(piece)
+
+    circle: list[Write] = []
+    if sum(len(piece.versions) for piece in found) < len(track.versions):
+        placed = {version.id for piece in found for version in piece.versions}
+        write = next(version for version in track.versions.values() if version.id not in placed).replaced_by
+        while write is not None and write not in circle[:1]:
+            circle.append(write)
+            write = track.version(write.version or "").replaced_by
     return sorted(_deleted_once(found), key=lambda piece: piece.middle), circle
-
-
-def _follow(track: Track, root: Version) -> Chain:
-    piece = Chain()
-    piece.add(root, root.made_by)
-    while (following := piece.end.replaced_by) is not None:
-        piece.add(track.version(following.version or ""), following)
-    return piece
 
 
 def _deleted_once(found: list[Chain]) -> list[Chain]:
@@ -120,17 +120,6 @@ def _deleted_once(found: list[Chain]) -> list[Chain]:
     bare = [piece for piece in deletions if len(piece.versions) == 1]
     spare = bare[1:] if len(bare) == len(deletions) else bare
     return [piece for piece in found if piece not in spare] if spare else found
-
-
-def _circle(track: Track, found: list[Chain]) -> list[Write]:
-    placed = {version.id for piece in found for version in piece.versions}
-    start = next(version for version in track.versions.values() if version.id not in placed)
-    circle: list[Write] = []
-    write = start.replaced_by
-    while write is not None and (not circle or write is not circle[0]):
-        circle.append(write)
-        write = track.version(write.version or "").replaced_by
-    return circle
 
 
 class LooseWrites:
@@ -155,18 +144,18 @@ class LooseWrites:
         """Return the accepted write that replaced this version, if its answer names no version."""
         return next((write for write in self.by_base.get(end, ()) if write.accepted), None)
 
-    def after(self, end: str, until: int, spent: AbstractSet[Write], *, deletes: bool = False) -> Iterator[Write]:
-        """Yield those that can have replaced version ``end`` by a time: the first that named it, the first blind one.
+    def after(self, end: str, until: int, spent: AbstractSet[Write]) -> Iterator[Write]:
+        """Yield the updates that can have replaced version ``end`` by a time: the first that named it, the first blind.
 
-        An earlier write explains all that a later one can. ``deletes`` asks for deletes instead of updates.
+        An earlier write explains all that a later one can.
         """
         for writes in (self.by_base.get(end, ()), self.blind):
             for write in writes:
                 if write.accepted and writes is not self.blind:
-                    if write.start <= until and not deletes:
+                    if write.start <= until:
                         yield write
                     return
-                if write.start <= until and (write.deed is Deed.DELETE) is deletes and write not in spent:
+                if write.start <= until and write.deed is not Deed.DELETE and write not in spent:
                     yield write
                     break
 

@@ -44,7 +44,7 @@ from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races.results import MARKS, Counts, Race, Sweep, Turn, mark
 from workbench.races.schedule import new_list
-from workbench.races.strategy import Resource, Strategy, strategy_named
+from workbench.races.strategy import Plan, Resource, Strategy, TypeAndId, strategy_named
 
 if TYPE_CHECKING:
     from workbench.endpoint.endpoint import Endpoint
@@ -61,9 +61,6 @@ GRACE_SECONDS: Final = 0.6
 _LOOK_SECONDS: Final = 0.1
 _MOST_CLIENTS: Final = 1000
 
-Target = tuple[str, str]
-"""The type and the id of a resource."""
-
 Watch = Callable[[Counts], object]
 
 
@@ -73,7 +70,7 @@ def race(
     clients: int = 8,
     updates: int = 25,
     strategy: str | Strategy = "reload",
-    resources: int | Iterable[Target] = 1,
+    resources: int | Iterable[TypeAndId] = 1,
     thinking: float = 0.0,
     tries: int | None = None,
     seed: int | str = 0,
@@ -106,15 +103,15 @@ def race(
     whatever a worker raised.
     """
     chosen = strategy_named(strategy, tries)
-    _check(clients, updates, thinking, skew, workers)
+    _check_numbers(clients, updates, thinking, skew, workers)
     journal = Journal() if journal is None else journal
     stop = Event() if stop is None else stop
     referee = _referee(where, journal)
     _check_executor(executor, referee)
     referee.connection.guard("PUT", referee.base_url)
     before = len(journal)
-    targets, tag = _targets(referee, resources)
-    plan = Plan(targets, chosen, tag, seed, thinking)
+    lists, tag = _lists(referee, resources)
+    plan = Plan(lists, chosen, tag, seed, thinking)
     names = tuple(f"client-{number:0{len(str(clients))}}" for number in range(1, clients + 1))
     whole = Task(referee.base_url, referee.connection, plan, names, 1, updates)
     turns: list[Turn] = []
@@ -139,7 +136,7 @@ def race(
                 else:
                     _run_in_processes(groups, journal, stop, turns, look)
         seconds = time.perf_counter() - started
-        final = _last_reads(referee, targets, stop)
+        final = _last_reads(referee, lists, stop)
 
     referee.close()
     ended = tuple(turns)
@@ -174,7 +171,7 @@ def sweep(
     return Sweep(tuple(races))
 
 
-def _check(clients: int, updates: int, thinking: float, skew: float, workers: int | None) -> None:
+def _check_numbers(clients: int, updates: int, thinking: float, skew: float, workers: int | None) -> None:
     if not 1 <= clients <= _MOST_CLIENTS:
         raise BadInput(f"clients={clients}: a race has 1 to {_MOST_CLIENTS} clients.")
     if updates < 1 or (workers is not None and workers < 1):
@@ -202,7 +199,7 @@ def _referee(where: Endpoint | Client | str, journal: Journal) -> Client:
     return Client(found.base_url, name=REFEREE, journal=journal, connection=found.connection, embedded=found.embedded)
 
 
-def _targets(referee: Client, resources: int | Iterable[Target]) -> tuple[tuple[Target, ...], str]:
+def _lists(referee: Client, resources: int | Iterable[TypeAndId]) -> tuple[tuple[TypeAndId, ...], str]:
     """Return the Lists of a race, and a tag that no earlier race on them had."""
     if isinstance(resources, int):
         targets = tuple(new_list(referee) for _ in range(resources))
@@ -218,7 +215,7 @@ def _targets(referee: Client, resources: int | Iterable[Target]) -> tuple[tuple[
     return targets, hashlib.blake2s(versions.encode(), digest_size=4).hexdigest()
 
 
-def _last_reads(referee: Client, targets: Iterable[Target], stop: Event) -> dict[str, Exchange]:
+def _last_reads(referee: Client, targets: Iterable[TypeAndId], stop: Event) -> dict[str, Exchange]:
     """Read each resource at the end. After a stop, a read without a response is aborted."""
     final: dict[str, Exchange] = {}
 
@@ -277,21 +274,10 @@ def _ctrl_c_sets(stop: Event) -> Iterator[None]:
 # --- one client ---
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What every client of a race does. ``thinking`` is the mean duration of an edit in seconds."""
-
-    targets: tuple[Target, ...]
-    strategy: Strategy
-    tag: str
-    seed: int | str = 0
-    thinking: float = 0.0
-
-
 def take_turn(client: Client, number: int, plan: Plan, stop: Event) -> Turn:
     """Make one update: read, edit, put; after a conflict again, as the strategy says."""
     chance = random.Random(f"{plan.seed} {client.name} {number}")  # noqa: S311  # repeatable by design
-    target = chance.choice(plan.targets)
+    target = chance.choice(plan.resources)
     strategy = plan.strategy
     started = time.perf_counter()
 

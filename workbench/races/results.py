@@ -6,30 +6,27 @@ races. Matplotlib draws the charts as SVG, for light and dark pages. Each chart 
 
 from __future__ import annotations
 
-import io
 import operator
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.history.check import Proof, history
-from workbench.journal.diagram import LOOKS, Picture
+from workbench.journal.diagram import CHART_STYLE, LOOKS, Picture, figure_svg
 from workbench.journal.journal import Journal, Transition
+from workbench.races.strategy import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from workbench.races.race import Plan
 
 MARKS: Final = "urn:spine-workbench:race:"
 """Begins the ``identifier.system`` of every entry that a race adds. The race's tag follows."""
@@ -156,7 +153,7 @@ class Race:
     @property
     def readable(self) -> bool:
         """Whether every resource could be read at the end. Otherwise it is unknown what was lost."""
-        read = [self.final.get("/".join(target)) for target in self.plan.targets]
+        read = [self.final.get("/".join(each)) for each in self.plan.resources]
         return all(each is not None and each.verdict is Verdict.READ for each in read)
 
     @property
@@ -250,6 +247,7 @@ class Race:
             "retries": self.retries,
             "survivors": self.survivors,
             "sound": self.proof.sound,
+            "proof": self.proof.verdict,
             "per_second": round(self.throughput, 1),
             **{name: whole[name] for name in ("p50", "p95", "p99")},
         }
@@ -321,75 +319,64 @@ class Sweep:
 
 # --- the charts ---
 
-_INK, _DIM, _EDGE, _PAPER = "#1f2328", "#57606a", "#ccd2d9", "#ffffff"
+_EDGE, _PAPER = "#ccd2d9", "#ffffff"
 _GOOD, _BAD = LOOKS[Verdict.UPDATED].colour, LOOKS[Verdict.STALE].colour
 _MOST_ROWS: Final = 24
 
-
-class _Line(NamedTuple):
-    """How a strategy is drawn. Mark and dash differ too, for readers who do not see colours (after Okabe and Ito)."""
-
-    colour: str
-    mark: str
-    dash: str
-
-
-_LINES: Final = (
-    _Line("#0072b2", "o", "-"),
-    _Line("#b3490a", "s", "--"),
-    _Line("#00795a", "^", "-."),
-    _Line("#8b3a7c", "D", ":"),
-    _Line("#57606a", "v", "-"),
+_STRATEGY_LOOKS: Final[tuple[dict[str, Any], ...]] = (
+    {"color": "#0072b2", "marker": "o", "linestyle": "-"},
+    {"color": "#b3490a", "marker": "s", "linestyle": "--"},
+    {"color": "#00795a", "marker": "^", "linestyle": "-."},
+    {"color": "#8b3a7c", "marker": "D", "linestyle": ":"},
+    {"color": "#57606a", "marker": "v", "linestyle": "-"},
 )
+"""How the strategies are drawn. Marker and dash differ too, for readers who do not see colours (Okabe and Ito)."""
 
-_STYLE: Final[dict[Any, Any]] = {
-    "figure.constrained_layout.w_pad": 0.1,
-    "figure.constrained_layout.h_pad": 0.07,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "spine-workbench",
-    "font.family": "DejaVu Sans",  # part of matplotlib, which measures text by it
-    "font.size": 10,
+_STYLE: Final = CHART_STYLE | {
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _EDGE,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": CHART_STYLE["text.color"],
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e8ec",
-    "text.color": _INK,
-    "xtick.color": _DIM,
-    "ytick.color": _DIM,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "legend.frameon": False,
-    "figure.facecolor": _PAPER,
-    "axes.facecolor": _PAPER,
+    "xtick.labelcolor": CHART_STYLE["text.color"],
 }
 
-_FONTS: Final = "'DejaVu Sans', 'Segoe UI', Helvetica, Arial, sans-serif"
+
+@contextmanager
+def _new_figure(races: Sequence[Race], height: float) -> Iterator[Figure]:
+    """Yield an empty figure in the style of these charts. Raise ``BadInput`` where no update has ended."""
+    import matplotlib as mpl  # here, because it takes long to load
+    from matplotlib.figure import Figure
+
+    if not any(race.turns for race in races):
+        raise BadInput("There is nothing to draw, because no update has ended. Run the race for longer.")
+    with mpl.rc_context(_STYLE):
+        yield Figure(figsize=(9.2, height), layout="constrained")
+
+
+def _picture(figure: Figure, title: str, lines: Sequence[str]) -> Picture:
+    words = "\n".join(lines)
+    return Picture(figure_svg(figure, title, words), f"{title}\n{words}")
 
 
 def _draw_success(races: Sequence[Race]) -> Picture:
-    """Draw the share of accepted updates, and the conflicts for each, against the number of clients."""
-    _require_updates(races)
-    with _chart_style():
-        figure = _new_figure(3.7)
-        left, right = figure.subplots(1, 2)
-        by_strategy: dict[str, list[Race]] = {}
-        for race in sorted(races, key=lambda race: len(race.clients)):
-            by_strategy.setdefault(race.plan.strategy.title, []).append(race)
+    by_strategy: dict[str, list[Race]] = {}
+    for race in sorted(races, key=lambda race: len(race.clients)):
+        by_strategy.setdefault(race.plan.strategy.title, []).append(race)
 
-        for line, (title, found) in zip(_LINES * 4, by_strategy.items(), strict=False):
+    with _new_figure(races, 3.7) as figure:
+        left, right = figure.subplots(1, 2)
+        for look, (title, found) in zip(cycle(_STRATEGY_LOOKS), by_strategy.items(), strict=False):
             clients = [len(race.clients) for race in found]
-            look = {"color": line.colour, "marker": line.mark, "linestyle": line.dash, "label": title}
-            left.plot(clients, [100 * race.success for race in found], **look)
+            left.plot(clients, [100 * race.success for race in found], label=title, **look)
             right.plot(clients, [race.conflicts / max(race.accepted, 1) for race in found], **look)
             if any(race.lost for race in found):
                 kept = [100 * (race.survivors or 0) / max(race.counts.ended, 1) for race in found]
-                left.plot(clients, kept, color=line.colour, marker="x", linestyle=":", label=f"{title}: still there")
+                left.plot(clients, kept, color=look["color"], marker="x", linestyle=":", label=f"{title}: still there")
 
         left.set(title="Updates accepted", xlabel="clients at one resource", ylabel="% of all updates", ylim=(-3, 106))
         right.set(title="What each one cost", xlabel="clients at one resource", ylabel="conflicts per accepted update")
@@ -401,67 +388,51 @@ def _draw_success(races: Sequence[Race]) -> Picture:
 
 
 def _draw_tries(races: Sequence[Race]) -> Picture:
-    """Draw how often the updates were sent and how they ended: a row of bars for each race."""
-    from matplotlib.ticker import MaxNLocator
+    """Draw a row of bars for each race."""
+    with _new_figure(races, 1.2 + 1.7 * len(races)) as figure:
+        from matplotlib.ticker import MaxNLocator
 
-    _require_updates(races)
-    with _chart_style():
-        figure = _new_figure(1.2 + 1.7 * len(races))
         rows = figure.subplots(len(races), 1, sharex=True, squeeze=False)[:, 0]
         lines = []
-        most = max((turn.tries for race in races for turn in race.turns), default=1)
+        numbers = range(1, max(turn.tries for race in races for turn in race.turns) + 1)
+        bars = {"hatch": "///", "edgecolor": _PAPER, "label": "given up, or refused"}
         for axes, race in zip(rows, races, strict=True):
-            good = Counter(turn.tries for turn in race.turns if turn.verdict is Verdict.UPDATED)
-            bad = Counter(turn.tries for turn in race.turns if turn.verdict is not Verdict.UPDATED)
-            numbers = range(1, most + 1)
-            accepted = [good[n] for n in numbers]
+            ended = Counter((turn.tries, turn.verdict is Verdict.UPDATED) for turn in race.turns)
+            accepted, others = ([ended[n, good] for n in numbers] for good in (True, False))
             axes.bar(numbers, accepted, color=_GOOD, label="accepted")
-            axes.bar(
-                numbers,
-                [bad[n] for n in numbers],
-                bottom=accepted,
-                color=_BAD,
-                hatch="///",
-                edgecolor=_PAPER,
-                label="given up, or refused",
-            )
+            axes.bar(numbers, others, bottom=accepted, color=_BAD, **bars)
             axes.set(title=_race_title(race), ylabel="updates")
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             axes.grid(visible=False, axis="x")
-            said = ", ".join(f"{n} sent {good[n]} accepted {bad[n]} not" for n in numbers)
+            counts = zip(numbers, accepted, others, strict=True)
+            said = ", ".join(f"{n} sent {good} accepted {bad} not" for n, good, bad in counts)
             lines.append(f"{_race_title(race)}: {said}")
 
-        rows[-1].set(xlabel="how often the update was sent", xlim=(0.4, most + 0.6))
+        rows[-1].set(xlabel="how often the update was sent", xlim=(0.4, len(numbers) + 0.6))
         rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(*_unique_labels(rows[0]), loc="outside lower right", ncols=2)
         return _picture(figure, "Tries for each update", lines)
 
 
 def _draw_latency(races: Sequence[Race]) -> Picture:
-    """Draw the percentiles of the duration of whole updates, with all their tries."""
-    from matplotlib.ticker import ScalarFormatter
+    """Draw percentiles of the duration of whole updates."""
+    with _new_figure(races, 1.5 + 0.55 * len(races)) as figure:
+        from matplotlib.ticker import ScalarFormatter
 
-    _require_updates(races)
-    with _chart_style():
-        figure = _new_figure(1.5 + 0.55 * len(races))
         axes = figure.subplots()
         lines = []
         for row, race in enumerate(races):
             p50, p95, p99 = (race.row[name] for name in ("p50", "p95", "p99"))
             axes.plot([p50, p99], [row, row], color=_EDGE, linewidth=5, solid_capstyle="round", zorder=1)
             for value, shape, label in ((p50, "o", "p50"), (p95, "D", "p95"), (p99, "s", "p99")):
-                axes.scatter(value, row, color=_LINES[0].colour, marker=shape, s=42, zorder=2, label=label)
+                axes.scatter(value, row, color=_STRATEGY_LOOKS[0]["color"], marker=shape, s=42, zorder=2, label=label)
             figures = f"{p50:,.0f}, {p95:,.0f}, {p99:,.0f} ms"
             axes.annotate(figures, (p99, row), (9, 0), textcoords="offset points", va="center")
             lines.append(f"{_race_title(race)}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
 
         axes.set_yticks(range(len(races)), [_race_title(race) for race in races])
-        axes.set(
-            title="How long an update took, all its tries together",
-            xlabel="milliseconds (logarithmic)",
-            ylim=(len(races) - 0.5, -0.5),
-        )
-        axes.set_xscale("log")
+        axes.set(title="How long an update took, all its tries together", xlabel="milliseconds (logarithmic)")
+        axes.set(xscale="log", ylim=(len(races) - 0.5, -0.5))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.margins(x=0.25)
         axes.grid(visible=False, axis="y")
@@ -471,13 +442,11 @@ def _draw_latency(races: Sequence[Race]) -> Picture:
 
 def _draw_chain(race: Race, *, last: int) -> Picture:
     """Draw each try where it ended; a line leads from each version to the version that replaced it."""
-    _require_updates([race])
     puts = race.frame[race.frame["interaction"] == "update"].tail(last)
     ended = puts["at"] + puts["ms"].fillna(0).astype(float) / 1000
     names = sorted(puts["client"].unique())
     rows = {name: len(names) - 1 - number for number, name in enumerate(names)}
-    with _chart_style():
-        figure = _new_figure(1.9 + 0.3 * min(len(names), _MOST_ROWS))
+    with _new_figure([race], 1.9 + 0.3 * min(len(names), _MOST_ROWS)) as figure:
         axes = figure.subplots()
         forks = _draw_versions(axes, puts.assign(at=ended, row=puts["client"].map(rows)))
         axes.set_yticks(list(rows.values()), list(rows))
@@ -513,23 +482,6 @@ def _draw_versions(axes: Axes, puts: pd.DataFrame) -> int:
     return forks
 
 
-def _require_updates(races: Sequence[Race]) -> None:
-    if not any(race.turns for race in races):
-        raise BadInput("There is nothing to draw, because no update has ended. Run the race for longer.")
-
-
-def _chart_style() -> AbstractContextManager[None]:
-    import matplotlib as mpl  # here, because it takes long to load
-
-    return mpl.rc_context(_STYLE)
-
-
-def _new_figure(height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(9.2, height), layout="constrained")
-
-
 def _race_title(race: Race) -> str:
     return f"{race.plan.strategy.title}, {len(race.clients)} clients"
 
@@ -549,23 +501,3 @@ def _unique_labels(axes: Axes) -> tuple[list[Any], list[str]]:
     handles, labels = axes.get_legend_handles_labels()
     found = dict(zip(labels, handles, strict=True))
     return list(found.values()), list(found)
-
-
-def _picture(figure: Figure, title: str, lines: Sequence[str]) -> Picture:
-    """Return a figure as SVG for a page: without style sheets, which would apply to the whole page, and with text."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    drawn, words = file.getvalue(), "\n".join(lines)
-    size = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', drawn)
-    assert size is not None
-    width, height = (float(part) for part in size.groups())
-    inner = drawn[drawn.index(">", drawn.index("<svg")) + 1 :]
-    inner = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", inner, flags=re.DOTALL)
-    inner = inner.replace("'DejaVu Sans'", _FONTS)
-    head = (
-        '<svg xmlns="http://www.w3.org/2000/svg" role="img" style="max-width:100%;height:auto" '
-        'xmlns:xlink="http://www.w3.org/1999/xlink" stroke-linejoin="round" stroke-linecap="butt" '
-        f'width="{width * 96 / 72:.0f}" height="{height * 96 / 72:.0f}" viewBox="0 0 {width:g} {height:g}">'
-    )
-    described = f"<title>{escape(title)}</title>\n<desc>{escape(words)}</desc>"
-    return Picture(f"{head}\n{described}\n{inner.lstrip()}", f"{title}\n{words}")

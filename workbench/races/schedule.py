@@ -15,7 +15,8 @@ from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
-from workbench.history.check import Loss, Proof, history
+from workbench.history.check import Proof, history
+from workbench.history.losses import Loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +32,13 @@ NEEDS: Final = {
 }
 """The entry that each practitioner adds to the patient's reasonable adjustments."""
 
-Step = tuple[str, str]
-Edit = Callable[[dict[str, Any], str], dict[str, Any]]
+ClientStep = tuple[str, str]
+ClientEdit = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
-def read_schedule(schedule: str | Iterable[Step], clients: Sequence[str] = tuple(NEEDS)) -> tuple[Step, ...]:
+def read_schedule(
+    schedule: str | Iterable[ClientStep], clients: Sequence[str] = tuple(NEEDS)
+) -> tuple[ClientStep, ...]:
     """Return a schedule as steps. Raises ``BadInput`` that names the first unknown client or step.
 
     >>> read_schedule("alice reads, alice puts")
@@ -68,7 +71,7 @@ class Participant:
 
     client: Client
     target: tuple[str, str]
-    edit: Edit = adds_need
+    edit: ClientEdit = adds_need
     read: Exchange | None = None
     draft: dict[str, Any] | None = None
     put: Exchange | None = None
@@ -99,9 +102,9 @@ class Play:
 
     endpoint: Endpoint
     target: tuple[str, str]
-    edit: Edit = adds_need
+    edit: ClientEdit = adds_need
     participants: dict[str, Participant] = field(default_factory=dict)
-    taken: list[tuple[Step, Exchange | None]] = field(default_factory=list)
+    taken: list[tuple[ClientStep, Exchange | None]] = field(default_factory=list)
     stored: dict[str, Any] = field(default_factory=dict)
     _proof: tuple[int, Proof] | None = None
 
@@ -131,7 +134,7 @@ class Play:
         return list(self.proof.losses)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[ClientStep, ...]:
         """The steps taken."""
         return tuple(step for step, _ in self.taken)
 
@@ -160,11 +163,11 @@ class Play:
 
 
 def play(
-    schedule: str | Iterable[Step],
+    schedule: str | Iterable[ClientStep],
     endpoint: Endpoint,
     *,
     target: tuple[str, str] | None = None,
-    edit: Edit = adds_need,
+    edit: ClientEdit = adds_need,
     clients: Sequence[str] = tuple(NEEDS),
 ) -> Play:
     """Play a schedule at an endpoint, on ``target`` (type and id) or on a new List.
@@ -201,14 +204,14 @@ def new_list(client: Client) -> tuple[str, str]:
 
 def interleavings(
     clients: Sequence[str] = ("alice", "bob"), steps: Sequence[str] = ("reads", "puts")
-) -> Iterator[tuple[Step, ...]]:
+) -> Iterator[tuple[ClientStep, ...]]:
     """Yield every order in which the clients can take their steps: 6 for two clients, 90 for three.
 
     >>> sum(1 for _ in interleavings(["alice", "bob"])), sum(1 for _ in interleavings(["alice", "bob", "carol"]))
     (6, 90)
     """
 
-    def orders(left: dict[str, tuple[str, ...]]) -> Iterator[tuple[Step, ...]]:
+    def orders(left: dict[str, tuple[str, ...]]) -> Iterator[tuple[ClientStep, ...]]:
         if not any(left.values()):
             yield ()
         for client, steps_left in left.items():

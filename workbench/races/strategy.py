@@ -18,6 +18,9 @@ from workbench.fhir.merge import merge
 from workbench.fhir.resource import without_version
 
 Resource = dict[str, Any]
+TypeAndId = tuple[str, str]
+"""The type and the id of a resource."""
+
 Edit = Callable[[Resource], Resource]
 """The client's own change: from a resource to a new one."""
 
@@ -65,6 +68,17 @@ BLIND: Final = Strategy("blind", "blind (no lock)", guarded=False)
 
 STRATEGIES: Final = {row.name: row for row in (GIVE_UP, RELOAD, MERGE, BLIND)}
 """Every strategy, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every client of a race does. ``thinking`` is the mean duration of an edit in seconds."""
+
+    resources: tuple[TypeAndId, ...]
+    strategy: Strategy
+    tag: str
+    seed: int | str = 0
+    thinking: float = 0.0
 
 
 def strategy_named(strategy: str | Strategy, tries: int | None = None) -> Strategy:

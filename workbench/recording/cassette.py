@@ -5,7 +5,8 @@ logical names.
 
 An exchange is a dict with ``client``, ``request`` (``method``, ``path`` below the base URL, ``headers``, ``body``)
 and ``answer``, the response (``status``, ``headers``, ``body``). If the response is missing or broke off, ``failure``
-and ``sent`` say why. A JSON body is kept as JSON with exact decimals, any other body as text.
+and ``sent`` say why. A JSON body is kept as JSON with exact decimals, any other body as text. ``to_exchange`` turns
+it into the journal's record, which is not readable in a diff, because a body there is one line of text.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from workbench.clock import LESSON_START
 from workbench.errors import BadInput, MalformedJSON
-from workbench.exchange.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
+from workbench.exchange.message import Exchange, Request, Response
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT, changes
 from workbench.journal.export import check_writable, read_bounded, write_private
+from workbench.journal.records import from_json
 from workbench.journal.secrets import without_credentials, without_named_credentials
+from workbench.recording.logical import BASE_URL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,17 +60,15 @@ class Cassette:
                 f"{path} is not a cassette of format {FORMAT}; record it again by WORKBENCH_CASSETTE=record."
             )
         exchanges, redacted = content.get("exchanges"), content.get("redacted")
-        if not (
-            isinstance(exchanges, list)
-            and isinstance(redacted, list)
-            and all(isinstance(each, str) for each in redacted)
-        ):
+        if not (isinstance(exchanges, list) and isinstance(redacted, list) and {str}.issuperset(map(type, redacted))):
             raise BadInput(f"The cassette {path} has no list of exchanges or of redacted paths; record it again.")
         for number, entry in enumerate(exchanges, 1):
-            if not _is_entry(entry):
+            try:
+                to_exchange(entry)
+            except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
                 raise BadInput(
                     f"Exchange {number} of the cassette {path} is not one that was recorded; record it again."
-                )
+                ) from None
         return cls(tuple(redacted), exchanges)
 
     def write(self, path: str | Path) -> None:
@@ -93,30 +95,6 @@ def check_recordable(path: str | Path) -> None:
 _BEGINNING: Final = re.compile(rb'\s*\{\s*"cassette"\s*:')
 
 
-def _is_entry(entry: Any) -> bool:
-    """Return whether an exchange could have been recorded; a client checks what it sends in the same way."""
-    try:
-        _check_entry(entry)
-    except (AttributeError, KeyError, TypeError, ValueError):  # BadInput is a ValueError
-        return False
-    return True
-
-
-def _check_entry(entry: Entry) -> None:
-    request, answer = entry["request"], entry.get("answer")
-    check_method(request["method"])
-    check_url("http://recorded.invalid/" + request["path"])
-    for name, value in request.get("headers", {}).items():
-        check_field(name, value)
-    if answer is not None:
-        check_answered(answer["status"], answer.get("headers", {}).items())
-    texts = [entry["client"], request.get("text", ""), entry.get("failure", ""), (answer or {}).get("text", "")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(entry.get("sent", True), bool):
-        raise BadInput("This is text.")
-    if answer is None and "failure" not in entry:
-        raise BadInput("Where there is no answer there is a reason.")
-
-
 def as_request(request: Request, base_url: str) -> Entry:
     """Return a request as a cassette holds it, its credentials replaced."""
     fields = {name: value for name, value in request.headers.items() if name.lower() in REQUEST_FIELDS}
@@ -129,16 +107,32 @@ def as_response(response: Response) -> Entry:
     return {"status": response.status, "headers": dict(response.headers.items()), **_content(response.body)}
 
 
-def to_response(answer: Entry) -> Response:
-    """Return the response of a cassette's exchange."""
-    return Response(answer["status"], Headers(answer.get("headers", {})), body_of(answer))
+def to_exchange(entry: Entry) -> Exchange:
+    """Return a recorded exchange as the journal reads it from a file, with the same checks.
+
+    Raises ``BadInput`` or the error of a missing or wrong field for what no session recorded.
+    """
+    request, answer = entry["request"], entry.get("answer")
+    return from_json(
+        {
+            "client": entry["client"],
+            "interaction": "",
+            "resource_type": "",
+            "logical_id": "",
+            "sent_at": LESSON_START,
+            "elapsed": None,
+            "failure": entry["failure"] if answer is None else entry.get("failure", ""),
+            "sent": entry.get("sent", True),
+            "request": {"method": request["method"], "url": f"{BASE_URL}/" + request["path"], **_message(request)},
+            "response": None if answer is None else {"status": answer["status"], **_message(answer)},
+        }
+    )
 
 
-def body_of(message: Entry) -> bytes:
-    """Return the bytes of a recorded body; JSON is written without spaces."""
-    if "body" in message:
-        return json.dumps(message["body"]).encode()
-    return str(message.get("text", "")).encode()
+def _message(found: Entry) -> Entry:
+    """Return the header fields and body of a message as the journal writes them; JSON has no spaces there."""
+    text = found["text"] if "text" in found else json.dumps(found["body"]) if "body" in found else ""
+    return {"headers": list(found.get("headers", {}).items()), "body": text}
 
 
 def _content(body: bytes) -> Entry:
@@ -186,27 +180,30 @@ class Drift:
 
 def differences(seq: int, then: Entry, now: Entry) -> Iterator[Difference]:
     """Yield the differences between a recorded exchange and the one of now."""
-    request = now["request"]
-    about = (seq, now["client"], f"{request['method']} {request['path']}")
     for change in changes(_comparable(then), _comparable(now)):
-        yield Difference(*about, change.path, _short(change.before), _short(change.after))
+        yield Difference(
+            seq, now["client"], request_line(now), change.path, _short(change.before), _short(change.after)
+        )
+
+
+def request_line(entry: Entry) -> str:
+    """Return the method and the path of an exchange."""
+    return f"{entry['request']['method']} {entry['request']['path']}"
 
 
 def _comparable(entry: Entry) -> Entry:
     """Return an exchange with its header names in lower case and its body under one name."""
     request, response = entry["request"], entry.get("answer") or {}
-    body = {"body": response.get("body", response.get("text"))} if "body" in response or "text" in response else {}
+    lower_request, lower_response = (
+        {name.lower(): value for name, value in message.get("headers", {}).items()} for message in (request, response)
+    )
     return {
-        "request": request | {"headers": _lower_names(request)},
+        "request": request | {"headers": lower_request},
         "status": response.get("status", "no answer"),
-        "header": _lower_names(response),
-        **body,
+        "header": lower_response,
+        **({"body": response.get("body", response.get("text"))} if {"body", "text"} & response.keys() else {}),
         "failure": entry.get("failure", ""),
     }
-
-
-def _lower_names(message: Entry) -> dict[str, str]:
-    return {name.lower(): value for name, value in message.get("headers", {}).items()}
 
 
 def _short(value: Any) -> str:

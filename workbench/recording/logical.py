@@ -39,7 +39,7 @@ _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_his
 _LONG_ID: Final = 8
 """Shorter ids, such as HAPI's numbers, are replaced only after a resource type or as a version."""
 
-Target = tuple[str, str]
+TypeAndId = tuple[str, str]
 """A resource type and a logical id; the id of a search or create is empty."""
 
 
@@ -50,23 +50,23 @@ class LogicalNames:
         """Take the endpoint's own base URL, and the instant from which its dates are counted."""
         self._base_url = base_url
         self._start = start
-        self._versions: dict[tuple[Target, str], str] = {}
-        self._own_versions: dict[tuple[Target, str], str] = {}
-        self._counted: Counter[Target] = Counter()
-        self._ids: dict[Target, str] = {}
-        self._own_ids: dict[Target, str] = {}
+        self._versions: dict[tuple[TypeAndId, str], str] = {}
+        self._own_versions: dict[tuple[TypeAndId, str], str] = {}
+        self._counted: Counter[TypeAndId] = Counter()
+        self._ids: dict[TypeAndId, str] = {}
+        self._own_ids: dict[TypeAndId, str] = {}
         self._created: Counter[str] = Counter()
-        self._dates: dict[tuple[Target, str, datetime], datetime] = {}
-        self._own_dates: dict[tuple[Target, str], datetime] = {}
+        self._dates: dict[tuple[TypeAndId, str, datetime], datetime] = {}
+        self._own_dates: dict[tuple[TypeAndId, str], datetime] = {}
         self._quotable = Phrases(r"[\w-]")
         self._quoted_names: dict[str, str] = {}
         """The latest name of each id and version that an OperationOutcome may quote."""
         self._responses = 0
-        self._about: Target = ("", "")
+        self._about: TypeAndId = ("", "")
 
     # --- responses: to logical names ---
 
-    def response(self, method: str, target: Target, response: Response) -> Response:
+    def response(self, method: str, target: TypeAndId, response: Response) -> Response:
         """Return a response in logical names; ``target`` is what the request to the endpoint was about."""
         self._responses += 1
         location = response.headers.get("Location") or ""
@@ -84,7 +84,7 @@ class LogicalNames:
         )
         return Response(response.status, Headers(sorted(fields, key=lambda field: field[0].lower())), body)
 
-    def _field(self, name: str, value: str, target: Target, version: str) -> str:
+    def _field(self, name: str, value: str, target: TypeAndId, version: str) -> str:
         match name:
             case "etag":
                 return _TAG.sub(lambda found: f'"{self._version(target, found[1])}"', value)
@@ -102,7 +102,7 @@ class LogicalNames:
         except MalformedJSON:
             return body
 
-    def _walk(self, node: Any, kind: str, target: Target | tuple[()]) -> Any:
+    def _walk(self, node: Any, kind: str, target: TypeAndId | tuple[()]) -> Any:
         if isinstance(node, list):
             return [self._walk(item, kind, target) for item in node]
         if isinstance(node, str):
@@ -121,7 +121,7 @@ class LogicalNames:
             return walked
         return {name: self._walk(value, kind, ()) for name, value in node.items()}
 
-    def _meta(self, walked: dict[str, Any], meta: dict[str, Any], target: Target) -> dict[str, Any]:
+    def _meta(self, walked: dict[str, Any], meta: dict[str, Any], target: TypeAndId) -> dict[str, Any]:
         version, updated = meta.get("versionId"), meta.get("lastUpdated")
         if isinstance(version, str):
             walked["versionId"] = self._version(target, version)
@@ -133,7 +133,7 @@ class LogicalNames:
             walked["lastUpdated"] = instant(self._date(target, str(version), moment))
         return walked
 
-    def _version(self, target: Target, version: str) -> str:
+    def _version(self, target: TypeAndId, version: str) -> str:
         key = (target, version)
         if key not in self._versions:
             self._counted[target] += 1
@@ -143,7 +143,7 @@ class LogicalNames:
             self._add_quotable(version, name)
         return self._versions[key]
 
-    def _name_id(self, target: Target) -> None:
+    def _name_id(self, target: TypeAndId) -> None:
         if target not in self._ids:
             kind = target[0]
             self._created[kind] += 1
@@ -157,14 +157,14 @@ class LogicalNames:
             self._quotable.add(real, real)
             self._quoted_names[real] = name
 
-    def _date(self, target: Target, version: str, moment: datetime) -> datetime:
+    def _date(self, target: TypeAndId, version: str, moment: datetime) -> datetime:
         """Return the logical date of a version; the endpoint's speed within a second does not matter."""
         second = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
         named = self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
         self._own_dates.setdefault((target, format_datetime(named, usegmt=True)), second)
         return named
 
-    def _http_date(self, value: str, target: Target, version: str) -> str:
+    def _http_date(self, value: str, target: TypeAndId, version: str) -> str:
         try:
             moment = parsedate_to_datetime(value)
         except ValueError:
@@ -188,7 +188,7 @@ class LogicalNames:
 
     # --- requests: to the endpoint's names ---
 
-    def request(self, request: Request, target: Target) -> tuple[Request, Target]:
+    def request(self, request: Request, target: TypeAndId) -> tuple[Request, TypeAndId]:
         """Return a request in the endpoint's own names, and the type and id it is about there."""
         real = (target[0], self._own_ids.get(target, target[1]))
 
@@ -203,14 +203,14 @@ class LogicalNames:
         headers = Headers((name, self._own_field(name, value, real)) for name, value in request.headers.items())
         return Request(request.method, text(request.url), headers, self._own_body(request.body, text)), real
 
-    def _own_field(self, name: str, value: str, target: Target) -> str:
+    def _own_field(self, name: str, value: str, target: TypeAndId) -> str:
         if name.lower() in ("if-match", "if-none-match"):
             return _TAG.sub(lambda found: f'"{self._own_version(target, found[1])}"', value)
         if name.lower() == "if-modified-since" and (target, value) in self._own_dates:
             return format_datetime(self._own_dates[(target, value)], usegmt=True)
         return value
 
-    def _own_version(self, target: Target, name: str) -> str:
+    def _own_version(self, target: TypeAndId, name: str) -> str:
         return self._own_versions.get((target, name), name)
 
     def _own_body(self, body: bytes, text: Callable[[str], str]) -> bytes:
@@ -223,7 +223,7 @@ class LogicalNames:
         return body if json.same(own, content) else json.dumps(own).encode()
 
 
-def _own_names(node: Any, text: Callable[[str], str], ids: dict[Target, str]) -> Any:
+def _own_names(node: Any, text: Callable[[str], str], ids: dict[TypeAndId, str]) -> Any:
     if isinstance(node, list):
         return [_own_names(item, text, ids) for item in node]
     if not isinstance(node, dict):

@@ -43,9 +43,10 @@ from workbench.recording.cassette import (
     as_response,
     check_recordable,
     differences,
-    to_response,
+    request_line,
+    to_exchange,
 )
-from workbench.recording.logical import BASE_URL, LogicalNames, Target
+from workbench.recording.logical import BASE_URL, LogicalNames, TypeAndId
 
 MODES: Final = ("replay", "record", "live")
 VARIABLE: Final = "WORKBENCH_CASSETTE"
@@ -155,9 +156,7 @@ class Recording:
         if self.mode == "record":
             return Drift(len(self._exchanges), ())
         left = [entry for name, recorded in self._recorded.items() for entry in recorded[self._requests[name] :]]
-        absent = [
-            Difference(0, e["client"], _request_line(e["request"]), "request", "asked", "not asked") for e in left
-        ]
+        absent = [Difference(0, e["client"], request_line(e), "request", "asked", "not asked") for e in left]
         return Drift(len(self._exchanges), (*self._drift, *absent))
 
     def __enter__(self) -> Self:
@@ -201,15 +200,18 @@ class Recording:
             entry |= self._answer(exchange, target)
             recorded = self._next(client)
             self._keep(entry)
-            if self.mode == "live":
-                self._compare(recorded, entry)
+            seq = len(self._exchanges)
+            if self.mode == "live" and recorded is not None:
+                self._drift += differences(seq, recorded, entry)
+            elif self.mode == "live":
+                self._drift.append(Difference(seq, client, request_line(entry), "request", "not asked", "asked"))
             return entry
 
     def _redacted(self, request: Request) -> Request:
         """Return the request without credentials and personal data, as a cassette holds it."""
         return self._redaction.request(replace(request, url=without_credentials(request.url)))
 
-    def _answer(self, exchange: Exchange, target: Target) -> Entry:
+    def _answer(self, exchange: Exchange, target: TypeAndId) -> Entry:
         entry: Entry = {}
         if exchange.response is not None:
             answer = self._names.response(exchange.request.method, target, exchange.response)
@@ -219,16 +221,6 @@ class Recording:
             entry["failure"] = exchange.failure.replace(urlsplit(exchange.request.url).netloc, host)
             entry["sent"] = exchange.sent
         return entry
-
-    def _compare(self, recorded: Entry | None, entry: Entry) -> None:
-        seq = len(self._exchanges)
-        if recorded is None:
-            request = entry["request"]
-            self._drift.append(
-                Difference(seq, entry["client"], _request_line(request), "request", "not asked", "asked")
-            )
-        else:
-            self._drift.extend(differences(seq, recorded, entry))
 
     def _keep(self, entry: Entry) -> None:
         self._exchanges.append(entry)
@@ -240,8 +232,8 @@ class Recording:
         return recorded[count] if count < len(recorded) else None
 
     def _not_recorded(self, entry: Entry, recorded: Entry | None) -> str:
-        asked, count = _request_line(entry["request"]), self._requests[entry["client"]] + 1
-        instead = "nothing" if recorded is None else _request_line(recorded["request"])
+        asked, count = request_line(entry), self._requests[entry["client"]] + 1
+        instead = "nothing" if recorded is None else request_line(recorded)
         if instead == asked:
             instead = "the same with other header fields or another body"
         return (
@@ -284,10 +276,11 @@ class _CassetteAdapter(BaseAdapter):
             entry = self._recording.sent(self._inner, self._name, sent)
         else:
             entry = self._recording.replayed(self._name, sent)
-        if entry.get("answer") is None:
-            raise KnownFailure(entry["failure"], sent=bool(entry.get("sent", True)))
+        exchange = to_exchange(entry)
+        if exchange.response is None:
+            raise KnownFailure(exchange.failure, sent=exchange.sent)
         # One byte fewer than promised: the body breaks off again.
-        return build_response(request, to_response(entry["answer"]), missing=int("failure" in entry))
+        return build_response(request, exchange.response, missing=int(bool(exchange.failure)))
 
     def close(self) -> None:
         """Close the connection that reaches the endpoint, if there is one."""
@@ -295,11 +288,7 @@ class _CassetteAdapter(BaseAdapter):
             self._inner.close()
 
 
-def _target(url: str) -> Target:
+def _target(url: str) -> TypeAndId:
     """Return the resource type and id of a recorded session's URL."""
     steps = urlsplit(url.removeprefix(BASE_URL)).path.strip("/").split("/")
     return (steps[0], steps[1] if len(steps) > 1 else "")
-
-
-def _request_line(request: Entry) -> str:
-    return f"{request['method']} {request['path']}"

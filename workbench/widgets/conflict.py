@@ -21,7 +21,7 @@ from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import WorkbenchError
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
-from workbench.races.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
+from workbench.races.schedule import STEPS, ClientStep, Participant, Play, new_story, read_schedule
 from workbench.widgets import html
 
 PEOPLE: Final = ("alice", "bob")
@@ -81,7 +81,7 @@ class ConflictBench(widgets.VBox):
             self._notice.value = ""
         self._show()
 
-    def play(self, schedule: str | Iterable[Step] | None = None) -> None:
+    def play(self, schedule: str | Iterable[ClientStep] | None = None) -> None:
         """Restart and take every step of a schedule at once; by default, of the one selected.
 
         Raises ``BadInput`` for an unknown client or step.
@@ -91,7 +91,7 @@ class ConflictBench(widgets.VBox):
         for who, step in steps:
             self.take(who, step)
 
-    async def watch(self, schedule: str | Iterable[Step] | None = None, seconds: float = STEP_SECONDS) -> None:
+    async def watch(self, schedule: str | Iterable[ClientStep] | None = None, seconds: float = STEP_SECONDS) -> None:
         """Do the same as ``play``, and wait this many seconds after each step."""
         steps = self._steps(schedule)
         self._start_again()
@@ -125,7 +125,7 @@ class ConflictBench(widgets.VBox):
             return Play(self._endpoint, new_story(self._endpoint))
         return Play(Endpoint.in_process(clock=LESSON_START, seed=2, policy=policy), STORY)
 
-    def _steps(self, schedule: str | Iterable[Step] | None) -> tuple[Step, ...]:
+    def _steps(self, schedule: str | Iterable[ClientStep] | None) -> tuple[ClientStep, ...]:
         return read_schedule(SCHEDULES[self.schedule.value][0] if schedule is None else schedule, PEOPLE)
 
     def _make_controls(self) -> None:

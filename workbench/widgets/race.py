@@ -199,7 +199,8 @@ def _results(race: Race) -> list[tuple[str, str]]:
         results.append((f"{_updates(counts.unknown)} not answered: each may or may not have been carried out.", "bad"))
     if counts.other:
         results.append((f"{_updates(counts.other)} refused, not sent, or stopped before being sent.", "warn"))
-    results.append((f"The proof. {race.proof.explain()}", "good" if race.proof.sound else "bad"))
+    tones = {"consistent": "good", "undecided": "warn", "inconsistent": "bad"}
+    results.append((f"The proof. {race.proof.explain()}", tones[race.proof.verdict]))
     return results
 
 
