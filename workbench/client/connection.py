@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from workbench.client.adapter import DEADLINE, MAX_BODY, ConnectingAdapter, LimitedCookies, tls_context
+from workbench.client.adapter import ConnectingAdapter, LimitedCookies, tls_context
 from workbench.client.identity import FreshId, SpineIdentity
 from workbench.client.secret import Reference, Secret, SecretText, conceal, conceal_arguments
 from workbench.errors import BadInput, WriteNotAllowed
@@ -104,8 +104,8 @@ class Connection:
     proxy: str | None = None
     proxy_auth: tuple[str, Secret] | None = None
     rate_limit: float | RateLimit | None = field(default=None, compare=False)
-    deadline: float = DEADLINE
-    max_body: int = MAX_BODY
+    deadline: float = 120.0
+    max_body: int = 64 * 2**20
 
     def __post_init__(self) -> None:
         self._check_tls()

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from workbench.client.adapter import DEADLINE, MAX_BODY
 from workbench.client.client import Client
 from workbench.client.connection import Connection, check_base_url
 from workbench.client.identity import FreshId, SpineIdentity
@@ -209,23 +208,16 @@ def _read_profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     if "passphrase" in given and "cert" not in given:
         raise BadInput(f"{what} has a passphrase, but no cert and key that it would open.")
     try:
-        base_url = check_base_url(given["base_url"])
-        spine = given.get("spine")
-        connection = Connection(
-            headers=given.get("headers", {}),
-            allow_writes=given.get("allow_writes", False),
-            timeout=given.get("timeout", (5.0, 30.0)),
-            verify=given.get("ca", True),
-            cert=(given["cert"], given["key"]) if "cert" in given else None,
-            passphrase=given.get("passphrase"),
-            token=given.get("token"),
-            identity=SpineIdentity(**({"audience": base_url} | spine)) if spine is not None else None,
-            proxy=given.get("proxy"),
-            proxy_auth=(given["proxy_user"], given["proxy_password"]) if "proxy_user" in given else None,
-            rate_limit=given.get("rate_limit"),
-            deadline=given.get("deadline", DEADLINE),
-            max_body=given.get("max_body", MAX_BODY),
-        )
+        base_url = check_base_url(given.pop("base_url"))
+        if "ca" in given:
+            given["verify"] = given.pop("ca")
+        if "cert" in given:
+            given["cert"] = (given["cert"], given.pop("key"))
+        if "proxy_user" in given:
+            given["proxy_auth"] = (given.pop("proxy_user"), given.pop("proxy_password"))
+        if "spine" in given:
+            given["identity"] = SpineIdentity(**{"audience": base_url} | given.pop("spine"))
+        connection = Connection(**given)
     except BadInput as error:
         raise BadInput(f"{what} cannot be used. {error}") from None
     return Profile(name, base_url, connection)
@@ -306,17 +298,7 @@ def _spine(value: Any, context: _Context) -> dict[str, str]:
     return {name: _text(each, context._replace(what=f"{name} in the {context.what}")) for name, each in table.items()}
 
 
-_SPINE_KEYS: Final = (
-    "from_asid",
-    "to_asid",
-    "issuer",
-    "audience",
-    "reason",
-    "organization",
-    "user",
-    "scope",
-    "interaction_id",
-)
+_SPINE_KEYS: Final = [each.name for each in fields(SpineIdentity) if each.name not in ("clock", "new_id")]
 
 
 def _table(value: Any, context: _Context) -> dict[str, Any]:
