@@ -29,8 +29,8 @@ from workbench.client.adapter import Attempt, LimitedCookies, LimitExceeded
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
 BODY = b'{"resourceType": "List", "id": "1"}'
-SHORT = Connection(timeout=(0.5, 5.0), deadline=0.3, max_body=2**20)
-"""An exchange ends after 0.3 seconds, although each part of its answer comes in time."""
+SHORT = Connection(timeout=(600, 600), deadline=0.3, max_body=2**20)
+"""An exchange ends after 0.3 seconds; without the deadline it would last longer than any server here waits."""
 
 WHOLE = Connection(timeout=(5.0, 5.0), max_body=2**20)
 
@@ -214,9 +214,8 @@ ENDLESS = {
 @pytest.mark.parametrize(("script", "status"), ENDLESS.values(), ids=ENDLESS)
 def test_an_endless_answer_ends_by_its_size(script: Script, status: int | None) -> None:
     with stranger(script) as server:
-        started = time.monotonic()
         exchange = updated(server, WHOLE)
-        assert time.monotonic() - started < 20
+    assert server.hung_up == 1
     assert exchange.status == status
     assert exchange.verdict is (Verdict.UPDATED if status else Verdict.UNKNOWN)
     words = ("do not end", "more than 1,048,576 bytes (max_body)", "broke off.")
@@ -254,11 +253,12 @@ def test_an_answer_that_drips_ends_at_the_deadline(
     secured: tuple[ssl.SSLContext | None, Any], script: Script, status: int | None
 ) -> None:
     tls, trusted = secured
-    connection = Connection(timeout=(5.0, 5.0), deadline=0.3, verify=trusted)
+    connection = Connection(timeout=(600, 600), deadline=0.3, verify=trusted)
     with stranger(script, tls=tls) as server:
         started = time.monotonic()
         exchange = updated(server, connection)
-        assert 0.3 <= time.monotonic() - started < 20
+        assert time.monotonic() - started >= 0.3
+    assert server.hung_up == 1
     assert (exchange.status, exchange.sent) == (status, True)
     assert exchange.verdict is (Verdict.UPDATED if status else Verdict.UNKNOWN)
     assert exchange.failure
@@ -266,23 +266,25 @@ def test_an_answer_that_drips_ends_at_the_deadline(
 
 def test_a_silent_server_is_waited_for_no_longer_than_the_deadline() -> None:
     with stranger(never_answers) as server:
-        started = time.monotonic()
-        assert updated(server, SHORT).verdict is Verdict.UNKNOWN
-        assert time.monotonic() - started < 20
+        exchange = updated(server, SHORT)
+    assert exchange.verdict is Verdict.UNKNOWN
 
 
 @pytest.fixture
 def listening() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
-    """Serve one connection by a function, below HTTP and TLS; gives the port."""
+    """Serve one connection by a function, below HTTP and TLS; gives the port. The caller must hang up first."""
     threads: list[threading.Thread] = []
     server = socket.create_server(("127.0.0.1", 0))
-    server.settimeout(5)
+    server.settimeout(60)
 
     def serve(script: Callable[[socket.socket], object]) -> int:
         def run() -> None:
             connection, _ = server.accept()
-            with connection:
+            connection.settimeout(60)
+            with connection, contextlib.suppress(ConnectionError):
                 script(connection)
+                while connection.recv(65536):  # a time-out fails the test: the caller should have hung up
+                    pass
 
         threads.append(threading.Thread(target=run))
         threads[-1].start()
@@ -294,37 +296,31 @@ def listening() -> Iterator[Callable[[Callable[[socket.socket], object]], int]]:
     server.close()
 
 
-def says_nothing(connection: socket.socket) -> None:
-    """Hear whatever comes until the caller hangs up."""
-    connection.settimeout(5)
-    while connection.recv(65536):
-        pass
+def says_nothing(_connection: socket.socket) -> None:
+    """Only read what comes."""
 
 
 def drips_a_tls_record(connection: socket.socket) -> None:
     connection.recv(65536)
-    connection.settimeout(5)
-    try:
-        connection.sendall(b"\x16\x03\x03\x40\x00")
-        for _ in range(250):
-            connection.sendall(b"\x02")
-            threading.Event().wait(0.02)
-    except OSError:
-        return  # the caller hung up, as it should
+    connection.sendall(b"\x16\x03\x03\x40\x00")
+    for _ in range(3000):
+        connection.sendall(b"\x02")
+        threading.Event().wait(0.02)
 
 
 @pytest.mark.parametrize("script", [says_nothing, drips_a_tls_record])
 def test_a_handshake_that_does_not_end_has_sent_nothing(listening: Any, script: Any) -> None:
-    client = Client(f"https://127.0.0.1:{listening(script)}/STU3", connection=Connection(timeout=(5, 5), deadline=0.3))
-    started = time.monotonic()
+    client = Client(
+        f"https://127.0.0.1:{listening(script)}/STU3", connection=Connection(timeout=(600, 600), deadline=0.3)
+    )
     exchange = client.update(LIST, if_match='W/"a"')
     client.close()
-    assert time.monotonic() - started < 20
     assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
 
 
 def test_a_host_with_many_silent_addresses_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each address has its time to connect; all of them together have the exchange's."""
+    connect = socket.socket.connect
     with socket.socket() as listening, contextlib.ExitStack() as waiting:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -334,31 +330,29 @@ def test_a_host_with_many_silent_addresses_is_given_up_at_the_deadline(monkeypat
             caller.connect_ex(listening.getsockname())
         found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listening.getsockname())
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 50)
+        tried: list[Any] = []
+        monkeypatch.setattr(
+            socket.socket, "connect", lambda sock, address: tried.append(address) or connect(sock, address)
+        )
         client = Client("http://localhost/STU3", connection=Connection(timeout=(0.2, 5), deadline=0.5))
-        started = time.monotonic()
         exchange = client.update(LIST, if_match='W/"a"')
         client.close()
-    assert time.monotonic() - started < 20
+    assert 1 <= len(tried) <= 3
     assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
 
 
 def test_a_proxy_that_drips_its_answer_has_sent_nothing(listening: Any) -> None:
     def drips(connection: socket.socket) -> None:
         connection.recv(65536)
-        try:
-            for _ in range(250):
-                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-                threading.Event().wait(0.02)
-        except OSError:
-            return
+        for _ in range(3000):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            threading.Event().wait(0.02)
 
     proxy = f"http://127.0.0.1:{listening(drips)}"
-    connection = Connection(timeout=(5, 5), deadline=0.3, proxy=proxy, allow_writes=True)
+    connection = Connection(timeout=(600, 600), deadline=0.3, proxy=proxy, allow_writes=True)
     client = Client("https://spine.example/STU3", connection=connection)
-    started = time.monotonic()
     exchange = client.update(LIST, if_match='W/"a"')
     client.close()
-    assert time.monotonic() - started < 20
     assert (exchange.verdict, exchange.sent) == (Verdict.FAILED, False)
 
 
@@ -367,15 +361,13 @@ def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> N
     over = threading.Event()
 
     def takes_nothing(connection: socket.socket) -> None:
-        over.wait(5)
+        assert over.wait(60)
 
     base_url = f"http://127.0.0.1:{listening(takes_nothing)}/STU3"
-    client = Client(base_url, connection=Connection(timeout=(5, 5), deadline=0.3))
-    started = time.monotonic()
+    client = Client(base_url, connection=Connection(timeout=(600, 600), deadline=0.3))
     exchange = client.update(LIST | {"title": "x" * 2**24}, if_match='W/"a"')
     client.close()
     over.set()
-    assert time.monotonic() - started < 20
     assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
 
 
