@@ -492,10 +492,13 @@ def test_time_that_is_over() -> None:
     [
         *({"deadline": value} for value in (0, -1, float("inf"), float("nan"), True)),
         *({"max_body": value} for value in (0, -1, 1.5, True)),
+        *({"timeout": value} for value in (5, (5,), (5, None), (0, 5), [5, 5], "55")),
+        *({"allow_writes": value} for value in ("no", 1, None)),
     ],
 )
-def test_a_limit_that_is_none_is_refused(setting: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match=r"deadline|max_body"):
+def test_a_limit_that_cannot_be_used_is_refused(setting: dict[str, Any]) -> None:
+    (name,) = setting
+    with pytest.raises(BadInput, match=name):
         Connection(**setting)
 
 

@@ -28,7 +28,7 @@ from requests.exceptions import RequestException
 from workbench.client import transport, unanswered
 from workbench.client.adapter import ConnectingAdapter
 from workbench.client.connection import Connection, check_base_url
-from workbench.client.retry import Retried, Retry, check_names_one_version, send_until_answered
+from workbench.client.retry import Retried, Retry, send_until_answered
 from workbench.client.secret import conceal
 from workbench.client.unanswered import Resolution
 from workbench.clock import Clock, wall_clock
@@ -212,7 +212,11 @@ class Client:
         outgoing = self._outgoing_update(resource, if_match, prefer, keep_meta=keep_meta)
         if retry is None:
             return self._exchange(outgoing)
-        check_names_one_version(outgoing.headers.get("If-Match"))
+        if ETag.read(outgoing.headers.get("If-Match")) is None:
+            raise BadInput(
+                "retry= needs an If-Match that names one version. Without it the update could be "
+                "written twice, over another client's. Give if_match=, or leave retry= out."
+            )
         kept: dict[str, str] = {}  # all attempts have the same X-Request-ID
         return send_until_answered(lambda: self._exchange(outgoing, kept=kept), retry, self.resolve)
 

@@ -255,26 +255,13 @@ def _reference(value: Any, context: _Context) -> Reference:
         ) from None
 
 
-def _boolean(value: Any, context: _Context) -> bool:
-    if not isinstance(value, bool):
-        raise BadInput(f"{context.what} is true or false, without quotation marks.")
+def _as_written(value: Any, _: _Context) -> Any:
+    """Return the value; ``Connection`` checks it."""
     return value
 
 
-def _timeout(value: Any, context: _Context) -> tuple[float, float]:
-    parts = value if isinstance(value, list) else [value, value]
-    if len(parts) != 2 or not all(type(part) in (int, float) and part > 0 for part in parts):
-        raise BadInput(f"{context.what} is [seconds to connect, seconds to wait for an answer].")
-    return float(parts[0]), float(parts[1])
-
-
-def _positive(unit: str, *types: type) -> Callable[[Any, _Context], Any]:
-    def read(value: Any, context: _Context) -> Any:
-        if type(value) not in types or value <= 0:
-            raise BadInput(f"{context.what} is a positive number: {unit}.")
-        return value
-
-    return read
+def _timeout(value: Any, _: _Context) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value, value)
 
 
 def _headers(value: Any, context: _Context) -> dict[str, str | Secret]:
@@ -309,7 +296,7 @@ def _table(value: Any, context: _Context) -> dict[str, Any]:
 
 KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
     "base_url": _text,
-    "allow_writes": _boolean,
+    "allow_writes": _as_written,
     "ca": _file,
     "cert": _file,
     "key": _file,
@@ -319,9 +306,9 @@ KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
     "proxy_user": _text,
     "proxy_password": _reference,
     "timeout": _timeout,
-    "rate_limit": _positive("requests a second", int, float),
-    "deadline": _positive("seconds after which an exchange ends", int, float),
-    "max_body": _positive("bytes of an answer's body, a whole number", int),
+    "rate_limit": _as_written,
+    "deadline": _as_written,
+    "max_body": _as_written,
     "headers": _headers,
     "spine": _spine,
 }

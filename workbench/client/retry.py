@@ -18,7 +18,6 @@ from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput
 from workbench.exchange.message import NO_HEADERS, Exchange
 from workbench.exchange.verdict import Verdict, left_open
-from workbench.fhir.etag import ETag
 from workbench.fhir.printable import printable
 
 _GATEWAY_STATUSES: Final = frozenset({502, 504})
@@ -116,18 +115,6 @@ class Retried:
         earlier = f", earlier attempt: {self.resolution.outcome.value}" if self.resolution else ""
         times = f"{len(self.attempts)} attempt{'s' if len(self.attempts) > 1 else ''}"
         return printable(f"<Retried: {times}, last {self.exchange!r}{earlier}>", one_line=True)
-
-
-def check_names_one_version(if_match: str | None) -> None:
-    """Raise ``BadInput`` for an ``If-Match`` that is not one entity tag.
-
-    Without it a second attempt could write twice, over another client's update.
-    """
-    if ETag.read(if_match) is None:
-        raise BadInput(
-            "retry= needs an If-Match that names one version. Without it the update could be "
-            "written twice, over another client's. Give if_match=, or leave retry= out."
-        )
 
 
 def send_until_answered(
