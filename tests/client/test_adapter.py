@@ -1,4 +1,4 @@
-"""Every request of which a byte was sent leaves an exchange, and every exchange ends, whatever the server sends.
+"""A request leaves an exchange once a byte of it was sent, and every exchange ends, whatever the server sends.
 
 Each hostile answer is sent by a real server; the limits come in by the ``Connection``, so that each test is short.
 """
@@ -50,13 +50,13 @@ def updated(server: Stranger, connection: Connection) -> Exchange:
     return exchange
 
 
-# --- A1: an exchange for every request of which a byte was sent ---
+# --- A1: an exchange once a byte was sent ---
 
 
 BROKEN = {
     "a negative chunk size": says(CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n"),
     "a chunk size of -1": says(CHUNKED + b"-1\r\nhello\r\n0\r\n\r\n"),
-    "a chunk size that is none": says(CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n"),
+    "a chunk size that is no number": says(CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n"),
     "a chunk size beyond all measure": says(CHUNKED + b"f" * 40 + b"\r\nhello"),
     "a chunk size of a megabyte of digits": says(CHUNKED + b"0" * 2**20),
     "no gzip": answers(200, b"gone", 'ETag: W/"b"', "Content-Encoding: gzip"),
@@ -64,7 +64,7 @@ BROKEN = {
     "a gzip whose checksum is wrong": answers(
         200, gzip.compress(BODY)[:-8] + bytes(8), 'ETag: W/"b"', "Content-Encoding: gzip"
     ),
-    "a coding nobody asked for": answers(200, zlib.compress(BODY), 'ETag: W/"b"', "Content-Encoding: deflate"),
+    "a coding that was not asked for": answers(200, zlib.compress(BODY), 'ETag: W/"b"', "Content-Encoding: deflate"),
     "two codings": answers(200, gzip.compress(gzip.compress(BODY)), 'ETag: W/"b"', "Content-Encoding: gzip, gzip"),
     "two codings in two lines": answers(
         200, gzip.compress(gzip.compress(BODY)), 'ETag: W/"b"', "Content-Encoding: gzip", "Content-Encoding: gzip"
@@ -73,7 +73,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
-def test_a_body_that_cannot_be_read_leaves_what_is_known(script: Script) -> None:
+def test_a_body_that_cannot_be_read_keeps_status_and_headers(script: Script) -> None:
     with stranger(script) as server:
         exchange = updated(server, WHOLE)
     assert (exchange.status, exchange.verdict, str(exchange.etag)) == (200, Verdict.UPDATED, 'W/"b"')
@@ -93,7 +93,7 @@ NO_HEAD = {
 
 
 @pytest.mark.parametrize("script", NO_HEAD.values(), ids=NO_HEAD)
-def test_a_head_that_cannot_be_read_leaves_it_unknown(script: Script) -> None:
+def test_a_head_that_cannot_be_read_is_unknown(script: Script) -> None:
     with stranger(script) as server:
         exchange = updated(server, WHOLE)
     assert (exchange.verdict, exchange.response) == (Verdict.UNKNOWN, None)
@@ -135,7 +135,7 @@ ERRORS = [ValueError("of a chunk"), MemoryError(), zlib.error("planted"), Recurs
 
 @pytest.mark.parametrize("at", ["send", "head", "body"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_whatever_the_transport_raises_leaves_an_exchange(error: Exception, at: str) -> None:
+def test_any_error_of_the_transport_leaves_an_exchange(error: Exception, at: str) -> None:
     connection = Connection(adapter=Raising(error, at=at), allow_writes=True)
     client = Client("http://nowhere.invalid/STU3", connection=connection)
     exchange = client.update(LIST, if_match='W/"a"')
@@ -146,7 +146,7 @@ def test_whatever_the_transport_raises_leaves_an_exchange(error: Exception, at: 
 
 @pytest.mark.parametrize("at", ["send", "head", "body"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__)
-def test_an_interruption_is_recorded_and_goes_on(error: BaseException, at: str) -> None:
+def test_an_interruption_is_recorded_and_raised_again(error: BaseException, at: str) -> None:
     connection = Connection(adapter=Raising(error, at=at), allow_writes=True)
     client = Client("http://nowhere.invalid/STU3", connection=connection)
     with pytest.raises(type(error)) as raised:
@@ -324,7 +324,7 @@ def test_a_host_with_many_silent_addresses_is_given_up_at_the_deadline(monkeypat
     with socket.socket() as listening, contextlib.ExitStack() as waiting:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
-        for _ in range(4):  # nobody accepts these, so that the system lets no more in
+        for _ in range(4):  # fill the queue, so that further connections wait
             caller = waiting.enter_context(socket.socket())
             caller.setblocking(False)
             caller.connect_ex(listening.getsockname())
@@ -371,7 +371,7 @@ def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> N
     assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
 
 
-def test_each_exchange_has_a_deadline_of_its_own() -> None:
+def test_each_exchange_has_its_own_deadline() -> None:
     """Also where a connection is made again by the same object: three exchanges last longer than one may."""
 
     def slowly(connection: socket.socket) -> After:
@@ -386,7 +386,7 @@ def test_each_exchange_has_a_deadline_of_its_own() -> None:
     assert server.connections == 3
 
 
-def test_an_interim_answer_is_not_the_last_word() -> None:
+def test_interim_answers_are_skipped() -> None:
     hints = (
         b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
     )
@@ -455,7 +455,7 @@ def test_a_body_in_many_small_chunks_is_read() -> None:
 
 
 @pytest.mark.parametrize("script", [answers(200, KB * 2048), BROKEN["a negative chunk size"]])
-def test_after_a_limit_the_next_request_has_a_connection_of_its_own(script: Script) -> None:
+def test_after_a_limit_the_next_request_has_its_own_connection(script: Script) -> None:
     def keeps_on(connection: socket.socket) -> After:
         script(connection)
         return After.NEXT
@@ -469,7 +469,7 @@ def test_after_a_limit_the_next_request_has_a_connection_of_its_own(script: Scri
 
 
 def test_a_page_that_breaks_off_says_nothing_about_a_write() -> None:
-    """No ETag, no body: it may be anybody's answer, such as a sign-in page's."""
+    """No ETag, no body: a sign-in page may have answered."""
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 900\r\n\r\n<html>"
     with stranger(says(page)) as server:
         assert updated(server, WHOLE).verdict is Verdict.UNKNOWN
@@ -478,7 +478,7 @@ def test_a_page_that_breaks_off_says_nothing_about_a_write() -> None:
 # --- the limits themselves ---
 
 
-def test_time_that_is_over() -> None:
+def test_no_wait_lasts_beyond_the_deadline() -> None:
     now = [100.0]
     attempt = Attempt(2.0, lambda: now[0])
     assert (attempt.wait(5), attempt.wait(1), attempt.wait(None)) == (2, 1, 2)

@@ -1,4 +1,4 @@
-"""Run a command in a process of its own and press Ctrl-C."""
+"""Run a command in another process and press Ctrl-C."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Stranger:
         self._thread.start()
 
     def close(self) -> None:
-        """Hear out whoever has called, then end."""
+        """Serve the callers that have connected, then end."""
         with socket.socket() as caller:
             caller.bind(("127.0.0.1", 0))
             self._last_caller = caller.getsockname()
@@ -111,7 +111,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 @contextmanager
 def stranger(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Stranger]:
-    """A stranger who has heard everybody out by the time this is left."""
+    """Yield a stranger; at the end it has served all its callers."""
     server = Stranger(*scripts, tls=tls)
     try:
         yield server

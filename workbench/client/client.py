@@ -94,7 +94,7 @@ class _Outgoing:
 class Client:
     """A client of one endpoint. Use a client in one thread only; ``sibling`` makes one for another.
 
-    ``name`` stands in the journal. ``clock`` gives the time of each exchange. ``timed=False`` records
+    ``name`` appears in the journal. ``clock`` gives the time of each exchange. ``timed=False`` records
     no durations, so that a lesson's output is always the same. ``embedded`` marks the endpoint that
     this package includes.
 

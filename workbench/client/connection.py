@@ -341,7 +341,7 @@ def check_base_url(base_url: str) -> str:
         )
     try:
         found = _BASE_URL.fullmatch(base_url) if urlsplit(base_url).hostname else None
-    except ValueError:  # an IPv6 address that is none
+    except ValueError:  # a malformed IPv6 address
         found = None
     if found is None or int(found["port"] or 0) > _LAST_PORT:
         raise BadInput(f"{str(base_url)!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")

@@ -290,7 +290,7 @@ _SPINE_KEYS: Final = [each.name for each in fields(SpineIdentity) if each.name n
 
 def _table(value: Any, context: _Context) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise BadInput(f"{context.what} is a table of its own.")
+        raise BadInput(f"{context.what} must be a table.")
     return value
 
 

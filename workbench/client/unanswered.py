@@ -149,7 +149,7 @@ def _judge_absent(evidence: _Evidence) -> Judgement:
     """Judge a read that found no such resource."""
     write = evidence.write
     if write.request.method != "DELETE":
-        gone = f"there is no {write.target} now: somebody has deleted it, and the endpoint keeps no history."
+        gone = f"there is no {write.target} now: it was deleted, and the endpoint keeps no history."
         return _judge_earlier_reads(evidence) or (Landing.CANNOT_BE_KNOWN, gone)
     if evidence.deletes:
         gone = f"it is gone, but it was {evidence.deletes[0].client}'s delete that was accepted"
@@ -175,7 +175,7 @@ def _judge_shown(evidence: _Evidence, read: Exchange) -> Judgement:
         if same:
             already = f"{there} already held exactly what was sent, so it makes no difference."
             return Landing.CANNOT_BE_KNOWN, already
-        blind = "" if evidence.named else ", and as it names no version it would then be carried out whatever is there"
+        blind = "" if evidence.named else ", and as it names no version it would then overwrite any version"
         return Landing.NOT_SO_FAR, (
             f"{there} is still the current one; the {evidence.write.interaction} may yet arrive{blind}."
         )
@@ -212,7 +212,7 @@ def _judge_author(evidence: _Evidence, there: str) -> Judgement:
         )
     times = 1 + len(evidence.same)
     sent = f"; it was sent {times} times in all" if times > 1 else ""
-    return Landing.LANDED, f"{there}{sent} (the very same sent by somebody else would look no different)."
+    return Landing.LANDED, f"{there}{sent} (the same content sent by another client would look no different)."
 
 
 def _why_open(evidence: _Evidence, version: str, *, same: bool) -> str:
@@ -224,14 +224,15 @@ def _why_open(evidence: _Evidence, version: str, *, same: bool) -> str:
     if taker := evidence.taker:
         return (
             f"{taker.client} replaced version {evidence.named} as well; this one did not land if the endpoint keeps "
-            "to its lock, but it has not been seen to refuse anybody."
+            "to its lock, but it has not been seen to refuse a stale version."
         )
     if evidence.write.request.dropped:
         return f"{there} is there now, and what was sent is no longer kept, so nothing can be compared."
     if evidence.content is ABSENT:
         return f"{there} is there now, and this {evidence.write.interaction} says nothing to compare."
     return (
-        f"{there} is there now and holds something else: somebody has written since, and the endpoint keeps no history."
+        f"{there} is there now and holds something else: "
+        "another client has written since, and the endpoint keeps no history."
     )
 
 
