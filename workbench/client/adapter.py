@@ -55,8 +55,6 @@ class LimitExceeded(Exception):
 class Attempt:
     """The state of one request: what was sent, and how long and how much may still come."""
 
-    __slots__ = ("_clock", "_end", "_lines", "_seconds", "connecting", "sent")
-
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.connecting = False
         self.sent = False
@@ -64,7 +62,8 @@ class Attempt:
         self._seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
-        self._lines = _MAX_LINES
+        self.lines_left = _MAX_LINES
+        """How many bytes of lines may still come."""
 
     def wait(self, longest: float | None) -> float:
         """Return how many seconds the next wait may last; raise ``LimitExceeded`` after the deadline."""
@@ -73,15 +72,10 @@ class Attempt:
             raise LimitExceeded(f"it did not end within {self._seconds:g} s")
         return left if longest is None else min(longest, left)
 
-    @property
-    def lines_left(self) -> int:
-        """How many bytes of lines may still come."""
-        return self._lines
-
     def count(self, *, lines: int = 0, body: int = 0) -> None:
         """Count received bytes; raise ``LimitExceeded`` when the lines outgrow the body."""
-        self._lines += body - lines
-        if self._lines < 0:
+        self.lines_left += body - lines
+        if self.lines_left < 0:
             raise LimitExceeded("its header fields, interim answers, chunk sizes or trailers do not end")
 
 
@@ -108,7 +102,7 @@ class ConnectingAdapter(HTTPAdapter):
         self.connection: HTTPConnection | None = None
         self.aborted = False
         self._deadline = deadline
-        self._tls: dict[str, Any] = {} if context is None else {"ssl_context": context}
+        self._tls = {"ssl_context": context}
         self._pools = {
             "http": _reporting_pool(HTTPConnectionPool, self),
             "https": _reporting_pool(HTTPSConnectionPool, self),
@@ -149,13 +143,11 @@ class ConnectingAdapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, *arguments: Any, **options: Any) -> Any:
         """Return host and TLS settings; ``requests`` would add its own CA list to the context."""
-        host, tls = super().build_connection_pool_key_attributes(*arguments, **options)
-        return host, {"cert_reqs": "CERT_REQUIRED"} if self._tls else tls
+        host, _ = super().build_connection_pool_key_attributes(*arguments, **options)
+        return host, {"cert_reqs": "CERT_REQUIRED"}
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Add nothing to a context, for the same reason."""
-        if not self._tls:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+    def cert_verify(self, *_: object) -> None:
+        """Add nothing to the context, for the same reason."""
 
 
 def _reporting_pool(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type[HTTPConnectionPool]:
