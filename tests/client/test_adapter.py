@@ -25,6 +25,7 @@ from requests.adapters import BaseAdapter
 from stranger import After, Script, Stranger, answers, chunked, never_answers, says, sends_for_ever, stranger
 
 from workbench import BadInput, Client, Connection, Exchange, Verdict
+from workbench.client import adapter
 from workbench.client.adapter import Attempt, LimitedCookies, LimitExceeded
 
 LIST = {"resourceType": "List", "id": "1", "status": "current", "mode": "working"}
@@ -371,19 +372,21 @@ def test_a_server_that_does_not_take_the_request_is_unknown(listening: Any) -> N
     assert (exchange.verdict, exchange.sent) == (Verdict.UNKNOWN, True)
 
 
-def test_each_exchange_has_its_own_deadline() -> None:
+def test_each_exchange_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a connection is made again by the same object: three exchanges last longer than one may."""
+    now = [0.0]
+    monkeypatch.setattr(adapter, "Attempt", lambda seconds=0.0: Attempt(seconds, lambda: now[0]))
 
-    def slowly(connection: socket.socket) -> After:
-        threading.Event().wait(0.3)
+    def takes_50_seconds(connection: socket.socket) -> After:
+        now[0] += 50
         connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
         return After.CLOSE
 
-    with stranger(slowly) as server:
-        client = Client(server.url, connection=Connection(deadline=0.8))
+    with stranger(takes_50_seconds) as server:
+        client = Client(server.url, connection=Connection(deadline=60))
         assert [client.read("List", "1").status for _ in range(3)] == [200] * 3
         client.close()
-    assert server.connections == 3
+    assert (server.connections, now) == (3, [150])
 
 
 def test_interim_answers_are_skipped() -> None:

@@ -98,6 +98,10 @@ WRONG = {
     "a file that is not there": (BASE + 'ca = "absent.pem"', r"no certificate file .*absent\.pem"),
     "half a timeout": (BASE + "timeout = [1]", "seconds to connect"),
     "a rate of zero": (BASE + "rate_limit = 0", "requests a second"),
+    "a rate that is a text": (BASE + f'rate_limit = "{PLANTED}"', "requests a second"),
+    "a deadline that is a text": (BASE + f'deadline = "{PLANTED}"', "deadline must be a positive number"),
+    "a timeout that is a text": (BASE + f'timeout = "{PLANTED}"', "seconds to connect"),
+    "a size that is a text": (BASE + f'max_body = "{PLANTED}"', "max_body must be"),
     "half an identity": (BASE + '[i.spine]\nfrom_asid = "1"', "lacks to_asid, issuer"),
     "an identity that Spine would reject": (
         BASE + '[i.spine]\nfrom_asid = "1"\nto_asid = "999999999999"\nissuer = "x"',

@@ -56,9 +56,7 @@ class RateLimit:
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
         if not _is_positive(rate):
-            raise BadInput(
-                f"The rate limit {rate!r} is not a positive number; give requests a second, such as 5 or 0.5."
-            )
+            raise BadInput("The rate limit must be a positive number of requests a second, such as 5 or 0.5.")
         self.rate = float(rate)
         self._clock, self._wait = clock, wait
         self._next = -math.inf
