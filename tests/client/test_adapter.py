@@ -22,7 +22,7 @@ import pytest
 import requests
 import tlskit
 from requests.adapters import BaseAdapter
-from stranger import After, Script, Stranger, answers, chunked, never_answers, says, sends_for_ever, stranger
+from stranger import After, Script, Stranger, answers, chunked, says, sends_for_ever, stranger
 
 from workbench import BadInput, Client, Connection, Exchange, Verdict
 from workbench.client import adapter
@@ -266,8 +266,17 @@ def test_an_answer_that_drips_ends_at_the_deadline(
 
 
 def test_a_silent_server_is_waited_for_no_longer_than_the_deadline() -> None:
-    with stranger(never_answers) as server:
+    ended = threading.Event()
+    waited: list[bool] = []
+
+    def silent_until_the_exchange_ended(_connection: socket.socket) -> After:
+        waited.append(ended.wait(60))
+        return After.CLOSE
+
+    with stranger(silent_until_the_exchange_ended) as server:
         exchange = updated(server, SHORT)
+        ended.set()
+    assert waited == [True]
     assert exchange.verdict is Verdict.UNKNOWN
 
 
