@@ -355,7 +355,7 @@ def test_a_proxy_that_drips_its_answer_has_sent_nothing(listening: Any) -> None:
     def drips(connection: socket.socket) -> None:
         connection.recv(65536)
         for _ in range(3000):
-            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
             threading.Event().wait(0.02)
 
     proxy = f"http://127.0.0.1:{listening(drips)}"
