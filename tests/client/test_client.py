@@ -329,7 +329,7 @@ NO_RESOURCE = [
 
 @pytest.mark.parametrize("script", NO_RESOURCE)
 def test_a_version_whose_content_never_came_is_not_sent(script: Script) -> None:
-    """Or the next update would overwrite, with the lock's blessing, a version that nobody has seen."""
+    """Or the next update would overwrite, with the lock's blessing, an unseen version."""
     with stranger(answers(200, stored("v1"), FHIR, 'ETag: W/"v1"'), script, answers(409)) as server:
         client = Client(server.url)
         client.read("List", LOGICAL_ID)
@@ -427,7 +427,7 @@ _META = re.compile(r'"meta":\{[^}]*\},')
 
 
 @pytest.mark.parametrize("form", ["text", "bytes", "parsed"])
-def test_nothing_changes_on_the_way_there_and_back_and_there_again(alice: Client, form: str) -> None:
+def test_a_resource_survives_two_round_trips(alice: Client, form: str) -> None:
     text = EXACT % made(alice)
     given: Any = {"text": text, "bytes": text.encode(), "parsed": json.parse(text)}[form]
     put = alice.update(given).raise_for_verdict()
@@ -440,7 +440,7 @@ def test_nothing_changes_on_the_way_there_and_back_and_there_again(alice: Client
         assert put.request.body.decode() == text
 
 
-def test_what_an_exchange_gives_to_edit_is_a_copy(alice: Client) -> None:
+def test_the_resource_of_an_exchange_is_a_copy(alice: Client) -> None:
     read = alice.read("List", made(alice))
     read.resource["status"] = "retired"
     assert read.resource["status"] == "current"
@@ -503,7 +503,7 @@ def test_what_cannot_be_sent_is_refused_in_a_sentence_and_nothing_is_sent(call: 
     assert (len(client.journal), server.connections) == (0, 0)
 
 
-def test_malformed_text_knows_its_place() -> None:
+def test_malformed_text_names_the_line() -> None:
     with pytest.raises(MalformedJSON) as refused:
         Client("http://127.0.0.1:9/STU3").update('{"a": 1,\n  "b": oops}')
     assert (refused.value.line, refused.value.column, refused.value.position) == (2, 8, 16)
@@ -541,7 +541,7 @@ def test_no_redirect_is_followed(status: int, interaction: str) -> None:
         pytest.param(answers(307, b"gone", "Location: /x", "Content-Encoding: gzip"), id="body garbled"),
     ],
 )
-def test_a_redirect_to_nowhere_is_still_an_answer(script: Script) -> None:
+def test_a_malformed_redirect_is_an_answer(script: Script) -> None:
     with stranger(script) as server:
         client = Client(server.url)
         exchange = client.update(HELD, if_match='W/"a"')
@@ -556,13 +556,13 @@ def test_a_redirect_to_nowhere_is_still_an_answer(script: Script) -> None:
 def assert_told_in_a_sentence(exchange: Exchange) -> None:
     assert SENTENCE.fullmatch(exchange.failure)
     assert ". " not in exchange.failure
-    told = exchange.failure + exchange.explain() + repr(exchange) + exchange.as_http() + exchange.as_curl()
-    assert not [sign for sign in LEAKED if sign in told]
+    shown = exchange.failure + exchange.explain() + repr(exchange) + exchange.as_http() + exchange.as_curl()
+    assert not [sign for sign in LEAKED if sign in shown]
     assert exchange.failure.rstrip(".") in exchange.explain()
 
 
 def free_port() -> int:
-    """A port of loopback at which nobody listens."""
+    """A port of loopback without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
     return port
@@ -578,7 +578,7 @@ def free_port() -> int:
     ],
 )
 @pytest.mark.parametrize("interaction", ["read", "update"])
-def test_what_never_left_has_failed(base_url: str, words: str, interaction: str) -> None:
+def test_an_unsent_request_has_failed(base_url: str, words: str, interaction: str) -> None:
     free = free_port()
     client = Client(base_url.format(free=free), connection=Connection(allow_writes=True))
     exchange = client.read("List", "1") if interaction == "read" else client.update(HELD, if_match='W/"a"')
@@ -674,7 +674,7 @@ def test_an_update_whose_answer_breaks_off_after_its_status_was_carried_out() ->
     assert len(server.requests) == 1
 
 
-def test_what_broke_off_is_said() -> None:
+def test_an_incomplete_answer_is_reported() -> None:
     with stranger(answers(200, b'{"resource', FHIR, length=900)) as server:
         exchange = Client(server.url).read("List", "1")
     assert "broke off" in exchange.explain()
@@ -713,7 +713,7 @@ def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_nobody_vouches_for_stops_the_request(
+def test_an_untrusted_certificate_stops_the_request(
     tls: ssl.SSLContext, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # named in the environment, but not to us
@@ -726,7 +726,7 @@ def test_a_certificate_nobody_vouches_for_stops_the_request(
     assert server.requests == []
 
 
-def test_with_its_certificate_named_it_is_spoken_to(tls: ssl.SSLContext, certificate: tuple[Path, Path]) -> None:
+def test_a_named_certificate_is_trusted(tls: ssl.SSLContext, certificate: tuple[Path, Path]) -> None:
     with stranger(answers(200), tls=tls) as server:
         client = Client(server.url, connection=Connection(verify=str(certificate[0])))
         assert client.update(HELD, if_match='W/"a"').verdict is Verdict.UPDATED
@@ -771,7 +771,7 @@ def test_a_server_that_wants_our_certificate_has_read_nothing(
 
 
 @pytest.mark.parametrize("option", ["verify", "cert"])
-def test_a_certificate_file_that_is_not_there_is_said_in_a_sentence(option: str, tmp_path: Path) -> None:
+def test_a_certificate_file_that_is_not_there_is_reported(option: str, tmp_path: Path) -> None:
     missing: dict[str, Any] = {option: str(tmp_path / "absent.pem")}
 
     def try_it() -> Exchange:  # whether it is noticed when the connection is described or when it is first used

@@ -147,7 +147,7 @@ WRITES: dict[str, Callable[[Client], Exchange]] = {
     "create": lambda c: c.create({"resourceType": "List"}),
     "delete": lambda c: c.delete("List", LOGICAL_ID, if_match='W/"a-1"'),
     "PATCH": lambda c: c.send("PATCH", f"List/{LOGICAL_ID}", body="[]"),
-    "a method nobody knows": lambda c: c.send("FROBNICATE", "List"),
+    "an unknown method": lambda c: c.send("FROBNICATE", "List"),
     "put in small letters": lambda c: c.send("put", f"List/{LOGICAL_ID}"),
 }
 
@@ -160,7 +160,7 @@ READS: dict[str, Callable[[Client], Exchange]] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_write_to_another_host_needs_a_yes(server: Server, write: str) -> None:
+def test_a_write_to_another_host_must_be_allowed(server: Server, write: str) -> None:
     client = Client(server.url("0.0.0.0"))  # reaches this machine, but by no loopback address
     with pytest.raises(WriteNotAllowed) as refused:
         WRITES[write](client)
@@ -171,20 +171,20 @@ def test_a_write_to_another_host_needs_a_yes(server: Server, write: str) -> None
     assert (len(client.journal), server.heard) == (0, [])
 
 
-@pytest.mark.parametrize("write", [name for name in WRITES if name != "a method nobody knows"])
-def test_with_the_yes_it_is_sent(server: Server, write: str) -> None:
+@pytest.mark.parametrize("write", [name for name in WRITES if name != "an unknown method"])
+def test_an_allowed_write_is_sent(server: Server, write: str) -> None:
     client = Client(server.url("0.0.0.0"), connection=Connection(allow_writes=True))
     assert WRITES[write](client).sent
     assert len(server.heard) == len(client.journal) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_loopback_needs_none(server: Server, host: str) -> None:
+def test_a_write_to_loopback_is_allowed(server: Server, host: str) -> None:
     assert WRITES["update"](Client(server.url(host))).verdict is Verdict.UPDATED
 
 
 @pytest.mark.parametrize("read", READS)
-def test_reading_needs_none_anywhere(server: Server, read: str) -> None:
+def test_a_read_is_always_allowed(server: Server, read: str) -> None:
     assert READS[read](Client(server.url("0.0.0.0"))).verdict is Verdict.READ
 
 
@@ -293,7 +293,7 @@ def test_tls_cannot_be_left_unverified(verify: Any) -> None:
         Connection(verify=verify)
 
 
-def test_a_connection_cannot_be_changed_behind_its_back() -> None:
+def test_a_connection_cannot_be_changed() -> None:
     headers = {"X-ASID": "1"}
     connection = Connection(headers=headers)
     headers["X-Other"] = "2"
@@ -327,7 +327,7 @@ ALL = [*SECRETS.values(), *PER_REQUEST.values(), COOKIE, CHALLENGE]
 
 
 def everything_shown(client: Client, folder: Path) -> dict[str, str]:
-    """Whatever the package can be asked to show of a client and what it did, by name."""
+    """Everything the package shows of a client and what it did, by name."""
     saved = folder / "journal.jsonl"
     client.journal.save(saved)
     shown = {
@@ -394,7 +394,7 @@ def test_a_credential_is_not_shown_when_the_exchange_fails(tmp_path: Path) -> No
         pytest.param("Bearer planted-token-1c2b\n", id="newline at its end, as read from a file"),
         pytest.param(" planted-token-1c2b", id="space at its start"),
         pytest.param("Bearer planted-token-1c2b…", id="beyond Latin-1"),
-        pytest.param("Bearer planted\r\nX: planted-token-1c2b", id="a field of its own"),
+        pytest.param("Bearer planted\r\nX: planted-token-1c2b", id="a second field"),
         pytest.param(b"planted-token-1c2b\n", id="bytes"),
         pytest.param(["planted-token-1c2b"], id="no text"),
     ],

@@ -39,7 +39,7 @@ def identity(**more: Any) -> SpineIdentity:
     now=st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)),
     late=st.integers(-59, 299),
 )
-def test_what_is_minted_is_what_a_live_spine_takes(
+def test_the_header_fields_are_valid_for_a_live_spine(
     interaction: str, resource_type: str, user: str, now: datetime, late: int
 ) -> None:
     moment = now.replace(tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_the_token_to_the_letter() -> None:
     assert (fields["fromASID"], fields["toASID"]) == ("200000000115", "999999999999")
 
 
-def test_every_request_has_a_trace_id_of_its_own() -> None:
+def test_every_request_has_its_own_trace_id() -> None:
     who = identity()
     assert len({who.fields("read", "List")["TraceID"] for _ in range(50)}) == 50
     assert identity(new_id=lambda: "0" * 8 + "-0000" * 3 + "-" + "0" * 12).fields("read", "List")["TraceID"][0] == "0"
@@ -115,7 +115,7 @@ def test_it_speaks_to_a_strict_endpoint_and_travels_to_another_process() -> None
     assert set(shown.values()) == {"***"}
 
 
-def test_a_preview_mints_nothing_and_asks_for_no_secret() -> None:
+def test_a_preview_makes_no_token_and_asks_for_no_secret() -> None:
     def never() -> str:
         raise AssertionError("asked for a preview")
 
@@ -139,12 +139,12 @@ BOTH = {
     "a proxy with its password": {"proxy": "http://me:planted@h:1"},
     "a proxy of another kind": {"proxy": "socks5://h:1"},
     "no rate": {"rate_limit": 0},
-    "a rate that is none": {"rate_limit": float("nan")},
+    "a rate that is not a number": {"rate_limit": float("nan")},
 }
 
 
 @pytest.mark.parametrize("settings", BOTH.values(), ids=BOTH)
-def test_what_does_not_go_together_is_refused_in_a_sentence(settings: dict[str, Any]) -> None:
+def test_contradicting_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as refused:
         Connection(**settings)
     assert str(refused.value).endswith(".")
@@ -152,7 +152,7 @@ def test_what_does_not_go_together_is_refused_in_a_sentence(settings: dict[str, 
 
 
 @pytest.mark.parametrize("token", ["", None, 7])
-def test_a_token_that_never_came_is_said(token: Any) -> None:
+def test_a_missing_token_is_reported(token: Any) -> None:
     client = Client("http://127.0.0.1:9/STU3", connection=Connection(token=lambda: token))
     with pytest.raises(BadInput, match="gave none"):
         client.read("List", "1")
@@ -174,7 +174,7 @@ def test_the_rate_limit_lets_one_through_each_interval() -> None:
         limit.wait()
     now[0] += 10
     limit.wait()
-    assert waits == [0.25, 0.25], "the first goes at once, and so does whoever comes late"
+    assert waits == [0.25, 0.25], "the first goes at once, and so does a late one"
 
 
 def test_the_rate_limit_is_shared_by_all_clients_of_a_connection(spine: Endpoint) -> None:

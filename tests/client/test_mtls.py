@@ -1,4 +1,4 @@
-"""Mutual TLS for real: a strict endpoint over HTTPS, and each wrong certificate told in a sentence of its own."""
+"""Mutual TLS for real: a strict endpoint over HTTPS, and each wrong certificate reported in its own sentence."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def client_with(base_url: str, certificates: Certificates, **more: Any) -> Clien
     return Client(base_url, connection=Connection(**settings | more))
 
 
-def test_a_profile_is_all_it_takes(profiles: Path) -> None:
+def test_a_profile_is_enough(profiles: Path) -> None:
     client = connect("strict", profiles=profiles)
     read = client.read("List", LIST)
     draft = read.resource
@@ -73,9 +73,9 @@ def test_a_profile_is_all_it_takes(profiles: Path) -> None:
     made = client.create({key: value for key, value in draft.items() if key not in ("id", "meta")})
     assert made.verdict is Verdict.CREATED
     assert client.delete("List", made.logical_id, if_match=made.etag).verdict is Verdict.DELETED
-    trial = try_connection(client)
-    assert (trial.ok, trial.failed_at) == (True, "")
-    assert re.fullmatch(r"It works: 127\.0\.0\.1:\d+ answers as a FHIR endpoint, version 3\.0\.2\.", trial.words)
+    result = try_connection(client)
+    assert (result.ok, result.failed_at) == (True, "")
+    assert re.fullmatch(r"It works: 127\.0\.0\.1:\d+ answers as a FHIR endpoint, version 3\.0\.2\.", result.words)
 
 
 REFUSED = {
@@ -88,29 +88,29 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("setting", "choose", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_certificate_that_is_not_accepted_is_told_in_a_sentence(
+def test_a_certificate_that_is_not_accepted_is_reported(
     base_url: str, certificates: Certificates, setting: str, choose: Any, words: str
 ) -> None:
     client = client_with(base_url, certificates, **{setting: choose(certificates)})
-    trial = try_connection(client)
-    assert (trial.failed_at, words in trial.words) == ("certificate", True), trial
+    result = try_connection(client)
+    assert (result.failed_at, words in result.words) == ("certificate", True), result
     assert (client.journal[0].verdict, client.journal[0].sent) == (Verdict.FAILED, False)
 
 
 @pytest.mark.parametrize(
     ("pair", "words"), [("expired_server", "has expired; its owner"), ("other_host", "is for another host")]
 )
-def test_a_server_s_certificate_that_is_wrong(certificates: Certificates, pair: str, words: str) -> None:
+def test_a_wrong_server_certificate_is_reported(certificates: Certificates, pair: str, words: str) -> None:
     with strict_endpoint(certificates, getattr(certificates, pair)) as url:
-        trial = try_connection(client_with(url, certificates))
-    assert (trial.failed_at, words in trial.words) == ("certificate", True), trial
+        result = try_connection(client_with(url, certificates))
+    assert (result.failed_at, words in result.words) == ("certificate", True), result
 
 
 LOCAL = {
     "a key of another certificate": ("mixed", None, "does not belong to the client certificate"),
     "a locked key": ("locked", None, "is encrypted; give its passphrase by reference"),
     "a wrong passphrase": ("locked", lambda: "planted-wrong-5541", "The passphrase does not open the key"),
-    "a passphrase that is nowhere": (
+    "a passphrase that is not set": (
         "locked",
         Reference("env:PLANTED_NOWHERE", "the passphrase"),
         "PLANTED_NOWHERE, which the passphrase comes from, is not set",
@@ -121,7 +121,7 @@ LOCAL = {
 
 
 @pytest.mark.parametrize(("pair", "passphrase", "words"), LOCAL.values(), ids=LOCAL)
-def test_a_pair_that_cannot_be_used_is_told_before_anything_is_sent(
+def test_a_pair_that_cannot_be_used_is_reported_before_anything_is_sent(
     certificates: Certificates, pair: str, passphrase: Any, words: str
 ) -> None:
     with pytest.raises(BadInput, match=words) as refused:
@@ -167,27 +167,27 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize(("where", "more", "step", "words"), STEPS.values(), ids=STEPS)
-def test_the_step_that_failed_is_named(
-    base_url: str, certificates: Certificates, where: Any, more: dict[str, Any], step: str, words: str
+@pytest.mark.parametrize(("where", "more", "stage", "words"), STEPS.values(), ids=STEPS)
+def test_the_failed_stage_is_named(
+    base_url: str, certificates: Certificates, where: Any, more: dict[str, Any], stage: str, words: str
 ) -> None:
-    trial = try_connection(client_with(where(base_url), certificates, **more))
-    assert (trial.ok, trial.failed_at) == (False, step), trial
-    assert words in trial.words
+    result = try_connection(client_with(where(base_url), certificates, **more))
+    assert (result.ok, result.failed_at) == (False, stage), result
+    assert words in result.words
 
 
 def test_https_spoken_to_a_server_without_it(spine: Any, certificates: Certificates) -> None:
-    trial = try_connection(client_with(spine.base_url.replace("http:", "https:"), certificates))
-    assert (trial.failed_at, "No TLS with" in trial.words) == ("TLS", True)
+    result = try_connection(client_with(spine.base_url.replace("http:", "https:"), certificates))
+    assert (result.failed_at, "No TLS with" in result.words) == ("TLS", True)
 
 
 def test_http_spoken_to_a_server_that_wants_https(base_url: str) -> None:
-    trial = try_connection(Client(base_url.replace("https:", "http:")))
-    assert (trial.failed_at, trial.words.endswith("then its base URL begins with https://.")) == ("answer", True)
+    result = try_connection(Client(base_url.replace("https:", "http:")))
+    assert (result.failed_at, result.words.endswith("then its base URL begins with https://.")) == ("answer", True)
 
 
-def test_notebook_08_against_it(profiles: Path) -> None:
-    """Every output as it stands in the file, though the endpoint is another one: by nbval, as a user would."""
+def test_notebook_08_against_a_strict_endpoint(profiles: Path) -> None:
+    """Every output as in the file, though the endpoint is another one: by nbval, as a user would."""
     notebook = ROOT / "notebooks" / "08-your-own-endpoint.ipynb"
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(notebook)]
     ours = {"WORKBENCH_PROFILE": "strict", "WORKBENCH_PROFILES": str(profiles), "PYTHONPATH": str(ROOT)}

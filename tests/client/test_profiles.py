@@ -1,4 +1,4 @@
-"""Profiles: an endpoint under a name, what may stand there, and that no secret does."""
+"""Profiles: an endpoint under a name, what it may hold, and that it holds no secret."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_profile_is_read(tmp_path: Path) -> None:
     assert other == Connection()
 
 
-def test_files_stand_beside_the_profiles(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_profiles(tmp_path: Path) -> None:
     for name in ("ca.pem", "client.pem", "client.key"):
         (tmp_path / name).touch()
     path = written(tmp_path, '[i]\nbase_url = "https://h/STU3"\nca = "ca.pem"\ncert = "client.pem"\nkey = "client.key"')
@@ -97,13 +97,17 @@ WRONG = {
     "a user without a password": (BASE + 'proxy_user = "me"', "proxy_user without proxy_password"),
     "a file that is not there": (BASE + 'ca = "absent.pem"', r"no certificate file .*absent\.pem"),
     "half a timeout": (BASE + "timeout = [1]", "seconds to connect"),
-    "a rate that is none": (BASE + "rate_limit = 0", "requests a second"),
+    "a rate of zero": (BASE + "rate_limit = 0", "requests a second"),
+    "a rate that is a text": (BASE + f'rate_limit = "{PLANTED}"', "requests a second"),
+    "a deadline that is a text": (BASE + f'deadline = "{PLANTED}"', "deadline must be a positive number"),
+    "a timeout that is a text": (BASE + f'timeout = "{PLANTED}"', "seconds to connect"),
+    "a size that is a text": (BASE + f'max_body = "{PLANTED}"', "max_body must be"),
     "half an identity": (BASE + '[i.spine]\nfrom_asid = "1"', "lacks to_asid, issuer"),
-    "an identity nobody takes": (
+    "an identity that Spine would reject": (
         BASE + '[i.spine]\nfrom_asid = "1"\nto_asid = "999999999999"\nissuer = "x"',
         "A live Spine would refuse this identity",
     ),
-    "headers that are none": (BASE + "headers = 1", "a table of its own"),
+    "headers that are a number": (BASE + "headers = 1", "must be a table"),
     "an unknown place for a secret": (BASE + 'token = "vault:x"', "clear text"),
 }
 
@@ -115,7 +119,7 @@ def test_a_profile_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, 
     assert PLANTED not in "".join(traceback.format_exception(refused.value))
 
 
-def test_profiles_that_are_not_there(tmp_path: Path) -> None:
+def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         connect("integration", profiles=tmp_path / "none.toml")
     assert profile_names(tmp_path / "none.toml") == []
@@ -125,7 +129,7 @@ def test_profiles_that_are_not_there(tmp_path: Path) -> None:
         profile_names(written(tmp_path, f'token = "{PLANTED}"'))
 
 
-def test_a_folder_is_no_file_of_profiles(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):
         read_profile("i", tmp_path)
 
@@ -146,7 +150,7 @@ def test_connect_by_url(spine: Endpoint) -> None:
         connect(spine.base_url, pasword=PLANTED)
 
 
-def test_a_profile_is_not_overruled(tmp_path: Path) -> None:
+def test_a_profile_takes_no_settings(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="allow_writes of 'hapi' is set in its profile"):
         connect("hapi", profiles=written(tmp_path, FULL), allow_writes=True)
 
@@ -164,7 +168,7 @@ def test_a_variable_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Ring(keyring.backend.KeyringBackend):
-    """A keyring that holds one secret; ``None`` stands for one that cannot be read."""
+    """A keyring that holds one secret; ``None`` is one that cannot be read."""
 
     priority = 1  # type: ignore[assignment]
 
@@ -181,7 +185,7 @@ class Ring(keyring.backend.KeyringBackend):
         raise AssertionError("nothing is ever stored")
 
 
-def test_the_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_from_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     before = keyring.get_keyring()
     try:
         keyring.set_keyring(Ring({("nhs/spine", "me"): PLANTED}))
@@ -195,7 +199,7 @@ def test_the_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         keyring.set_keyring(before)
 
 
-def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_module, "_typed", {})
     asked: list[str] = []
 
@@ -211,7 +215,7 @@ def test_a_person_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("raised", "words"), [(EOFError(), "There is no terminal to ask"), (None, "Nothing was typed")]
 )
-def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str) -> None:
+def test_a_prompt_without_an_answer_is_refused(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str) -> None:
     monkeypatch.setattr(reference_module, "_typed", {})
 
     def typed(prompt: str) -> str:
@@ -225,13 +229,13 @@ def test_nobody_to_ask(monkeypatch: pytest.MonkeyPatch, raised: Any, words: str)
 
 
 @pytest.mark.parametrize("text", ["", PLANTED, "env:", "keyring:", "keyring:x", "prompt:x", None, 7])
-def test_what_is_no_reference(text: Any) -> None:
+def test_a_malformed_reference_is_refused(text: Any) -> None:
     with pytest.raises(BadInput, match="is not a reference") as refused:
         Reference(text)
     assert PLANTED not in str(refused.value)
 
 
-def test_nothing_of_it_is_loaded_until_it_is_used() -> None:
+def test_slow_imports_wait_until_they_are_used() -> None:
     import subprocess
 
     probe = (

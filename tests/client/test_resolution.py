@@ -39,7 +39,7 @@ def tag(version: str | None) -> str | None:
 def put(
     client: str, at: float, base: str | None, title: str, made: str | None = None, status: int | None = 200, **more: Any
 ) -> Exchange:
-    """A PUT; ``made`` is the version it was told. ``status`` ``None``: no answer."""
+    """A PUT; ``made`` is the version in the answer. ``status`` ``None``: no answer."""
     sent = text(title).encode()
     return by(client, at, exchange("update", status, if_match=tag(base), etag=tag(made), sent_body=sent), **more)
 
@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         [NO, put("bob", 12, "1", "mine", "2")],
         "keeps to its lock",
     ),
-    "bob was accepted, and nobody has seen a lock": (
+    "bob was accepted, and no lock was seen": (
         CANNOT,
         MINE,
         get("alice", 50, "2", "bobs"),
@@ -148,14 +148,14 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         [NO, put("bob", 12, "0", "mine", status=None), put("dan", 2, "0", "dans", "1")],
         "exactly what was sent (",
     ),
-    "the same, and nobody has seen a lock": (
+    "the same, and no lock was seen": (
         CANNOT,
         MINE,
         get("alice", 50, "3", "mine"),
         [put("bob", 12, "0", "mine", status=None), put("dan", 2, "0", "dans", "1")],
         "its author is unknown",
     ),
-    "bob sent the very same and was told no version": (
+    "bob sent the very same and got no version": (
         CANNOT,
         MINE,
         get("alice", 50, "2", "mine"),
@@ -226,8 +226,8 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         [get("bob", 8, "2", "mine", elapsed=None)],
         "may have been there before",
     ),
-    "it is gone": (CANNOT, MINE, gone(), [], "somebody has deleted it"),
-    "it is gone, for good": (CANNOT, MINE, gone(status=410), [], "somebody has deleted it"),
+    "it is gone": (CANNOT, MINE, gone(), [], "it was deleted"),
+    "it is gone, for good": (CANNOT, MINE, gone(status=410), [], "it was deleted"),
     "bob deleted the version named, by a lock": (DID_NOT, MINE, gone(), [NO, delete("bob", 12, "1")], "bob's delete"),
     "the read was not answered": (CANNOT, MINE, by("alice", 50, exchange("read", None)), [], "yet; ask again"),
     "the read brought a web page": (CANNOT, MINE, by("alice", 50, exchange("read", 200, body=b"<p>")), [], "ask again"),
@@ -252,10 +252,10 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         BLIND,
         get("alice", 50, "1", "first"),
         [READ_1],
-        "whatever is there",
+        "overwrite any version",
     ),
     "blind, and what was sent is there": (LANDED, BLIND, get("alice", 50, "2", "mine"), [READ_1], "exactly"),
-    "blind, and nobody knows what was there": (
+    "blind, and what was there is unknown": (
         CANNOT,
         BLIND,
         get("alice", 50, "2", "mine"),
@@ -302,7 +302,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         [delete("bob", 12, "1", None)],
         "bob tried",
     ),
-    "a blind delete of what nobody had seen": (CANNOT, delete("alice", 10, None, None), gone(), [], "ever was one"),
+    "a blind delete of an unseen resource": (CANNOT, delete("alice", 10, None, None), gone(), [], "ever was one"),
     # what cannot be compared
     "a patch": (
         CANNOT,
@@ -329,7 +329,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_what_is_concluded(what: str) -> None:
+def test_each_outcome_and_its_reason(what: str) -> None:
     outcome, write, read, rest, words = CASES[what]
     found = resolve(write, read, [*rest, write, read])
     assert (found.outcome, found.read) == (outcome, read)
@@ -341,7 +341,7 @@ def test_what_is_concluded(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_the_order_of_the_journal_and_who_holds_it_do_not_matter(what: str) -> None:
+def test_the_order_of_the_journal_does_not_matter(what: str) -> None:
     outcome, write, read, rest, _ = CASES[what]
     copy = dataclasses.replace(write)
     assert resolve(copy, read, [read, write, *reversed(rest)]).outcome is outcome
@@ -373,7 +373,7 @@ KEPT_ENOUGH = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_a_journal_that_keeps_no_bodies_makes_one_more_careful_but_not_wrong(what: str) -> None:
+def test_a_journal_without_bodies_never_gives_another_outcome_than_cannot_be_known(what: str) -> None:
     outcome, write, read, rest, _ = CASES[what]
     kept = [each.without_bodies() for each in [*rest, write, read]]
     found = resolve(write, read, kept).outcome
@@ -396,7 +396,7 @@ def test_a_write_whose_own_body_is_not_kept() -> None:
     assert (found.outcome, "no longer kept" in found.because) == (CANNOT, True)
 
 
-def test_the_version_is_the_servers_to_write() -> None:
+def test_a_version_in_the_sent_body_is_ignored() -> None:
     """UPD-4: what a client sends in ``meta.versionId`` is overwritten, so it is no difference; a profile is one."""
 
     def sent(meta: str) -> Exchange:
@@ -417,7 +417,7 @@ def test_the_version_is_the_servers_to_write() -> None:
     assert not holds(delete("alice", 10, "1", None), read(""))
 
 
-def test_a_server_that_tells_the_version_only_in_the_body() -> None:
+def test_a_server_that_shows_the_version_only_in_the_body() -> None:
     read = by("alice", 50, exchange("read", 200, body=text("mine", "2").encode()))
     assert resolve(MINE, read, []).outcome is LANDED
 
@@ -431,7 +431,7 @@ OPEN: dict[str, Callable[[], Exchange]] = {
 
 
 @pytest.mark.parametrize("what", OPEN)
-def test_what_is_open_can_be_resolved(what: str) -> None:
+def test_an_open_write_can_be_resolved(what: str) -> None:
     write = OPEN[what]()
     check_open(write)
     assert resolve(write, get("alice", 50, "2", "mine"), [write]).outcome is LANDED
@@ -450,7 +450,7 @@ SETTLED = {
 
 
 @pytest.mark.parametrize("what", SETTLED)
-def test_what_leaves_nothing_to_find_out(what: str) -> None:
+def test_an_answered_write_cannot_be_resolved(what: str) -> None:
     write, words = SETTLED[what]
     with pytest.raises(BadInput) as caught:
         resolve(write, gone(), [])

@@ -52,7 +52,7 @@ class Case:
         return self.alice.update(self.draft, prefer="representation")
 
     def theirs(self, title: str = "Bob's") -> str:
-        """Bob's update of what is there; the version it makes."""
+        """Bob's update of the current version; the version it makes."""
         read = self.bob.read("List", LIST)
         put = self.bob.update(read.resource | {"title": title}).raise_for_verdict()
         return str(put.etag)
@@ -184,7 +184,7 @@ def test_a_judgement_that_fails_forgets_nothing_and_sees_nothing(monkeypatch: py
         assert client.last_seen("List", "1") == 'W/"a"'
 
 
-def test_landed_and_replaced_by_somebody_who_had_read_it(case: Case) -> None:
+def test_landed_and_replaced_by_a_client_that_had_read_it(case: Case) -> None:
     put = case.lost()
     case.theirs()
     found = case.alice.resolve(put)
@@ -223,7 +223,7 @@ def test_another_endpoints_exchange_is_refused(case: Case) -> None:
 
 
 class Held(BaseAdapter):
-    """Takes requests on to an endpoint, but holds one back: its sender is told nothing, and it arrives later."""
+    """Takes requests on to an endpoint, but holds one back: its sender gets no answer, and it arrives later."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class Held(BaseAdapter):
         return self._onward.send(request)  # type: ignore[attr-defined,no-any-return]
 
     def arrive(self) -> int:
-        """Let the request arrive now; the status that nobody hears."""
+        """Let the request arrive now; return the status, which no client gets."""
         return int(self._onward.send(self.held.pop()).status_code)  # type: ignore[attr-defined]
 
     def close(self) -> None:
@@ -283,7 +283,7 @@ class Killed:
         self.server = ServerProcess(self._settings, Serving(port=port))
 
     def put_and_kill(self, when: Callable[[], object]):  # type: ignore[no-untyped-def]
-        """Send the update from a thread of its own, kill once ``when`` has come back, and give the exchange."""
+        """Send the update in another thread, kill once ``when`` has come back, and give the exchange."""
         done = []
         sender = threading.Thread(target=lambda: done.append(self.alice.update(self.draft, prefer="representation")))
         sender.start()
@@ -293,7 +293,7 @@ class Killed:
         return done[0]
 
     def await_stored(self) -> None:
-        """Come back once somebody is shown what was sent."""
+        """Wait until a read shows what was sent."""
         observer = Client(self.server.base_url, name="observer", journal=self.journal)
         while observer.read("List", LIST).resource["title"] != "Mine":
             pass
@@ -337,7 +337,7 @@ def test_killed_after_the_line_was_cut(killed: Killed, fault: str, expected: Lan
     killed.server.kill()
     assert put.verdict is Verdict.UNKNOWN
     found = killed.alice.resolve(put)
-    assert (found.outcome, "yet" in found.because) == (CANNOT, True), "nobody is there to ask"
+    assert (found.outcome, "yet" in found.because) == (CANNOT, True), "the endpoint is not running"
     killed.again()
     assert killed.alice.resolve(put).outcome is expected
     again = killed.alice.update(killed.draft, if_match=FIRST)
@@ -349,7 +349,7 @@ def test_killed_after_the_line_was_cut(killed: Killed, fault: str, expected: Lan
 
 
 class Sleeper:
-    """Stands in for sleep: remembers how long, and does what was asked meanwhile."""
+    """Replace sleep: remembers how long, and does what was asked meanwhile."""
 
     def __init__(self, *meanwhile: Callable[[], object]) -> None:
         self.slept: list[float] = []
@@ -361,7 +361,7 @@ class Sleeper:
             self._meanwhile.pop(0)()
 
 
-def test_it_is_off_by_default(case: Case) -> None:
+def test_no_retry_by_default(case: Case) -> None:
     seen = len(case.journal)
     put = case.lost("drop-request:update:times=1")
     assert (put.verdict, len(case.journal) - seen) == (Verdict.UNKNOWN, 1)
@@ -398,7 +398,7 @@ def test_the_answer_was_lost_and_the_409_to_the_second_attempt_is_explained(case
     assert case.proof().sound
 
 
-def test_somebody_else_was_quicker_than_the_second_attempt(case: Case) -> None:
+def test_another_client_updated_before_the_second_attempt(case: Case) -> None:
     case.endpoint.set_faults("drop-request:update:times=1")
     put = case.alice.update(case.draft, retry=Retry(sleep=Sleeper(case.theirs)))
     assert put.verdict is Verdict.STALE
@@ -422,7 +422,7 @@ def test_an_answer_is_never_sent_again(case: Case) -> None:
     assert (len(case.journal) - seen, sleep.slept) == (3, [])
 
 
-def test_a_503_is_obeyed(case: Case) -> None:
+def test_retry_after_is_kept(case: Case) -> None:
     case.endpoint.set_faults("refuse:update:times=2:seconds=7")
     sleep = Sleeper()
     put = case.alice.update(case.draft, retry=Retry(longest_wait=7, sleep=sleep))
@@ -437,7 +437,7 @@ def test_a_503_that_asks_for_too_long_is_not(case: Case) -> None:
     assert "asks to wait 8 s. That is longer than longest_wait (7 s)" in put.explain()
 
 
-def test_it_ends(case: Case) -> None:
+def test_the_attempts_end(case: Case) -> None:
     case.endpoint.set_faults("drop-answer:update")
     sleep = Sleeper()
     put = case.alice.update(case.draft, retry=Retry(times=4, pause=2, longest_wait=5, sleep=sleep))

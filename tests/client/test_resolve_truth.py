@@ -47,7 +47,7 @@ class Wire(BaseAdapter):
     held: list[tuple[int, requests.PreparedRequest]] = field(default_factory=list)
 
     def send(self, request: requests.PreparedRequest, *_given: object, **_named: object) -> requests.Response:
-        """Pass it on under a number of its own, or keep it."""
+        """Pass it on under its own number, or keep it."""
         self.number += 1
         if self.hold and request.method == "PUT":
             self.hold = False
@@ -67,14 +67,14 @@ class Wire(BaseAdapter):
             try:
                 self._deliver(number, request)
             except requests.ConnectionError:
-                continue  # its answer met a fault; nobody waits for it any more
+                continue  # its answer met a fault; no client waits for it any more
 
     def close(self) -> None:
         """Nothing to close."""
 
 
 class Story:
-    """Some updates of one new resource, with whatever happens in between."""
+    """Some updates of one new resource, and any events in between."""
 
     def __init__(self, endpoint: Endpoint, wire: Wire, swaps: list[Swap], chance: random.Random, timed: bool) -> None:
         self.endpoint, self.wire, self.swaps, self.chance = endpoint, wire, swaps, chance
@@ -95,7 +95,7 @@ class Story:
         self.name = made.logical_id
         self.swaps.clear()
         self.tries: list[tuple[int, Exchange]] = []
-        self.told: list[tuple[int, Exchange, Resolution]] = []
+        self.resolved: list[tuple[int, Exchange, Resolution]] = []
         self.counts: Counter[str] = Counter()
 
     def faults(self, *kinds: str) -> None:
@@ -145,14 +145,14 @@ class Story:
         self.tries.append((self.wire.number, again))
 
     def resolve(self) -> None:
-        """Find out about some of what Alice has not been told, and judge what is said at once."""
+        """Find out about some of what Alice does not know, and judge what is said at once."""
         self.endpoint.set_faults(*(["drop-answer:read:times=1"] if self.chance.random() < 0.1 else []))
         mine = [(sending, put) for sending, put in self.tries if put.client == "alice"]
         for sending, put in reversed(mine):
             if left_open(put) and (put is mine[-1][1] or self.chance.random() < 0.15):
                 found = self.clients["alice"].resolve(put)
                 self.judge(sending, put, found)
-                self.told.append((sending, put, found))
+                self.resolved.append((sending, put, found))
 
     def landed(self, sending: int) -> bool:
         return any(swap.sending == sending for swap in self.swaps)
@@ -181,7 +181,7 @@ class Story:
 
     def in_the_end(self) -> None:
         """What was said not to have landed for good has not, also not late; and the endpoint was sound."""
-        for sending, _, found in self.told:
+        for sending, _, found in self.resolved:
             if found.outcome is Landing.DID_NOT_LAND:
                 assert not self.landed(sending), found
             elif found.outcome is Landing.NOT_SO_FAR and self.landed(sending):
@@ -215,8 +215,8 @@ def stories(policy: str, updates: int, *, timed: bool) -> Counter[str]:
             story = Story(endpoint, wire, taken, chance, timed)
             story.run()
             counts += story.counts
-            everybody = sorted([*story.journal, *story.outside], key=lambda each: each.sent_at)
-            proof = history(everybody, in_turn=True).check()
+            exchanges = sorted([*story.journal, *story.outside], key=lambda each: each.sent_at)
+            proof = history(exchanges, in_turn=True).check()
             counts["unsound" if proof.violations else "sound"] += 1
     return counts
 
@@ -249,7 +249,7 @@ def test_no_misjudged_outcome(policy: str, updates: int, timed: bool) -> None:
 
 
 def alone(updates: int) -> Counter[str]:
-    """So many updates of the only writer, each with a text of its own; what is said of each is what happened."""
+    """So many updates of the only writer, each with its own text; each outcome is what happened."""
     counts: Counter[str] = Counter()
     faults = [f"{kind}:update:share=0.3" for kind in ("drop-request", "drop-answer", "refuse", "cut-body")]
     with Endpoint.in_process(seed=2) as endpoint:
@@ -274,7 +274,7 @@ def alone(updates: int) -> Counter[str]:
 
 
 @pytest.mark.parametrize("updates", [300, pytest.param(SOAK, marks=pytest.mark.soak)])
-def test_the_only_writer_is_always_told(updates: int) -> None:
+def test_the_only_writer_is_always_gets_an_outcome(updates: int) -> None:
     counts = alone(updates)
     assert counts["landed"] > updates / 10
     assert counts["not landed so far"] > updates / 10

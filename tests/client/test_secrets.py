@@ -37,7 +37,7 @@ LONG = "planted-secret-" + "2f7c" * 40
 # --- the type ---
 
 
-def test_it_is_the_text_itself_and_is_not_shown() -> None:
+def test_a_secret_text_equals_the_text_and_is_not_shown() -> None:
     secret = SecretText(LONG)
     assert (str(secret), f"Bearer {secret}", secret.encode()) == (LONG, f"Bearer {LONG}", LONG.encode())
     assert {secret: 1}[LONG] == 1
@@ -49,7 +49,7 @@ def test_it_is_the_text_itself_and_is_not_shown() -> None:
     assert [text for text in shown if "planted" in text] == []
 
 
-def test_what_can_be_concealed() -> None:
+def test_texts_within_lists_and_mappings_are_concealed() -> None:
     found = conceal({"a": PLANTED, "b": [PLANTED, {"c": PLANTED}], "d": 1, "e": None})
     assert "planted" not in repr(found)
     assert found == {"a": PLANTED, "b": [PLANTED, {"c": PLANTED}], "d": 1, "e": None}
@@ -138,7 +138,7 @@ RAISING: dict[str, Callable[[Path], object]] = {
         "https://h/STU3", cert=tlskit.make(folder).locked, passphrase=lambda: f"{PLANTED}?"
     ),
     "a password in the base URL": lambda _: Client(f"https://me:{PLANTED}@h/STU3"),
-    "a password in a base URL that is none": lambda _: Client(f"ftp://me:{PLANTED}@h/STU3"),
+    "a password in an unusable base URL": lambda _: Client(f"ftp://me:{PLANTED}@h/STU3"),
     "a password in the base URL of connect": lambda _: connect(f"https://me:{PLANTED}@h/STU3"),
     "a password in the proxy": lambda _: connect("https://h/STU3", proxy=f"http://me:{PLANTED}@h:1"),
     "a key in a path": lambda _: _client().send("GET", f"../List?api_key={PLANTED}"),
@@ -204,7 +204,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
 
 
 class Typed:
-    """Types the next answer, or the question itself with a number; remembers what was asked."""
+    """Types the next answer, or the question itself with a number; remembers the prompts."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -35,6 +35,8 @@ class Stranger:
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         self.requests: list[bytes] = []
+        self.hung_up = 0
+        """How many callers ended the connection while a script still wrote."""
         self._scripts = scripts
         self._tls = tls
         self._held: list[socket.socket] = []
@@ -46,7 +48,7 @@ class Stranger:
         self._thread.start()
 
     def close(self) -> None:
-        """Hear out whoever has called, then end."""
+        """Serve the callers that have connected, then end."""
         with socket.socket() as caller:
             caller.bind(("127.0.0.1", 0))
             self._last_caller = caller.getsockname()
@@ -62,10 +64,15 @@ class Stranger:
                 connection.close()
                 return
             self.connections += 1
-            connection.settimeout(10)
+            connection.settimeout(60)
             with suppress(OSError):  # a caller who hangs up, in the TLS handshake or later, is what is tested
                 connection = self._secured(connection) if self._tls else connection
-                if self._talk(connection) is After.HOLD:
+                try:
+                    after = self._talk(connection)
+                except (ConnectionError, ssl.SSLError):
+                    self.hung_up += 1
+                    raise
+                if after is After.HOLD:
                     self._held.append(connection)
                     continue
             connection.close()
@@ -104,7 +111,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 @contextmanager
 def stranger(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Stranger]:
-    """A stranger who has heard everybody out by the time this is left."""
+    """Yield a stranger; at the end it has served all its callers."""
     server = Stranger(*scripts, tls=tls)
     try:
         yield server
@@ -149,12 +156,12 @@ def forgets_tls(connection: socket.socket) -> After:
 
 
 def sends_for_ever(*parts: bytes, pause: float = 0) -> Script:
-    """Send the first part, then all the others again and again, until the caller hangs up or ten seconds are over."""
+    """Send the first part, then all the others again and again, until the caller hangs up or a minute is over."""
 
     def script(connection: socket.socket) -> After:
         connection.sendall(parts[0])
         wait = threading.Event()
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 60
         while time.monotonic() < ends:
             for part in parts[1:]:
                 connection.sendall(part)

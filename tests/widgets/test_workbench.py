@@ -246,7 +246,7 @@ def test_without_a_lock_nobody_is_told_to_send_it_again(loaded: Workbench, spine
     unanswered(loaded, spine, "drop-request")
     loaded.find_out()
     assert text_of(loaded._notice).startswith("Not landed so far")
-    assert "carried out whatever is there" in text_of(loaded._notice)
+    assert "then overwrite any version" in text_of(loaded._notice)
     assert "Send it again" not in text_of(loaded._notice)
 
 

@@ -36,12 +36,6 @@ from workbench.client.secret import Secret, conceal
 from workbench.errors import BadInput
 from workbench.journal.secrets import guard_logs
 
-DEADLINE: Final = 120.0
-"""Default seconds after which an exchange ends."""
-
-MAX_BODY: Final = 64 * 2**20
-"""Default limit on a response body in bytes, counted after gzip is undone."""
-
 _MAX_LINES: Final = 256 * 2**10
 """Bytes by which all lines of an answer may exceed its body.
 
@@ -61,8 +55,6 @@ class LimitExceeded(Exception):
 class Attempt:
     """The state of one request: what was sent, and how long and how much may still come."""
 
-    __slots__ = ("_clock", "_end", "_lines", "_seconds", "connecting", "sent")
-
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.connecting = False
         self.sent = False
@@ -70,7 +62,8 @@ class Attempt:
         self._seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
-        self._lines = _MAX_LINES
+        self.lines_left = _MAX_LINES
+        """How many bytes of lines may still come."""
 
     def wait(self, longest: float | None) -> float:
         """Return how many seconds the next wait may last; raise ``LimitExceeded`` after the deadline."""
@@ -79,15 +72,10 @@ class Attempt:
             raise LimitExceeded(f"it did not end within {self._seconds:g} s")
         return left if longest is None else min(longest, left)
 
-    @property
-    def lines_left(self) -> int:
-        """How many bytes of lines may still come."""
-        return self._lines
-
     def count(self, *, lines: int = 0, body: int = 0) -> None:
         """Count received bytes; raise ``LimitExceeded`` when the lines outgrow the body."""
-        self._lines += body - lines
-        if self._lines < 0:
+        self.lines_left += body - lines
+        if self.lines_left < 0:
             raise LimitExceeded("its header fields, interim answers, chunk sizes or trailers do not end")
 
 
@@ -114,7 +102,11 @@ class ConnectingAdapter(HTTPAdapter):
         self.connection: HTTPConnection | None = None
         self.aborted = False
         self._deadline = deadline
-        self._context = context
+        self._tls = {"ssl_context": context}
+        self._pools = {
+            "http": _reporting_pool(HTTPConnectionPool, self),
+            "https": _reporting_pool(HTTPSConnectionPool, self),
+        }
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._proxy_fields = proxy_fields
         guard_logs()
@@ -136,13 +128,13 @@ class ConnectingAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make a pool of connections that report to this adapter."""
-        super().init_poolmanager(*arguments, **(options | self._tls_options()))
-        self.poolmanager.pool_classes_by_scheme = self._pool_classes()
+        super().init_poolmanager(*arguments, **options | self._tls)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Make the same pool for connections through a proxy."""
-        manager = super().proxy_manager_for(proxy, **(options | self._tls_options()))
-        manager.pool_classes_by_scheme = self._pool_classes()
+        manager = super().proxy_manager_for(proxy, **options | self._tls)
+        manager.pool_classes_by_scheme = self._pools
         return manager
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002  # there is one proxy
@@ -151,22 +143,11 @@ class ConnectingAdapter(HTTPAdapter):
 
     def build_connection_pool_key_attributes(self, *arguments: Any, **options: Any) -> Any:
         """Return host and TLS settings; ``requests`` would add its own CA list to the context."""
-        host, tls = super().build_connection_pool_key_attributes(*arguments, **options)
-        return host, tls if self._context is None else {"cert_reqs": "CERT_REQUIRED"}
+        host, _ = super().build_connection_pool_key_attributes(*arguments, **options)
+        return host, {"cert_reqs": "CERT_REQUIRED"}
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Add nothing to a context, for the same reason."""
-        if self._context is None:
-            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
-
-    def _tls_options(self) -> dict[str, Any]:
-        return {} if self._context is None else {"ssl_context": self._context}
-
-    def _pool_classes(self) -> dict[str, type[HTTPConnectionPool]]:
-        return {
-            "http": _reporting_pool(HTTPConnectionPool, self),
-            "https": _reporting_pool(HTTPSConnectionPool, self),
-        }
+    def cert_verify(self, *_: object) -> None:
+        """Add nothing to the context, for the same reason."""
 
 
 def _reporting_pool(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) -> type[HTTPConnectionPool]:
@@ -382,55 +363,37 @@ def _trusting_context(verify: bool | str) -> ssl.SSLContext:
     folder = Path(verify).is_dir()
     try:
         return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
-    except (ssl.SSLError, OSError):
+    except OSError:
         raise BadInput(f"The CA file {verify} cannot be read; it must hold certificates as PEM.") from None
 
 
-class _NoPassphrase(Exception):
-    """OpenSSL asked for a passphrase, and none was given."""
-
-
 def _load_certificate(context: ssl.SSLContext, chain: str, key: str, passphrase: Secret | None) -> None:
+    otherwise = _UNREADABLE
+
     def password() -> str:
         # Without this function OpenSSL would ask at a terminal, which a notebook does not have.
+        nonlocal otherwise
         if passphrase is None:
-            raise _NoPassphrase
+            raise BadInput(f"The key {key} is encrypted; give its passphrase by reference.")
+        otherwise = _LOCKED
         return passphrase()
 
     try:
         context.load_cert_chain(chain, key, password)
-    except _NoPassphrase:
-        raise BadInput(f"The key {key} is encrypted; give its passphrase by reference.") from None
     except BadInput:
-        raise  # the reference says why there is no passphrase
-    except ssl.SSLError as error:
-        message = next((words for sign, words in _TLS_FILES if sign in str(error)), _UNREADABLE)
-        if message is _UNREADABLE and passphrase is not None and _is_encrypted(key):
-            message = _LOCKED
+        raise
+    except (OSError, ValueError) as error:  # ValueError: the passphrase is too long
+        message = next((words for sign, words in _TLS_FILES.items() if sign in str(error)), otherwise)
         raise BadInput(message.format(chain=chain, key=key)) from None
-    except OSError:
-        raise BadInput(_UNREADABLE.format(chain=chain, key=key)) from None
-    except ValueError:
-        raise BadInput(_LOCKED.format(key=key)) from None
 
 
-def _is_encrypted(key: str) -> bool:
-    try:
-        return "ENCRYPTED" in Path(key).read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
-_LOCKED: Final = "The passphrase does not open the key {key}; check where it comes from."
 _UNREADABLE: Final = "The client certificate {chain} or its key {key} cannot be read; both must be PEM."
+_LOCKED: Final = "The passphrase does not open the key {key}; check where it comes from."
 _MISMATCH: Final = "The key {key} does not belong to the client certificate {chain}; give the two of a pair."
-_TLS_FILES: Final = (
-    ("KEY_VALUES_MISMATCH", _MISMATCH),
-    ("KEY_TYPE_MISMATCH", _MISMATCH),
-    ("BAD_DECRYPT", _LOCKED),
-    (
-        "EE_KEY_TOO_SMALL",
-        "The key of the client certificate {chain} is too short for today's TLS; have it made anew.",
-    ),
-)
-"""Part of OpenSSL's message, and the message for the user."""
+_TLS_FILES: Final = {
+    "KEY_VALUES_MISMATCH": _MISMATCH,
+    "KEY_TYPE_MISMATCH": _MISMATCH,
+    "BAD_DECRYPT": _LOCKED,
+    "EE_KEY_TOO_SMALL": ("The key of the client certificate {chain} is too short for today's TLS; have it made anew."),
+}
+"""By part of OpenSSL's message: the message for the user."""

@@ -28,13 +28,13 @@ from requests.exceptions import RequestException
 from workbench.client import transport, unanswered
 from workbench.client.adapter import ConnectingAdapter
 from workbench.client.connection import Connection, check_base_url
-from workbench.client.retry import Retried, Retry, check_names_one_version, send_until_answered
+from workbench.client.retry import Retried, Retry, send_until_answered
 from workbench.client.secret import conceal
 from workbench.client.unanswered import Resolution
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.hosts import is_live
-from workbench.exchange.message import Exchange, Request, Response, can_be_sent, check_field, check_method
+from workbench.exchange.message import Exchange, Request, can_be_sent, check_field, check_method
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
@@ -54,6 +54,9 @@ INTERACTIONS: Final = {
 """FHIR's name of an interaction, by method and number of path segments below the base URL."""
 
 Prefer = Literal["minimal", "representation", "OperationOutcome"]
+
+Content = Mapping[str, Any] | str | bytes
+"""A resource as plain JSON, or as JSON text."""
 
 Parameter = str | int
 """A value of a search parameter."""
@@ -91,7 +94,7 @@ class _Outgoing:
 class Client:
     """A client of one endpoint. Use a client in one thread only; ``sibling`` makes one for another.
 
-    ``name`` stands in the journal. ``clock`` gives the time of each exchange. ``timed=False`` records
+    ``name`` appears in the journal. ``clock`` gives the time of each exchange. ``timed=False`` records
     no durations, so that a lesson's output is always the same. ``embedded`` marks the endpoint that
     this package includes.
 
@@ -169,29 +172,23 @@ class Client:
 
     @overload
     def update(
-        self,
-        resource: Mapping[str, Any] | str | bytes,
-        *,
-        if_match: IfMatch = LAST_READ,
-        prefer: Prefer | str | None = None,
-        keep_meta: bool = False,
-        retry: None = None,
+        self, resource: Content, *, if_match: IfMatch = ..., prefer: str | None = ..., keep_meta: bool = ...
     ) -> Exchange: ...
 
     @overload
     def update(
         self,
-        resource: Mapping[str, Any] | str | bytes,
+        resource: Content,
         *,
-        if_match: IfMatch = LAST_READ,
-        prefer: Prefer | str | None = None,
-        keep_meta: bool = False,
+        if_match: IfMatch = ...,
+        prefer: str | None = ...,
+        keep_meta: bool = ...,
         retry: Retry,
     ) -> Retried: ...
 
     def update(
         self,
-        resource: Mapping[str, Any] | str | bytes,
+        resource: Content,
         *,
         if_match: IfMatch = LAST_READ,
         prefer: Prefer | str | None = None,
@@ -206,9 +203,8 @@ class Client:
 
         With ``retry`` the update is sent again, with the same ``If-Match``, while no answer comes. A server that
         keeps to its lock accepts one attempt at most. Each attempt is an exchange in the journal. The result is
-        then a ``workbench.client.retry.Retried``: ``.exchange`` is the last attempt, ``.attempts`` all of them,
-        ``.stopped`` why it was not sent once more, ``.resolution`` what became of an earlier attempt without an
-        answer, ``.verdict`` the last attempt's, and ``.explain()`` says it all in one paragraph.
+        then a ``workbench.client.retry.Retried``, with ``.exchange`` (the last attempt), ``.attempts``,
+        ``.stopped`` (why it was not sent once more), ``.resolution``, ``.verdict`` and ``.explain()``.
 
         Raises ``BadInput`` for a resource without type or id, for a version never seen, and for ``retry`` without
         an ``If-Match`` that names one version.
@@ -216,34 +212,38 @@ class Client:
         outgoing = self._outgoing_update(resource, if_match, prefer, keep_meta=keep_meta)
         if retry is None:
             return self._exchange(outgoing)
-        check_names_one_version(outgoing.headers.get("If-Match"))
+        if ETag.read(outgoing.headers.get("If-Match")) is None:
+            raise BadInput(
+                "retry= needs an If-Match that names one version. Without it the update could be "
+                "written twice, over another client's. Give if_match=, or leave retry= out."
+            )
         kept: dict[str, str] = {}  # all attempts have the same X-Request-ID
         return send_until_answered(lambda: self._exchange(outgoing, kept=kept), retry, self.resolve)
 
     def preview_update(
-        self,
-        resource: Mapping[str, Any] | str | bytes,
-        *,
-        if_match: IfMatch = LAST_READ,
-        prefer: Prefer | str | None = None,
+        self, resource: Content, *, if_match: IfMatch = LAST_READ, prefer: Prefer | str | None = None
     ) -> Request:
         """Return the request that ``update`` would send, credentials replaced; send nothing. Raises as ``update``."""
         outgoing = self._outgoing_update(resource, if_match, prefer)
         fields = self.connection.preview_fields(outgoing.interaction, outgoing.resource_type)
         return self._prepare(outgoing, fields)[1]
 
-    def create(self, resource: Mapping[str, Any] | str | bytes, *, prefer: Prefer | str | None = None) -> Exchange:
+    def create(self, resource: Content, *, prefer: Prefer | str | None = None) -> Exchange:
         """Send ``POST base/Type`` (contract CR-1).
 
         The endpoint assigns the id, so the resource must not have one (CR-2).
         """
         content = _as_dict(resource)
         resource_type = content.get("resourceType")
-        if not isinstance(resource_type, str):
-            resource_type = ""
-        headers = _present({"Prefer": _preference(prefer)})
-        body = _encoded(json.dumps(content))
-        return self._exchange(self._outgoing("create", "POST", resource_type, None, headers, body))
+        return self._exchange(
+            self._outgoing(
+                "create",
+                "POST",
+                resource_type if isinstance(resource_type, str) else "",
+                headers=_present({"Prefer": _preference(prefer)}),
+                body=_encoded(json.dumps(content)),
+            )
+        )
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
         """Send ``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (contract DL-1, DL-2)."""
@@ -329,17 +329,10 @@ class Client:
         else:
             name = INTERACTIONS.get((method, len(segments)), method.lower())
             resource_type, logical_id = segments[0], segments[1] if len(segments) == 2 else ""
+        url = f"{self.base_url}/{path.lstrip('/')}"
+        content = _encoded(body) if isinstance(body, str) else body
         return self._exchange(
-            _Outgoing(
-                interaction or name,
-                method,
-                f"{self.base_url}/{path.lstrip('/')}",
-                headers,
-                _encoded(body) if isinstance(body, str) else body,
-                resource_type,
-                logical_id,
-                chunked,
-            )
+            _Outgoing(interaction or name, method, url, headers, content, resource_type, logical_id, chunked)
         )
 
     def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
@@ -394,12 +387,7 @@ class Client:
         return _Outgoing(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
 
     def _outgoing_update(
-        self,
-        resource: Mapping[str, Any] | str | bytes,
-        if_match: IfMatch,
-        prefer: str | None,
-        *,
-        keep_meta: bool = False,
+        self, resource: Content, if_match: IfMatch, prefer: str | None, *, keep_meta: bool = False
     ) -> _Outgoing:
         content = _as_dict(resource)
         resource_type, logical_id = identity(content)
@@ -445,7 +433,8 @@ class Client:
     ) -> Exchange:
         response, logical_id = outcome.response, outgoing.logical_id
         if outgoing.interaction == "create" and response and response.status == 201:
-            logical_id = _created_id(response)
+            location = response.headers.get("Location") or ""  # some servers add the version
+            logical_id = location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]
         exchange = Exchange(
             client=self.name,
             interaction=outgoing.interaction,
@@ -509,7 +498,7 @@ class Client:
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})
 
 
-def _as_dict(resource: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
+def _as_dict(resource: Content) -> dict[str, Any]:
     """Return a resource as a dict; raise ``BadInput`` for text or a value that is not a JSON object."""
     parsed = json.parse(resource) if isinstance(resource, str | bytes) else resource
     if not isinstance(parsed, Mapping):
@@ -586,9 +575,3 @@ def _without_interruption() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if pressed:
             signal.raise_signal(signal.SIGINT)
-
-
-def _created_id(response: Response) -> str:
-    """Return the assigned id: the last segment of ``Location``, without a version that some servers add."""
-    location = response.headers.get("Location") or ""
-    return location.partition("/_history/")[0].rstrip("/").rpartition("/")[2]

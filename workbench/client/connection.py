@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,7 +26,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from workbench.client.adapter import DEADLINE, MAX_BODY, ConnectingAdapter, LimitedCookies, tls_context
+from workbench.client.adapter import ConnectingAdapter, LimitedCookies, tls_context
 from workbench.client.identity import FreshId, SpineIdentity
 from workbench.client.secret import Reference, Secret, SecretText, conceal, conceal_arguments
 from workbench.errors import BadInput, WriteNotAllowed
@@ -34,6 +35,10 @@ from workbench.exchange.message import SAFE_METHODS, Headers, check_field
 from workbench.journal.secrets import REDACTED, is_secret, secrets_in
 
 USER_AGENT: Final = "spine-workbench"
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 class RateLimit:
@@ -50,10 +55,8 @@ class RateLimit:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
-            raise BadInput(
-                f"The rate limit {rate!r} is not a positive number; give requests a second, such as 5 or 0.5."
-            )
+        if not _is_positive(rate):
+            raise BadInput("The rate limit must be a positive number of requests a second, such as 5 or 0.5.")
         self.rate = float(rate)
         self._clock, self._wait = clock, wait
         self._next = -math.inf
@@ -104,8 +107,8 @@ class Connection:
     proxy: str | None = None
     proxy_auth: tuple[str, Secret] | None = None
     rate_limit: float | RateLimit | None = field(default=None, compare=False)
-    deadline: float = DEADLINE
-    max_body: int = MAX_BODY
+    deadline: float = 120.0
+    max_body: int = 64 * 2**20
 
     def __post_init__(self) -> None:
         self._check_tls()
@@ -143,15 +146,17 @@ class Connection:
                 raise BadInput(f"The {name} must be a function that gives it, such as a wb.Reference.")
         if self.proxy is not None and not _PROXY.fullmatch(self.proxy):
             raise BadInput("The proxy cannot be used; write http://host:port, and its user and password as proxy_auth.")
-        if self.proxy_auth is None:
-            return
-        if self.proxy is None:
+        if self.proxy_auth is not None and self.proxy is None:
             raise BadInput("proxy_auth needs a proxy; give proxy= too.")
-        if not (isinstance(self.proxy_auth, tuple) and callable(self.proxy_auth[-1])):
+        if self.proxy_auth is not None and not (isinstance(self.proxy_auth, tuple) and callable(self.proxy_auth[-1])):
             raise BadInput("proxy_auth must be a user and a function that gives the password.")
 
     def _check_limits(self) -> None:
-        if isinstance(self.deadline, bool) or not 0 < self.deadline < math.inf:
+        if type(self.allow_writes) is not bool:
+            raise BadInput("allow_writes is true or false, without quotation marks.")
+        if not (isinstance(self.timeout, tuple) and len(self.timeout) == 2 and all(map(_is_positive, self.timeout))):
+            raise BadInput("The timeout is a pair: seconds to connect, seconds to wait for each part of the answer.")
+        if not _is_positive(self.deadline):
             raise BadInput("The deadline must be a positive number of seconds, such as 120.")
         if type(self.max_body) is not int or self.max_body <= 0:
             raise BadInput("max_body must be a positive whole number of bytes, such as 64 * 2**20.")
@@ -169,22 +174,19 @@ class Connection:
         session.cookies = LimitedCookies()
 
         proxy_fields = {}
-        if self.proxy_auth is not None:
+        if self.proxy_auth is not None:  # RFC 7617
             user, password = self.proxy_auth
-            proxy_fields["Proxy-Authorization"] = _basic(user, conceal(password()))
+            pair = base64.b64encode(f"{user}:{conceal(password())}".encode()).decode()
+            proxy_fields["Proxy-Authorization"] = SecretText(f"Basic {pair}")
 
         def adapter(context: Any = None) -> BaseAdapter:
-            return self.adapter or ConnectingAdapter(
-                context, self.proxy, proxy_fields=proxy_fields, deadline=self.deadline
-            )
+            return ConnectingAdapter(context, self.proxy, proxy_fields=proxy_fields, deadline=self.deadline)
 
-        session.mount("http://", adapter())
-        session.mount("https://", adapter(self._tls_context()))
+        session.mount("http://", self.adapter or adapter())
+        session.mount("https://", self.adapter or adapter(self._tls_context()))
         return session
 
     def _tls_context(self) -> Any:
-        if self.adapter is not None:
-            return None
         try:
             return tls_context(self.verify, self.cert, self.passphrase)
         except BadInput:
@@ -248,26 +250,19 @@ class Connection:
 
     def forget_refused(self, status: int) -> None:
         """After a 401 or 407, forget the secrets typed for it, so that the user is asked again."""
-        if status == _UNAUTHORIZED:
+        if status == 401:
             for source in (self.token, *self.headers.values()):
                 _forget(source)
-        if status == _PROXY_UNAUTHORIZED and self.proxy_auth is not None:
+        if status == 407 and self.proxy_auth is not None:
             _forget(self.proxy_auth[1])
 
     def concealed(self, fields: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return header fields with the values of credentials as ``SecretText``."""
-        secret = self._secret_names()
-        return {
-            name: conceal(value) if str(name).lower() in secret or is_secret(str(name)) else value
-            for name, value in fields.items()
-        }
+        return {name: conceal(value) if self._is_credential(str(name)) else value for name, value in fields.items()}
 
     def recorded(self, fields: Iterable[tuple[str, str]]) -> Headers:
         """Return header fields as an exchange holds them: values of credentials replaced."""
-        secret = self._secret_names()
-        return Headers(
-            (name, REDACTED if name.lower() in secret or is_secret(name) else value) for name, value in fields
-        )
+        return Headers((name, REDACTED if self._is_credential(name) else value) for name, value in fields)
 
     def secrets_of(self, fields: Mapping[str, str], url: str) -> frozenset[str]:
         """Return the secrets to remove from the answer to a request with these fields."""
@@ -277,28 +272,27 @@ class Connection:
         secret = (self._secret_names() | {"claim"}) - {"fromasid", "toasid"}
         return secrets_in((*fields.items(), *claims), secret, url)
 
+    def _is_credential(self, name: str) -> bool:
+        return is_secret(name) or name.lower() in self._secret_names()
+
     def _secret_names(self) -> frozenset[str]:
         own = {"fromasid", "toasid"} if self.identity else set()
         named = {name.lower() for name, value in self.headers.items() if not isinstance(value, FreshId)}
         return frozenset(own | named)
 
-    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], Connection], tuple[dict[str, Any]]]:
+    def __reduce__(self) -> tuple[Callable[[], Connection], tuple[()]]:
         """Pickle with credentials. Raises ``BadInput`` for an adapter: it has no socket to share."""
         if self.adapter is not None:
             raise BadInput("An endpoint in this process cannot be reached from another; use Endpoint.start().")
         settings = {each.name: getattr(self, each.name) for each in fields(self)}
         rate = self.rate_limit.rate if isinstance(self.rate_limit, RateLimit) else None
-        return _from_settings, (settings | {"headers": dict(self.headers), "rate_limit": rate},)
+        return partial(Connection, **settings | {"headers": dict(self.headers), "rate_limit": rate}), ()
 
     def __repr__(self) -> str:
         if not hasattr(self, "max_body"):  # the last field; a traceback may show a half-made object
             return "<Connection that is not made yet>"
         shown = f"headers=[{', '.join(self.headers)}], allow_writes={self.allow_writes}, timeout={self.timeout}"
         return f"Connection({shown})"
-
-
-def _from_settings(settings: dict[str, Any]) -> Connection:
-    return Connection(**settings)
 
 
 def _get(source: Secret, name: str, scheme: str = "") -> str:
@@ -324,14 +318,7 @@ def _named(source: Any, about: str) -> Any:
     return source.named(about) if isinstance(source, Reference) else source
 
 
-def _basic(user: str, password: str) -> SecretText:
-    """Return the value of ``Proxy-Authorization`` (RFC 7617)."""
-    return SecretText("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
-
-
 _NEW_ID: Final = "(a new one)"
-_UNAUTHORIZED: Final = 401
-_PROXY_UNAUTHORIZED: Final = 407
 
 _PROXY: Final = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
 _BASE_URL: Final = re.compile(
@@ -350,16 +337,12 @@ def check_base_url(base_url: str) -> str:
         raise BadInput(
             "The base URL holds a user name or a password; leave them out and give them as Connection(headers=…)."
         )
-    found = _BASE_URL.fullmatch(base_url)
-    if found is None or int(found["port"] or 0) > _LAST_PORT or not _has_host(base_url):
+    try:
+        found = _BASE_URL.fullmatch(base_url) if urlsplit(base_url).hostname else None
+    except ValueError:  # a malformed IPv6 address
+        found = None
+    if found is None or int(found["port"] or 0) > _LAST_PORT:
         raise BadInput(f"{str(base_url)!r} is not a base URL; one looks like http://127.0.0.1:8080/STU3.")
     if re.search(r"[?#\\]", found["path"] or ""):
         raise BadInput(f"The base URL of {found['host']} must end before its question mark.")
     return str(base_url).rstrip("/")
-
-
-def _has_host(base_url: str) -> bool:
-    try:
-        return bool(urlsplit(base_url).hostname)
-    except ValueError:
-        return False

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from workbench.client.secret import SecretText, conceal_arguments
 from workbench.clock import Clock, wall_clock
@@ -19,13 +19,7 @@ from workbench.errors import BadInput
 from workbench.exchange.message import Headers
 from workbench.fhir.resource import RESOURCE_TYPE
 
-WRITES: Final = frozenset({"create", "update", "delete", "patch"})
-
-TEMPLATE: Final = "urn:nhs:names:services:raflags:{resource_type}.{access}:1"
-"""The InteractionID of the guide's service; other services have another name than ``raflags``."""
-
-SHOWN: Final = frozenset({"InteractionID", "TraceID"})
-"""The fields that a journal keeps in clear: a service desk finds a request by them."""
+_WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
 
 def new_trace_id() -> str:
@@ -59,6 +53,7 @@ class SpineIdentity:
     token's ``iss`` and ``aud``. ``organization`` and ``user`` are the claims ``requesting_organization`` and
     ``requesting_user`` of a professional. ``scope`` and ``interaction_id`` are templates with
     ``{resource_type}``, ``{access}`` (read or write) and ``{interaction}`` (read, update, search-type, …).
+    The default InteractionID is that of the guide's service, ``raflags``.
 
     Raises ``BadInput`` for an identity that a live Spine would reject.
     """
@@ -71,7 +66,7 @@ class SpineIdentity:
     organization: str = ""
     user: str = ""
     scope: str = "patient/*.{access}"
-    interaction_id: str = TEMPLATE
+    interaction_id: str = "urn:nhs:names:services:raflags:{resource_type}.{access}:1"
     clock: Clock = wall_clock
     new_id: Callable[[], str] = new_trace_id
 
@@ -96,23 +91,13 @@ class SpineIdentity:
         return self._filled(self.interaction_id, interaction, resource_type)
 
     def _filled(self, template: str, interaction: str, resource_type: str) -> str:
-        access = "write" if interaction in WRITES else "read"
+        access = "write" if interaction in _WRITES else "read"
         about = resource_type if RESOURCE_TYPE.fullmatch(resource_type) else "CapabilityStatement"
         return template.format(resource_type=about, access=access, interaction=interaction)
 
     def _fields(self, interaction: str, resource_type: str, now: datetime, trace_id: str) -> dict[str, str]:
         import jwt  # slow to import (cryptography), and only a live Spine needs it
 
-        claims = self._claims(interaction, resource_type, now)
-        return {
-            "Authorization": SecretText(f"Bearer {jwt.encode(claims, key='', algorithm='none')}"),
-            "fromASID": self.from_asid,
-            "toASID": self.to_asid,
-            "InteractionID": self.interaction_id_of(interaction, resource_type),
-            "TraceID": trace_id,
-        }
-
-    def _claims(self, interaction: str, resource_type: str, now: datetime) -> dict[str, Any]:
         from workbench.exchange.spine import ASID_SYSTEM, TOKEN_SECONDS
 
         issued, system = int(now.timestamp()), SecretText(f"{ASID_SYSTEM}{self.from_asid}")
@@ -126,8 +111,17 @@ class SpineIdentity:
             "scope": self._filled(self.scope, interaction, resource_type),
             "requesting_system": system,
         }
-        further = {"requesting_organization": self.organization, "requesting_user": self.user}
-        return claims | {name: value for name, value in further.items() if value}
+        if self.organization:
+            claims["requesting_organization"] = self.organization
+        if self.user:
+            claims["requesting_user"] = self.user
+        return {
+            "Authorization": SecretText(f"Bearer {jwt.encode(claims, key='', algorithm='none')}"),
+            "fromASID": self.from_asid,
+            "toASID": self.to_asid,
+            "InteractionID": self.interaction_id_of(interaction, resource_type),
+            "TraceID": trace_id,
+        }
 
     def __repr__(self) -> str:
         return f"SpineIdentity(interaction_id={str(getattr(self, 'interaction_id', ''))!r})"

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from workbench.client.adapter import DEADLINE, MAX_BODY
 from workbench.client.client import Client
 from workbench.client.connection import Connection, check_base_url
 from workbench.client.identity import FreshId, SpineIdentity
@@ -209,23 +208,16 @@ def _read_profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
     if "passphrase" in given and "cert" not in given:
         raise BadInput(f"{what} has a passphrase, but no cert and key that it would open.")
     try:
-        base_url = check_base_url(given["base_url"])
-        spine = given.get("spine")
-        connection = Connection(
-            headers=given.get("headers", {}),
-            allow_writes=given.get("allow_writes", False),
-            timeout=given.get("timeout", (5.0, 30.0)),
-            verify=given.get("ca", True),
-            cert=(given["cert"], given["key"]) if "cert" in given else None,
-            passphrase=given.get("passphrase"),
-            token=given.get("token"),
-            identity=SpineIdentity(**({"audience": base_url} | spine)) if spine is not None else None,
-            proxy=given.get("proxy"),
-            proxy_auth=(given["proxy_user"], given["proxy_password"]) if "proxy_user" in given else None,
-            rate_limit=given.get("rate_limit"),
-            deadline=given.get("deadline", DEADLINE),
-            max_body=given.get("max_body", MAX_BODY),
-        )
+        base_url = check_base_url(given.pop("base_url"))
+        if "ca" in given:
+            given["verify"] = given.pop("ca")
+        if "cert" in given:
+            given["cert"] = (given["cert"], given.pop("key"))
+        if "proxy_user" in given:
+            given["proxy_auth"] = (given.pop("proxy_user"), given.pop("proxy_password"))
+        if "spine" in given:
+            given["identity"] = SpineIdentity(**{"audience": base_url} | given.pop("spine"))
+        connection = Connection(**given)
     except BadInput as error:
         raise BadInput(f"{what} cannot be used. {error}") from None
     return Profile(name, base_url, connection)
@@ -263,26 +255,13 @@ def _reference(value: Any, context: _Context) -> Reference:
         ) from None
 
 
-def _boolean(value: Any, context: _Context) -> bool:
-    if not isinstance(value, bool):
-        raise BadInput(f"{context.what} is true or false, without quotation marks.")
+def _as_written(value: Any, _: _Context) -> Any:
+    """Return the value; ``Connection`` checks it."""
     return value
 
 
-def _timeout(value: Any, context: _Context) -> tuple[float, float]:
-    parts = value if isinstance(value, list) else [value, value]
-    if len(parts) != 2 or not all(type(part) in (int, float) and part > 0 for part in parts):
-        raise BadInput(f"{context.what} is [seconds to connect, seconds to wait for an answer].")
-    return float(parts[0]), float(parts[1])
-
-
-def _positive(unit: str, *types: type) -> Callable[[Any, _Context], Any]:
-    def read(value: Any, context: _Context) -> Any:
-        if type(value) not in types or value <= 0:
-            raise BadInput(f"{context.what} is a positive number: {unit}.")
-        return value
-
-    return read
+def _timeout(value: Any, _: _Context) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value, value)
 
 
 def _headers(value: Any, context: _Context) -> dict[str, str | Secret]:
@@ -306,28 +285,18 @@ def _spine(value: Any, context: _Context) -> dict[str, str]:
     return {name: _text(each, context._replace(what=f"{name} in the {context.what}")) for name, each in table.items()}
 
 
-_SPINE_KEYS: Final = (
-    "from_asid",
-    "to_asid",
-    "issuer",
-    "audience",
-    "reason",
-    "organization",
-    "user",
-    "scope",
-    "interaction_id",
-)
+_SPINE_KEYS: Final = [each.name for each in fields(SpineIdentity) if each.name not in ("clock", "new_id")]
 
 
 def _table(value: Any, context: _Context) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise BadInput(f"{context.what} is a table of its own.")
+        raise BadInput(f"{context.what} must be a table.")
     return value
 
 
 KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
     "base_url": _text,
-    "allow_writes": _boolean,
+    "allow_writes": _as_written,
     "ca": _file,
     "cert": _file,
     "key": _file,
@@ -337,9 +306,9 @@ KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
     "proxy_user": _text,
     "proxy_password": _reference,
     "timeout": _timeout,
-    "rate_limit": _positive("requests a second", int, float),
-    "deadline": _positive("seconds after which an exchange ends", int, float),
-    "max_body": _positive("bytes of an answer's body, a whole number", int),
+    "rate_limit": _as_written,
+    "deadline": _as_written,
+    "max_body": _as_written,
     "headers": _headers,
     "spine": _spine,
 }

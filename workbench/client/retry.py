@@ -12,27 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import NO_HEADERS, Exchange
 from workbench.exchange.verdict import Verdict, left_open
-from workbench.fhir.etag import ETag
 from workbench.fhir.printable import printable
 
-_SERVICE_UNAVAILABLE: Final = 503
 _GATEWAY_STATUSES: Final = frozenset({502, 504})
 """Statuses of a gateway that got no answer from the endpoint behind it."""
-
-
-class Decision(NamedTuple):
-    """What a ``Retry`` decides after an attempt."""
-
-    wait: float | None
-    """Seconds until the next attempt; ``None`` ends the attempts."""
-    stopped: str = ""
-    """Why there is no further attempt; empty where the endpoint answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +48,24 @@ class Retry:
         if self.times < 0 or not all(0 <= each < math.inf for each in seconds):
             raise BadInput("A Retry needs times and seconds of 0 or more: Retry(times=3, longest_wait=30, pause=0.5).")
 
-    def decide(self, last: Exchange, attempts: int) -> Decision:
-        """Decide what follows ``last``, the newest of so many ``attempts``."""
+    def next_wait(self, last: Exchange, attempts: int) -> float | str:
+        """Return the seconds to wait after ``last``, the newest of so many ``attempts``, or why to stop.
+
+        The reason is empty where the endpoint answered.
+        """
         asked = retry_after(last)
-        if last.status == _SERVICE_UNAVAILABLE and asked is None:
-            return Decision(None, "The 503 has no Retry-After, so the update was not sent again.")
-        if last.status != _SERVICE_UNAVAILABLE and not is_unanswered(last):
-            return Decision(None)
+        if last.status == 503 and asked is None:
+            return "The 503 has no Retry-After, so the update was not sent again."
+        if last.status != 503 and not is_unanswered(last):
+            return ""
         if asked is not None and asked > self.longest_wait:
-            return Decision(
-                None,
+            return (
                 f"The endpoint asks to wait {asked:g} s. That is longer than longest_wait "
-                f"({self.longest_wait:g} s), so the update was not sent again.",
+                f"({self.longest_wait:g} s), so the update was not sent again."
             )
         if attempts > self.times:
-            return Decision(None, f"The update was sent again {self.times} times, as often as allowed.")
-        if asked is not None:
-            return Decision(asked)
-        return Decision(min(self.pause * 2 ** (attempts - 1), self.longest_wait))
+            return f"The update was sent again {self.times} times, as often as allowed."
+        return min(self.pause * 2 ** (attempts - 1), self.longest_wait) if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -128,18 +117,6 @@ class Retried:
         return printable(f"<Retried: {times}, last {self.exchange!r}{earlier}>", one_line=True)
 
 
-def check_names_one_version(if_match: str | None) -> None:
-    """Raise ``BadInput`` for an ``If-Match`` that is not one entity tag.
-
-    Without it a second attempt could write twice, over another client's update.
-    """
-    if ETag.read(if_match) is None:
-        raise BadInput(
-            "retry= needs an If-Match that names one version. Without it the update could be "
-            "written twice, over another client's. Give if_match=, or leave retry= out."
-        )
-
-
 def send_until_answered(
     send: Callable[[], Exchange], retry: Retry, resolve: Callable[[Exchange], Resolution]
 ) -> Retried:
@@ -149,8 +126,8 @@ def send_until_answered(
     attempt without an answer.
     """
     attempts = [send()]
-    while (decision := retry.decide(attempts[-1], len(attempts))).wait is not None:
-        retry.sleep(decision.wait)
+    while not isinstance(wait := retry.next_wait(attempts[-1], len(attempts)), str):
+        retry.sleep(wait)
         attempts.append(send())
 
     last = attempts[-1]
@@ -158,7 +135,7 @@ def send_until_answered(
     if not last.ok and not left_open(last):
         first_open = next((each for each in attempts if left_open(each)), None)
         resolution = resolve(first_open) if first_open else None
-    return Retried(tuple(attempts), decision.stopped, resolution)
+    return Retried(tuple(attempts), wait, resolution)
 
 
 def is_unanswered(exchange: Exchange) -> bool:
@@ -171,20 +148,18 @@ def retry_after(exchange: Exchange) -> float | None:
 
     A date is compared with the answer's own ``Date``, so the two clocks need not agree.
     """
-    headers = exchange.response.headers if exchange.response else None
-    value = (headers.get("Retry-After") or "").strip() if headers else ""
+    headers = exchange.response.headers if exchange.response else NO_HEADERS
+    value = (headers.get("Retry-After") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
     until = _http_date(value)
-    if until is None or headers is None:
-        return None
-    now = _http_date(headers.get("Date") or "") or exchange.sent_at
-    return max(0.0, (until - now).total_seconds())
+    now = _http_date(headers.get("Date")) or exchange.sent_at
+    return None if until is None else max(0.0, (until - now).total_seconds())
 
 
-def _http_date(value: str) -> datetime | None:
+def _http_date(value: str | None) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

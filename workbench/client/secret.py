@@ -123,13 +123,12 @@ class Reference:
     def __call__(self) -> SecretText:
         """Return the secret; raise ``BadInput`` where it cannot be had."""
         if self._source == "env":
-            value = conceal(os.environ.get(self._name))
+            value = SecretText(os.environ.get(self._name, ""))
             if not value:
                 raise BadInput(f"The environment variable {self._name}, which {self.about} comes from, is not set.")
-            return SecretText(value)
-        return _from_keyring(self._name, self.about) if self._source == "keyring" else self._ask()
-
-    def _ask(self) -> SecretText:
+            return value
+        if self._source == "keyring":
+            return _from_keyring(self._name, self.about)
         with _prompt_lock:  # threads that need the same secret ask once
             if self._purpose not in _typed:
                 _typed[self._purpose] = _asked(self.about)

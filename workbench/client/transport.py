@@ -38,15 +38,14 @@ class Stage(enum.Enum):
 
 
 class Failure(str):
-    """A sentence on why no answer came, with the ``stage`` it came to. A saved journal keeps the text only."""
+    """A sentence on why no answer came, with the ``stage`` that failed. A saved journal keeps the text only."""
 
     __slots__ = ("stage",)
     stage: Stage
 
-    @classmethod
-    def at(cls, stage: Stage, sentence: str) -> Self:
-        """Return the failure at this stage."""
-        failure = cls(sentence)
+    def __new__(cls, sentence: str, stage: Stage = Stage.ANSWER) -> Self:
+        """Return the sentence with its stage."""
+        failure = super().__new__(cls, sentence)
         failure.stage = stage
         return failure
 
@@ -87,8 +86,8 @@ def send(
     The exception to this is ``WorkbenchError``, which an adapter of this package raises before it sends.
     Credentials that the answer repeats are replaced.
     """
-    adapter = session.get_adapter(prepared.url or "")
     url = prepared.url or ""
+    adapter = session.get_adapter(url)
     answer, head = None, None
     try:
         # Not session.send: it resolves the target of a redirect, and raises for one that is malformed.
@@ -100,7 +99,9 @@ def send(
             stream=True,  # an answer whose body breaks off still counts as an answer
         )
 
-        secrets = connection.secrets_of(_sent_fields(prepared, adapter), url)
+        to_proxy = adapter.proxy_headers("") if isinstance(adapter, ConnectingAdapter) else {}
+        sent_fields = {name: str(value) for name, value in prepared.headers.items()} | to_proxy
+        secrets = connection.secrets_of(sent_fields, url)
         # From `raw`, because requests joins fields of one name.
         received = answer.raw.headers.items()
         fields = ((name, redact_response_header(name, value, secrets)) for name, value in received)
@@ -126,12 +127,6 @@ def send(
     finally:
         if answer is not None:
             answer.close()
-
-
-def _sent_fields(prepared: requests.PreparedRequest, adapter: BaseAdapter) -> dict[str, str]:
-    """Return all header fields that go out, those for the proxy too."""
-    to_proxy = adapter.proxy_headers("") if isinstance(adapter, ConnectingAdapter) else {}
-    return {name: str(value) for name, value in prepared.headers.items()} | to_proxy
 
 
 def _surely_not_sent(error: BaseException, adapter: BaseAdapter) -> bool:
@@ -174,19 +169,20 @@ def _why_cut_short(error: BaseException) -> str:
 def _why_unanswered(error: BaseException, base_url: str) -> Failure:
     """Return a sentence without header fields, credentials and memory addresses."""
     if isinstance(error, KnownFailure):
-        return Failure.at(Stage.ANSWER, error.sentence)
+        return Failure(error.sentence)
     host = base_url.split("/")[2]
     if isinstance(error, LimitExceeded):
-        return Failure.at(Stage.ANSWER, f"The exchange with {host} was ended: {error}.")
+        return Failure(f"The exchange with {host} was ended: {error}.")
     if not isinstance(error, Exception):
-        return Failure.at(Stage.ANSWER, f"The exchange with {host} was interrupted.")
-    text = str(error)
-    for stage, sign, sentence in _FAILURES:
-        if sign in text or sign == type(error).__name__:
-            return Failure.at(stage, sentence.format(host=host))
+        return Failure(f"The exchange with {host} was interrupted.")
+    text, name = str(error), type(error).__name__
+    for stage, sentences in _FAILURES:
+        for sign, sentence in sentences.items():
+            if sign in text or sign == name:
+                return Failure(sentence.format(host=host), stage)
     if isinstance(error, RequestsConnectionError):
-        return Failure.at(Stage.ANSWER, f"The connection to {host} broke off before an answer came.")
-    return Failure.at(Stage.ANSWER, f"The exchange with {host} failed ({type(error).__name__}).")
+        return Failure(f"The connection to {host} broke off before an answer came.")
+    return Failure(f"The exchange with {host} failed ({name}).")
 
 
 _CERTIFICATE_ALERTS: Final = (
@@ -202,56 +198,45 @@ _OTHER_HOST: Final = "The certificate of {host} is for another host; check the b
 _REJECTED: Final = "{host} does not accept your client certificate; check which one it expects."
 
 _FAILURES: Final = (
-    (Stage.PROXY, _PROXY_REFUSED, "The proxy on the way to {host} wants other credentials."),
-    (Stage.PROXY, "ProxyError", "The proxy on the way to {host} cannot be used; check its address and its password."),
-    (Stage.DNS, "NameResolutionError", "The host of {host} is not known; check the base URL and the network."),
-    (Stage.TCP, "Connection refused", "Nothing listens at {host}; start the endpoint or check the port."),
-    (Stage.TCP, "ConnectTimeout", "{host} did not take the connection in time; check the address and the network."),
-    (Stage.ANSWER, "ReadTimeout", "{host} took the request but did not answer in time."),
-    (Stage.CERTIFICATE, "certificate has expired", "The certificate of {host} has expired; its owner must renew it."),
+    (
+        Stage.PROXY,
+        {
+            _PROXY_REFUSED: "The proxy on the way to {host} wants other credentials.",
+            "ProxyError": "The proxy on the way to {host} cannot be used; check its address and its password.",
+        },
+    ),
+    (Stage.DNS, {"NameResolutionError": "The host of {host} is not known; check the base URL and the network."}),
+    (
+        Stage.TCP,
+        {
+            "Connection refused": "Nothing listens at {host}; start the endpoint or check the port.",
+            "ConnectTimeout": "{host} did not take the connection in time; check the address and the network.",
+        },
+    ),
+    (Stage.ANSWER, {"ReadTimeout": "{host} took the request but did not answer in time."}),
     (
         Stage.CERTIFICATE,
-        "certificate is not yet valid",
-        "The certificate of {host} is not valid yet; check this machine's clock.",
+        {
+            "certificate has expired": "The certificate of {host} has expired; its owner must renew it.",
+            "certificate is not yet valid": "The certificate of {host} is not valid yet; check this machine's clock.",
+            "certificate is not valid for": _OTHER_HOST,
+            "Hostname mismatch": _OTHER_HOST,
+            "IP address mismatch": _OTHER_HOST,
+            "CERTIFICATE_VERIFY_FAILED": "The certificate of {host} is not trusted; name the CA that signed it: "
+            "Connection(verify=…), ca in a profile, --ca on the command line.",
+            "ALERT_CERTIFICATE_REQUIRED": "{host} wants a client certificate and was shown none; name yours: "
+            "Connection(cert=…), cert in a profile, --cert on the command line.",
+            "ALERT_CERTIFICATE_EXPIRED": "{host} says that your client certificate has expired; have it renewed.",
+            "ALERT_CERTIFICATE_REVOKED": "{host} says that your client certificate was revoked; have a new one made.",
+            "ALERT_UNKNOWN_CA": "{host} does not know the CA of your client certificate; show one of a CA that it "
+            "knows.",
+            "ALERT_UNSUPPORTED_CERT": "{host} does not take your client certificate for this use; it must be made "
+            "for clients.",
+            "ALERT_CERTIFICATE": _REJECTED,
+            "ALERT_BAD_CERTIFICATE": _REJECTED,
+        },
     ),
-    (Stage.CERTIFICATE, "certificate is not valid for", _OTHER_HOST),
-    (Stage.CERTIFICATE, "Hostname mismatch", _OTHER_HOST),
-    (Stage.CERTIFICATE, "IP address mismatch", _OTHER_HOST),
-    (
-        Stage.CERTIFICATE,
-        "CERTIFICATE_VERIFY_FAILED",
-        "The certificate of {host} is not trusted; name the CA that signed it: "
-        "Connection(verify=…), ca in a profile, --ca on the command line.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_CERTIFICATE_REQUIRED",
-        "{host} wants a client certificate and was shown none; name yours: "
-        "Connection(cert=…), cert in a profile, --cert on the command line.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_CERTIFICATE_EXPIRED",
-        "{host} says that your client certificate has expired; have it renewed.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_CERTIFICATE_REVOKED",
-        "{host} says that your client certificate was revoked; have a new one made.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_UNKNOWN_CA",
-        "{host} does not know the CA of your client certificate; show one of a CA that it knows.",
-    ),
-    (
-        Stage.CERTIFICATE,
-        "ALERT_UNSUPPORTED_CERT",
-        "{host} does not take your client certificate for this use; it must be made for clients.",
-    ),
-    (Stage.CERTIFICATE, "ALERT_CERTIFICATE", _REJECTED),
-    (Stage.CERTIFICATE, "ALERT_BAD_CERTIFICATE", _REJECTED),
-    (Stage.TLS, "SSLError", "No TLS with {host}; check whether it speaks https and which certificates it wants."),
-    (Stage.TCP, "NewConnectionError", "There is no way to {host}; check the address and the network."),
+    (Stage.TLS, {"SSLError": "No TLS with {host}; check whether it speaks https and which certificates it wants."}),
+    (Stage.TCP, {"NewConnectionError": "There is no way to {host}; check the address and the network."}),
 )
-"""Stage, part of the libraries' message or the name of their error, and the sentence. The first match counts."""
+"""By stage: part of the libraries' message or the name of their error, and the sentence. The first match counts."""

@@ -1,7 +1,7 @@
 """Find out what became of a write without an answer, from a later read and the journal.
 
-``history.events`` reads each exchange, here as in the check of the history. ``Evidence`` collects what bears on
-the write. An outcome is never a guess:
+``history.events`` reads each exchange, here as in the check of the history. ``_Evidence`` collects what shows
+something about the write. An outcome is never a guess:
 
 * A write may arrive after the read. So a read of the old version means *not landed so far*.
   Sending it again with the same ``If-Match`` is safe: one version is replaced once (contract UPD-13).
@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -107,56 +107,50 @@ _BLANKED: Final = re.compile(r"\bredacted-[0-9]+\b")
 """What a journal writes in place of a personal id."""
 
 
-def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Resolution:
-    """Return what became of ``write``, from a ``read`` that began after it had ended, and the journal.
-
-    The journal may hold other exchanges, in any order. The more clients share it, the more can be known.
-    """
-    check_open(write)
-    evidence = gather(write, (exchange for exchange in journal if exchange != read))
-    if taken := _taken(evidence):
-        outcome, because = Landing.DID_NOT_LAND, taken
-    elif read.verdict not in (Verdict.READ, Verdict.NOT_FOUND):
-        because = "the read that was to show it brought no resource either, so it cannot be known yet; ask again."
-        outcome = Landing.CANNOT_BE_KNOWN
-    elif read.verdict is Verdict.NOT_FOUND:
-        outcome, because = _gone(evidence)
-    else:
-        outcome, because = _there(evidence, read)
-    return Resolution(outcome, because, read)
-
-
 def holds(write: Exchange, read: Exchange) -> bool:
     """Return whether a read shows exactly what a write sent, except for what the server writes itself."""
-    return read.verdict is Verdict.READ and json.same(sent_content(write), own_part(read.resource))
+    return read.verdict is Verdict.READ and json.same(_sent_content(write), _own_part(read.resource))
 
 
 Judgement = tuple[Landing, str]
 """An outcome and the sentence why it is known."""
 
 
-def _taken(evidence: Evidence) -> str:
-    """Return why the write did not land: another write replaced the version it named. Else empty."""
+def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Resolution:
+    """Return what became of ``write``, from a ``read`` that began after it had ended, and the journal.
+
+    The journal may hold other exchanges, in any order. The more clients share it, the more can be known.
+    """
+    check_open(write)
+    evidence = _Evidence(write, (exchange for exchange in journal if exchange != read))
     taker = evidence.taker
-    if taker is None or not evidence.keeps_lock:
-        return ""
-    whose = f"{taker.client}'s {taker.interaction}"
-    if taker.client == evidence.write.client:
-        whose = f"another {taker.interaction} of {taker.client}'s"
-    return (
-        f"{whose} named version {evidence.named} too and was accepted, and this endpoint keeps to its lock: "
-        "of all that name one version it accepts one."
-    )
+    if taker and evidence.keeps_lock:
+        whose = f"{taker.client}'s {taker.interaction}"
+        if taker.client == write.client:
+            whose = f"another {taker.interaction} of {taker.client}'s"
+        outcome, because = (
+            Landing.DID_NOT_LAND,
+            (
+                f"{whose} named version {evidence.named} too and was accepted, and this endpoint keeps to its lock: "
+                "of all that name one version it accepts one."
+            ),
+        )
+    elif read.verdict is Verdict.READ:
+        outcome, because = _judge_shown(evidence, read)
+    elif read.verdict is Verdict.NOT_FOUND:
+        outcome, because = _judge_absent(evidence)
+    else:
+        outcome = Landing.CANNOT_BE_KNOWN
+        because = "the read that was to show it brought no resource either, so it cannot be known yet; ask again."
+    return Resolution(outcome, because, read)
 
 
-def _gone(evidence: Evidence) -> Judgement:
+def _judge_absent(evidence: _Evidence) -> Judgement:
     """Judge a read that found no such resource."""
     write = evidence.write
     if write.request.method != "DELETE":
-        return _seen_stored(evidence) or (
-            Landing.CANNOT_BE_KNOWN,
-            f"there is no {write.target} now: somebody has deleted it, and the endpoint keeps no history.",
-        )
+        gone = f"there is no {write.target} now: it was deleted, and the endpoint keeps no history."
+        return _judge_earlier_reads(evidence) or (Landing.CANNOT_BE_KNOWN, gone)
     if evidence.deletes:
         gone = f"it is gone, but it was {evidence.deletes[0].client}'s delete that was accepted"
         if evidence.keeps_lock and evidence.named is not None:
@@ -165,60 +159,47 @@ def _gone(evidence: Evidence) -> Judgement:
     if others := evidence.others:
         by = others[0].client
         return Landing.CANNOT_BE_KNOWN, f"it is gone, but {by} tried to delete it too and was not answered either."
-    if evidence.named is None and not evidence.before:
+    if evidence.knows_nothing_before:
         return Landing.CANNOT_BE_KNOWN, f"there is no {write.target}, but whether there ever was one is not known."
     return Landing.LANDED, "it is gone, as was asked."
 
 
-def _there(evidence: Evidence, read: Exchange) -> Judgement:
+def _judge_shown(evidence: _Evidence, read: Exchange) -> Judgement:
     """Judge a read that returned the resource."""
     version = read_event(read).version
     if version is None:
         return Landing.CANNOT_BE_KNOWN, "the endpoint does not say which version it has."
-    same = evidence.sent_is(read.resource)
+    same = evidence.is_sent(read.resource)
     if version == evidence.named or version in evidence.before:
-        return _still(evidence, version, same=same)
-    if same and version not in evidence.made:
-        return _is_there(evidence, version)
-    return _seen_stored(evidence) or (Landing.CANNOT_BE_KNOWN, _moved_on(evidence, version, same=same))
-
-
-def _still(evidence: Evidence, version: str, *, same: bool) -> Judgement:
-    """Judge a read that shows a version from before the write."""
-    if same:
-        return Landing.CANNOT_BE_KNOWN, (
-            f"version {version}, which was there before, already held exactly what was sent, so it makes no difference."
+        there = f"version {version}, which was there before,"
+        if same:
+            already = f"{there} already held exactly what was sent, so it makes no difference."
+            return Landing.CANNOT_BE_KNOWN, already
+        blind = "" if evidence.named else ", and as it names no version it would then overwrite any version"
+        return Landing.NOT_SO_FAR, (
+            f"{there} is still the current one; the {evidence.write.interaction} may yet arrive{blind}."
         )
-    over = "" if evidence.named else ", and as it names no version it would then be carried out whatever is there"
-    return Landing.NOT_SO_FAR, (
-        f"version {version}, which was there before, is still the current one; "
-        f"the {evidence.write.interaction} may yet arrive{over}."
-    )
-
-
-def _is_there(evidence: Evidence, version: str) -> Judgement:
-    """Judge a read that shows what was sent, in a version of unknown author."""
+    if not same or version in evidence.made:
+        return _judge_earlier_reads(evidence) or (Landing.CANNOT_BE_KNOWN, _why_open(evidence, version, same=same))
     there = f"version {version}, the current one, holds exactly what was sent"
     if version in evidence.unclear:
         return Landing.CANNOT_BE_KNOWN, f"{there}, but it may have been there before."
-    if evidence.named is None and not evidence.before:
+    if evidence.knows_nothing_before:
         return Landing.CANNOT_BE_KNOWN, f"{there}, but what was there before is not known, so it may have been that."
-    return _unless_anothers(evidence, there)
+    return _judge_author(evidence, there)
 
 
-def _seen_stored(evidence: Evidence) -> Judgement | None:
+def _judge_earlier_reads(evidence: _Evidence) -> Judgement | None:
     """Judge an earlier read that showed what was sent, in a version replaced since; else ``None``."""
-    free = (v for v in evidence.stored_as if v not in evidence.made | dict.fromkeys(evidence.before | evidence.unclear))
-    version = next(free, None)
-    if version is None:
-        return None
-    reader = evidence.stored_as[version].client
-    return _unless_anothers(
-        evidence, f"{reader} was shown version {version}, which held exactly what was sent and has been replaced since"
-    )
+    for version, reader in evidence.stored_as.items():
+        if version not in evidence.before | evidence.unclear | evidence.made.keys():
+            held = "which held exactly what was sent and has been replaced since"
+            return _judge_author(evidence, f"{reader.client} was shown version {version}, {held}")
+    return None
 
 
-def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
+def _judge_author(evidence: _Evidence, there: str) -> Judgement:
+    """Judge a version of unknown author that holds what was sent."""
     if others := evidence.others:
         return Landing.CANNOT_BE_KNOWN, (
             f"{there}, but {others[0].client} sent the very same with {others[0].if_match or 'no If-Match'} and got "
@@ -229,158 +210,135 @@ def _unless_anothers(evidence: Evidence, there: str) -> Judgement:
             f"{there}, but it was {taker.client} whose {taker.interaction} of version {evidence.named} was accepted: "
             "who wrote this is not known."
         )
-    sent = f"; it was sent {evidence.times} times in all" if evidence.times > 1 else ""
-    return Landing.LANDED, f"{there}{sent} (the very same sent by somebody else would look no different)."
+    times = 1 + len(evidence.same)
+    sent = f"; it was sent {times} times in all" if times > 1 else ""
+    return Landing.LANDED, f"{there}{sent} (the same content sent by another client would look no different)."
 
 
-def _moved_on(evidence: Evidence, version: str, *, same: bool) -> str:
-    """Return why a new version with other content proves nothing."""
+def _why_open(evidence: _Evidence, version: str, *, same: bool) -> str:
+    """Return why a new version with other content, or of another author, proves nothing."""
     maker = evidence.made.get(version)
-    by = f", which {maker.client} wrote," if maker else ""
+    there = f"version {version}, which {maker.client} wrote," if maker else f"version {version}"
     if same:
-        return f"version {version}{by} holds exactly what was sent, and what was there just before it is not known."
+        return f"{there} holds exactly what was sent, and what was there just before it is not known."
     if taker := evidence.taker:
         return (
             f"{taker.client} replaced version {evidence.named} as well; this one did not land if the endpoint keeps "
-            "to its lock, but it has not been seen to refuse anybody."
+            "to its lock, but it has not been seen to refuse a stale version."
         )
     if evidence.write.request.dropped:
-        return f"version {version}{by} is there now, and what was sent is no longer kept, so nothing can be compared."
+        return f"{there} is there now, and what was sent is no longer kept, so nothing can be compared."
     if evidence.content is ABSENT:
-        return f"version {version}{by} is there now, and this {evidence.write.interaction} says nothing to compare."
+        return f"{there} is there now, and this {evidence.write.interaction} says nothing to compare."
     return (
-        f"version {version}{by} is there now and holds something else: somebody has written since, "
-        "and the endpoint keeps no history."
+        f"{there} is there now and holds something else: "
+        "another client has written since, and the endpoint keeps no history."
     )
 
 
 # --- the evidence in the journal ---
 
 
-class _When(enum.Enum):
-    """When an exchange took place: it ended before the write began, it began after it, or neither is certain."""
+class _Evidence:
+    """What a journal shows about one write without an answer. It parses only bodies of the same resource."""
 
-    BEFORE = enum.auto()
-    AFTER = enum.auto()
-    UNCLEAR = enum.auto()
+    def __init__(self, write: Exchange, journal: Iterable[Exchange]) -> None:
+        self.write = write
+        self.named = named_version(write.if_match)
+        self.content = _sent_content(write)
 
+        refused, events = False, []
+        url = _url(write)
+        base = url.removesuffix(write.target)
+        for exchange in journal:
+            refused |= exchange.verdict is Verdict.STALE and exchange.request.url.startswith(base)
+            if _url(exchange) == url and not self._is_write(exchange):
+                events.append((exchange, read_event(exchange)))
+        accepted = [(exchange, event) for exchange, event in events if event.said is Said.ACCEPTED]
 
-@dataclass(slots=True)
-class Evidence:
-    """What a journal shows about one write without an answer, by version."""
+        self.deletes = [exchange for exchange, event in accepted if event.deed is Deed.DELETE]
+        # A server may make no new version of unchanged content: then version and named are equal.
+        self.made = {
+            event.version: exchange for exchange, event in accepted if event.version not in (None, event.named)
+        }
+        """By version: the accepted write that made it."""
 
-    write: Exchange
-    named: str | None
-    """The version in its ``If-Match``."""
-    content: Any
-    """What it sent, without what the server writes; ``ABSENT`` for no resource, or one no longer kept."""
-    before: set[str] = field(default_factory=set)
-    """Versions that were current before it was sent."""
-    unclear: set[str] = field(default_factory=set)
-    """Versions whose order is unknown."""
-    made: dict[str, Exchange] = field(default_factory=dict)
-    """By version: the accepted write that made it."""
-    replaced: dict[str, list[Exchange]] = field(default_factory=dict)
-    """By version: the accepted writes that named it, and so replaced it."""
-    deletes: list[Exchange] = field(default_factory=list)
-    """The accepted deletes."""
-    stored_as: dict[str, Exchange] = field(default_factory=dict)
-    """By version: a read that began after the write was sent and shows what it sent."""
-    same: list[Exchange] = field(default_factory=list)
-    """Other writes of what is, or may be, the same content; each may have made an unknown version."""
-    refused: bool = False
-    """Whether the endpoint has refused a stale version."""
-
-    @property
-    def keeps_lock(self) -> bool:
+        replaced: dict[str, list[Exchange]] = {}
+        for exchange, event in accepted:
+            if event.named is not None and event.version != event.named:
+                replaced.setdefault(event.named, []).append(exchange)
+        self.keeps_lock = refused and all(len(writes) == 1 for writes in replaced.values())
         """Whether the endpoint is known to check ``If-Match``: it refused one, and accepted none twice."""
-        return self.refused and all(len(writes) == 1 for writes in self.replaced.values())
-
-    @property
-    def taker(self) -> Exchange | None:
+        self.taker = next(iter(replaced.get(self.named or "", [])), None)
         """An accepted write that named the same version, and so replaced it."""
-        return next(iter(self.replaced.get(self.named or "", [])), None)
+
+        unknown = [exchange for exchange, event in events if event.said is Said.OPEN or _made_unknown_version(event)]
+        same = [exchange for exchange in unknown if self._sends_the_same(exchange)]
+        sender = (write.client, write.if_match)
+        self.same = [exchange for exchange in same if (exchange.client, exchange.if_match) == sender]
+        """Repetitions of this write that may have been carried out."""
+        self.others = [
+            exchange
+            for exchange in same
+            if (exchange.client, exchange.if_match) != sender
+            and not (self.keeps_lock and named_version(exchange.if_match) in replaced)
+        ]
+        """Other writes of what is, or may be, the same content, that may have been carried out."""
+
+        self.before: set[str] = set()
+        """Versions that were current before the write was sent."""
+        self.unclear: set[str] = set()
+        """Versions that were current before or after it was sent."""
+        self.stored_as: dict[str, Exchange] = {}
+        """By version: a read that began after the write was sent and shows what it sent."""
+        for exchange, event in events:
+            if event.version is None:
+                continue
+            if exchange.sent_at <= write.sent_at:
+                (self.before if _ended_before(exchange, write) else self.unclear).add(event.version)
+            elif exchange.verdict is Verdict.READ and event.version != self.named and self.is_sent(exchange.resource):
+                self.stored_as.setdefault(event.version, exchange)
 
     @property
-    def others(self) -> list[Exchange]:
-        """Writes of the same content that may have landed, except for repetitions of this one."""
-        others = [exchange for exchange in self.same if not self._is_again(exchange)]
-        if not self.keeps_lock:
-            return others
-        return [exchange for exchange in others if named_version(exchange.if_match) not in self.replaced]
+    def knows_nothing_before(self) -> bool:
+        """Whether no version is known from before the write."""
+        return self.named is None and not self.before
 
-    @property
-    def times(self) -> int:
-        """How often this request was sent without an answer."""
-        return 1 + sum(map(self._is_again, self.same))
-
-    def _is_again(self, exchange: Exchange) -> bool:
-        return (exchange.client, exchange.if_match) == (self.write.client, self.write.if_match)
-
-    def sent_is(self, resource: Any) -> bool:
+    def is_sent(self, resource: Any) -> bool:
         """Return whether a resource is exactly what was sent, except for what the server writes itself."""
-        return self.content is not ABSENT and json.same(self.content, own_part(resource))
+        return self.content is not ABSENT and json.same(self.content, _own_part(resource))
 
-    def add(self, exchange: Exchange, event: Event) -> None:
-        """Add another exchange about the same resource."""
-        shown = event.version
-        if event.said is Said.ACCEPTED:
-            self._accept(exchange, event)
-        elif event.said is Said.OPEN and self._sends_the_same(exchange):
-            self.same.append(exchange)
-        if shown is None:
-            return
-        when = _when(exchange, self.write)
-        if when is _When.BEFORE:
-            self.before.add(shown)
-        elif when is _When.UNCLEAR:
-            self.unclear.add(shown)
-        elif exchange.verdict is Verdict.READ and shown != self.named and self.sent_is(exchange.resource):
-            self.stored_as.setdefault(shown, exchange)
+    def _is_write(self, exchange: Exchange) -> bool:
+        """Return whether this is the write itself; the journal may keep less of it than was sent."""
 
-    def _accept(self, exchange: Exchange, event: Event) -> None:
-        if event.deed is Deed.DELETE:
-            self.deletes.append(exchange)
-        elif event.version is None:
-            if self._sends_the_same(exchange):
-                self.same.append(exchange)
-        elif event.version != event.named:  # a server may make no new version of unchanged content
-            self.made[event.version] = exchange
-        if event.named is not None and event.version != event.named:
-            self.replaced.setdefault(event.named, []).append(exchange)
+        def key(each: Exchange) -> tuple[object, ...]:
+            return each.client, each.sent_at, each.request.method, each.if_match, each.verdict
+
+        return key(exchange) == key(self.write)
 
     def _sends_the_same(self, exchange: Exchange) -> bool:
-        if exchange.request.method != self.write.request.method:
+        one, other = exchange.request, self.write.request
+        if one.method != other.method:
             return False
-        if exchange.request.dropped or self.write.request.dropped:
-            return True  # a body that is no longer kept may have been the same
-        return exchange.request.body == self.write.request.body or self.sent_is(sent_content(exchange))
+        # A body that is no longer kept may have been the same.
+        return bool(one.dropped or other.dropped) or one.body == other.body or self.is_sent(_sent_content(exchange))
 
 
-def gather(write: Exchange, journal: Iterable[Exchange]) -> Evidence:
-    """Return the evidence about this write, in one pass. It parses only bodies of the same resource."""
-    evidence = Evidence(write, named_version(write.if_match), sent_content(write))
-    url = _url(write)
-    base = url.removesuffix(write.target)
-    for exchange in journal:
-        if exchange.verdict is Verdict.STALE and exchange.request.url.startswith(base):
-            evidence.refused = True
-        if _url(exchange) == url and not _is_it(exchange, write):
-            evidence.add(exchange, read_event(exchange))
-    return evidence
+def _made_unknown_version(event: Event) -> bool:
+    return event.said is Said.ACCEPTED and event.version is None and event.deed is not Deed.DELETE
 
 
-def sent_content(write: Exchange) -> Any:
+def _sent_content(write: Exchange) -> Any:
     """Return what a PUT sent, without what the server writes itself; ``ABSENT`` for another request."""
     if write.request.method != "PUT":
         return ABSENT
     try:
-        return own_part(json.parse(write.request.body))
+        return _own_part(json.parse(write.request.body))
     except MalformedJSON:
         return ABSENT
 
 
-def own_part(resource: Any) -> Any:
+def _own_part(resource: Any) -> Any:
     """Return a resource without its version, and without an empty ``meta``."""
     if not isinstance(resource, dict):
         return ABSENT
@@ -388,24 +346,13 @@ def own_part(resource: Any) -> Any:
     return {name: value for name, value in kept.items() if name != "meta" or value != {}}
 
 
-def _is_it(exchange: Exchange, write: Exchange) -> bool:
-    """Return whether this is the write itself, of which the journal may keep less than was sent."""
-
-    def key(each: Exchange) -> tuple[object, ...]:
-        return each.client, each.sent_at, each.request.method, each.if_match, each.verdict
-
-    return key(exchange) == key(write)
-
-
 def _url(exchange: Exchange) -> str:
     return exchange.request.url.partition("?")[0]
 
 
-def _when(exchange: Exchange, write: Exchange) -> _When:
-    if exchange.sent_at > write.sent_at:
-        return _When.AFTER
+def _ended_before(exchange: Exchange, write: Exchange) -> bool:
+    """Return whether an exchange that did not begin later surely ended before the write began."""
     if exchange.elapsed is not None:
-        over = exchange.sent_at + timedelta(seconds=exchange.elapsed) < write.sent_at
-    else:  # a client sends one request after the other; of two clients the order is unknown
-        over = exchange.client == write.client and exchange.sent_at < write.sent_at
-    return _When.BEFORE if over else _When.UNCLEAR
+        return exchange.sent_at + timedelta(seconds=exchange.elapsed) < write.sent_at
+    # A client sends one request after the other; of two clients the order is unknown.
+    return exchange.client == write.client and exchange.sent_at < write.sent_at
