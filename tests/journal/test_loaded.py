@@ -24,7 +24,7 @@ from workbench import BadInput, Endpoint, Journal, Report
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.journal.records import Row, as_json, from_json
+from workbench.journal.records import Transition, as_json, from_json
 from workbench.recording.cassette import Cassette
 
 Damage = Callable[[dict[str, Any]], object]
@@ -278,7 +278,7 @@ def test_a_schema_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [b"\xff", "text", 1.5, 2**62, None, ""], ids=repr)
-@pytest.mark.parametrize("column", [*Row._fields[1:], "kept"])
+@pytest.mark.parametrize("column", [*Transition._fields[1:], "kept"])
 def test_each_column_holds_what_a_journal_writes(column: str, value: object, tmp_path: Path) -> None:
     """Whatever stands in one place, either the file is refused or every table can be made of it."""
     path = database(tmp_path, f"UPDATE exchange SET {column} = ? WHERE seq = 2", (value,))

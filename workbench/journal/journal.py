@@ -21,17 +21,9 @@ from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.journal import export as files
-from workbench.journal.records import (
-    OutcomeText,
-    Row,
-    Transition,
-    from_line,
-    outcome_text,
-    to_frame,
-    to_row,
-)
+from workbench.journal.records import OutcomeText, Transition, from_line, outcome_text, to_transition
 from workbench.journal.redaction import Redaction, RedactionRule, redacted_paths
-from workbench.journal.store import FileStore, MemoryStore, Store, is_database
+from workbench.journal.store import FileStore, MemoryStore, is_database
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +77,9 @@ class Journal:
         self._current: dict[str, str | None] = {}
         self._body_budget = keep_bodies
         self._without_bodies = 0
-        self._store: Store = MemoryStore() if path is None else self._open(Path(path), is_new_rule=redact is not None)
+        self._store: MemoryStore | FileStore = (
+            MemoryStore() if path is None else self._open(Path(path), is_new_rule=redact is not None)
+        )
         self._watchers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
@@ -129,7 +123,7 @@ class Journal:
             return self._redacted(exchange, live=live)
 
     def _redacted(self, exchange: Exchange, *, live: bool) -> Exchange:
-        if self._only_live and not live and not _is_live(exchange.request.url):
+        if self._only_live and not live and not is_live(exchange.request.url):
             return exchange
         return self._redaction.exchange(exchange, foreign=not self._has_own_placeholders)
 
@@ -137,7 +131,7 @@ class Journal:
         kept = self._within_budget(exchange)
         seq = len(self._store) + 1
         before, after = self._etags(exchange)
-        self._store.append(kept, to_row(seq, exchange, before, after, outcome), self._redaction.unkept)
+        self._store.append(kept, to_transition(seq, exchange, before, after, outcome), self._redaction.unkept)
         self._redaction.unkept.clear()
         return seq
 
@@ -200,7 +194,7 @@ class Journal:
     def rows(self, start: int = 0) -> list[Transition]:
         """Return the transitions as plain rows, from the exchange at ``start`` (counted from 0) on."""
         with self._lock:
-            return [Row._make(each).transition() for batch in self._store.rows(start) for each in batch]
+            return self._store.transitions(start)
 
     def transitions(self) -> pd.DataFrame:
         """Return how each exchange changed its resource's ETag: one row an exchange, in order.
@@ -210,7 +204,7 @@ class Journal:
         ``verdict``, ``spine_code`` and ``diagnostics`` of the OperationOutcome, ``ms``.
         """
         with self._lock:
-            return to_frame(self._store.rows(0))
+            return self._store.frame()
 
     def conflicts(self) -> pd.DataFrame:
         """Return the transitions of the updates that were rejected because their version was stale."""
@@ -228,7 +222,25 @@ class Journal:
             *("seq", "time", "client", "interaction", "method", "url", "status", "verdict", "ms"),
             *("sent_bytes", "received_bytes", "sent", "received", "failure"),
         ]
-        rows = [_frame_row(seq, exchange) for seq, exchange in enumerate(self, 1)]
+        rows = [
+            (
+                seq,
+                exchange.sent_at.astimezone(UTC),
+                exchange.client,
+                exchange.interaction,
+                exchange.request.method,
+                exchange.request.url,
+                exchange.status,
+                exchange.verdict.value,
+                None if exchange.elapsed is None else exchange.elapsed * 1000,
+                size_of(exchange.request),
+                size_of(exchange.response) if exchange.response else 0,
+                _body_text(exchange.request),
+                _body_text(exchange.response) if exchange.response else "",
+                exchange.failure,
+            )
+            for seq, exchange in enumerate(self, 1)
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -332,34 +344,11 @@ class Journal:
         return f"<Journal of {len(self)} exchanges{missing}>"
 
 
-_is_live = lru_cache(maxsize=1024)(is_live)
-
-
 @lru_cache(maxsize=1024)
 def _etag(value: str | None) -> str | None:
     """Return an ETag in its normal form; ``None`` for a value that is no ETag."""
     tag = ETag.read(value)
     return str(tag) if tag else None
-
-
-def _frame_row(seq: int, exchange: Exchange) -> tuple[Any, ...]:
-    request, response = exchange.request, exchange.response
-    return (
-        seq,
-        exchange.sent_at.astimezone(UTC),
-        exchange.client,
-        exchange.interaction,
-        request.method,
-        request.url,
-        exchange.status,
-        exchange.verdict.value,
-        None if exchange.elapsed is None else exchange.elapsed * 1000,
-        size_of(request),
-        size_of(response) if response else 0,
-        _body_text(request),
-        _body_text(response) if response else "",
-        exchange.failure,
-    )
 
 
 def _body_text(message: Request | Response) -> str | None:
