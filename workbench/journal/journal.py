@@ -28,7 +28,8 @@ from workbench.journal.store import FileStore, MemoryStore, is_database
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.journal.diagram import Diagram, Timeline
+    from workbench.journal.diagram import Diagram
+    from workbench.journal.timeline import Timeline
 
 _log = logging.getLogger(__name__)
 
@@ -303,7 +304,7 @@ class Journal:
         With ``resource`` (``Type/id``) it shows only the exchanges about that resource.
         Raises ``BadInput`` if ``last`` is less than 1.
         """
-        from workbench.journal.diagram import draw_timeline
+        from workbench.journal.timeline import draw_timeline
 
         changes = [(row.etag_before, row.etag_after) for row in self.rows()]
         return draw_timeline(tuple(self)[: len(changes)], changes, last=last, resource=resource)
