@@ -17,9 +17,8 @@ from workbench.client.secret import SecretText, conceal_arguments
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers
+from workbench.exchange.spine import WRITES
 from workbench.fhir.resource import RESOURCE_TYPE
-
-WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
 TEMPLATE: Final = "urn:nhs:names:services:raflags:{resource_type}.{access}:1"
 """The InteractionID of the guide's service; other services have another name than ``raflags``."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput
 from workbench.exchange.hosts import is_live
-from workbench.exchange.message import SAFE_METHODS, Exchange, Request, Response, size_of
+from workbench.exchange.message import SAFE_METHODS, Exchange, Response, size_of
+from workbench.exchange.text import decode
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
@@ -219,30 +220,27 @@ class Journal:
         """
         import pandas as pd
 
-        columns = [
-            *("seq", "time", "client", "interaction", "method", "url", "status", "verdict", "ms"),
-            *("sent_bytes", "received_bytes", "sent", "received", "failure"),
-        ]
-        rows = [
-            (
-                seq,
-                exchange.sent_at.astimezone(UTC),
-                exchange.client,
-                exchange.interaction,
-                exchange.request.method,
-                exchange.request.url,
-                exchange.status,
-                exchange.verdict.value,
-                None if exchange.elapsed is None else exchange.elapsed * 1000,
-                size_of(exchange.request),
-                size_of(exchange.response) if exchange.response else 0,
-                _body_text(exchange.request),
-                _body_text(exchange.response) if exchange.response else "",
-                exchange.failure,
-            )
-            for seq, exchange in enumerate(self, 1)
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        exchanges = list(self)
+        requests = [exchange.request for exchange in exchanges]
+        responses = [exchange.response or Response(0) for exchange in exchanges]
+        return pd.DataFrame(
+            {
+                "seq": range(1, len(exchanges) + 1),
+                "time": [exchange.sent_at.astimezone(UTC) for exchange in exchanges],
+                "client": [exchange.client for exchange in exchanges],
+                "interaction": [exchange.interaction for exchange in exchanges],
+                "method": [request.method for request in requests],
+                "url": [request.url for request in requests],
+                "status": [exchange.status for exchange in exchanges],
+                "verdict": [exchange.verdict.value for exchange in exchanges],
+                "ms": [None if each.elapsed is None else each.elapsed * 1000 for each in exchanges],
+                "sent_bytes": [size_of(request) for request in requests],
+                "received_bytes": [size_of(response) for response in responses],
+                "sent": [None if request.dropped else decode(request.body) for request in requests],
+                "received": [None if response.dropped else decode(response.body) for response in responses],
+                "failure": [exchange.failure for exchange in exchanges],
+            }
+        )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the journal as JSON Lines: first what it redacts, then one exchange a line. ``load`` reads it back.
@@ -350,7 +348,3 @@ def _etag(value: str | None) -> str | None:
     """Return an ETag in its normal form; ``None`` for a value that is no ETag."""
     tag = ETag.read(value)
     return str(tag) if tag else None
-
-
-def _body_text(message: Request | Response) -> str | None:
-    return None if message.dropped else message.body.decode("utf-8", errors="backslashreplace")
