@@ -214,7 +214,8 @@ def _is_parameter(body: bytes, start: int) -> bool:
 
 def _without(text: AnyStr, spans: Iterable[tuple[int, int]], instead: AnyStr) -> AnyStr:
     """Return the text with each span of it replaced."""
-    kept, at = [], 0
+    kept: list[AnyStr] = []
+    at = 0
     for start, end in spans:
         kept += [text[at:start], instead]
         at = end

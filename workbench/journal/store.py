@@ -179,27 +179,14 @@ class FileStore:
         kept = len(request.body) + (len(response.body) if response else 0) if exchange.is_whole else None
         line = as_line(exchange, OutcomeText(transition.spine_code, transition.diagnostics))
         try:
-            with self._transaction(needed=bool(placeholders)):
+            with self._connection:  # commits, or rolls back; a single statement needs no transaction
                 if placeholders:
+                    self._connection.execute("BEGIN")
                     self._connection.executemany("INSERT INTO placeholder VALUES (?, ?)", placeholders)
                 self._connection.execute(_INSERT, (*transition.as_stored(), kept, line))
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
-
-    @contextmanager
-    def _transaction(self, *, needed: bool) -> Iterator[None]:
-        """Run several statements as one transaction; a single statement needs none."""
-        if not needed:
-            yield
-            return
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
         """Return the exchanges from ``start`` up to ``stop``; raises ``BadInput`` for one that no journal wrote."""
