@@ -212,8 +212,8 @@ def test_a_second_journal_on_one_file_is_refused_at_once(tmp_path: Path) -> None
             opening(path)
         assert str(refused.value) == refusal
     # And by another process, although this one has looked at the file since.
-    told = subprocess.run([sys.executable, "-c", OTHER_PROCESS, path], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == refusal
+    child = subprocess.run([sys.executable, "-c", OTHER_PROCESS, path], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == refusal
     assert first.append(READ_A) == 2
     first.close()
     again = Journal.load(path)

@@ -90,7 +90,7 @@ def test_transitions_has_its_columns_in_their_order_with_their_types() -> None:
 def test_a_row_says_what_happened() -> None:
     body = outcome("RESOURCE_VERSION_MISMATCH", "the current version is another")
     stale = made("update", 409, if_match='W/"a"', body=body, elapsed=0.012345678, client="bob")
-    lost = made("update", None, if_match='W/"b"', failure="Nobody answered.")
+    lost = made("update", None, if_match='W/"b"', failure="No answer came.")
     frame = journal_of(made("read", 200, etag='W/"a"'), stale, lost).transitions()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     assert rows[1] == {
@@ -109,7 +109,7 @@ def test_a_row_says_what_happened() -> None:
         "ms": 12.346,
     }
     assert (rows[0]["if_match"], rows[0]["ms"], rows[0]["diagnostics"]) == (None, None, "")
-    assert (rows[2]["status"], rows[2]["verdict"], rows[2]["diagnostics"]) == (None, "unknown", "Nobody answered.")
+    assert (rows[2]["status"], rows[2]["verdict"], rows[2]["diagnostics"]) == (None, "unknown", "No answer came.")
 
 
 def test_an_accepted_writes_own_outcome_is_no_diagnosis() -> None:
@@ -166,7 +166,7 @@ A, B = 'W/"a"', 'W/"b"'
         pytest.param(made("read", 200, etag=B), Verdict.READ, B, id="read"),
         pytest.param(made("read", 200), Verdict.READ, None, id="read, no ETag"),
         pytest.param(made("read", 200, etag='"b"'), Verdict.READ, '"b"', id="read, strong ETag"),
-        pytest.param(made("read", 200, etag="b"), Verdict.READ, None, id="read, ETag that is none"),
+        pytest.param(made("read", 200, etag="b"), Verdict.READ, None, id="read, not an ETag"),
         pytest.param(made("read", 304, etag=A), Verdict.NOT_MODIFIED, A, id="not modified"),
         pytest.param(made("update", 200, if_match=A, etag=B), Verdict.UPDATED, B, id="updated"),
         pytest.param(made("update", 200, if_match=A), Verdict.UPDATED, None, id="updated, no ETag"),
@@ -272,12 +272,12 @@ Damage = Callable[[dict[str, Any]], object]
 DAMAGES: dict[str, Damage] = {
     "no such member": lambda line: line.pop("sent_at"),
     "no request": lambda line: line.update(request=None),
-    "a time that is none": lambda line: line.update(sent_at="yesterday"),
+    "not a time": lambda line: line.update(sent_at="yesterday"),
     "a time that is a number": lambda line: line.update(sent_at=5),
     "an answer without a body": lambda line: line["response"].pop("body"),
     "a body that is a number": lambda line: line["response"].update(body=5),
     "a body that is null": lambda line: line["request"].update(body=None),
-    "hexadecimal that is none": lambda line: (line["request"].pop("body"), line["request"].update(body_hex="xy")),
+    "not hexadecimal": lambda line: (line["request"].pop("body"), line["request"].update(body_hex="xy")),
     "fields that are no pairs": lambda line: line["request"].update(headers=[["alone"]]),
     "a status that is text": lambda line: line["response"].update(status="200"),
     "a duration that is text": lambda line: line.update(elapsed="long"),
@@ -330,8 +330,8 @@ def test_sixteen_threads_append_without_losing_anything() -> None:
     journal = Journal()
     each = 200
     numbers: list[int] = []
-    told = count()
-    journal.watch(lambda: next(told))
+    calls = count()
+    journal.watch(lambda: next(calls))
     line = threading.Barrier(16)
 
     def append(name: int) -> None:
@@ -348,7 +348,7 @@ def test_sixteen_threads_append_without_losing_anything() -> None:
 
     total = 16 * each
     assert sorted(numbers) == list(range(1, total + 1))
-    assert (len(journal), len(journal.transitions()), next(told)) == (total, total, total)
+    assert (len(journal), len(journal.transitions()), next(calls)) == (total, total, total)
     rows = journal.rows()
     for name in range(16):
         mine = [row for row in rows if row.resource == f"List/{name}"]
@@ -382,18 +382,18 @@ def test_a_watcher_is_told_after_each_exchange_until_it_ends() -> None:
 
 def test_a_watcher_may_end_itself_or_look_into_the_journal() -> None:
     journal = Journal()
-    told: list[str] = []
+    calls: list[str] = []
 
     def once() -> None:
-        told.append("once")
+        calls.append("once")
         assert journal.rows()[0].etag_after == A  # would hang if the journal still held its lock
         end()
 
     end = journal.watch(once)
-    journal.watch(lambda: told.append("always"))
+    journal.watch(lambda: calls.append("always"))
     journal.append(READ_A)
     journal.append(READ_A)
-    assert told == ["once", "always", "always"]
+    assert calls == ["once", "always", "always"]
 
 
 def test_it_is_a_sequence_that_says_how_long_it_is() -> None:

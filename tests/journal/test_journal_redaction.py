@@ -152,11 +152,11 @@ def test_what_could_not_be_recorded_is_not_forgotten(tmp_path: Path) -> None:
         journal.append(about(BEA, "Sample"))
     store._connection.execute("PRAGMA query_only = OFF")
     journal.append(about(BEA, "Sample"))
-    told = ids(journal)
+    first = ids(journal)
     journal = reopened(journal, tmp_path)
     journal.append(about("9990000034", "Third"))
     journal.append(about(BEA, "Sample"))
-    assert ids(journal) == [*told, "redacted-5", told[1]]
+    assert ids(journal) == [*first, "redacted-5", first[1]]
     journal.close()
 
 

@@ -276,10 +276,10 @@ def test_a_url_in_a_body_hides_whom_it_searches_for(place: str) -> None:
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_url_in_a_field_hides_whom_it_searches_for(name: str) -> None:
     redaction = Redaction(["Patient.name", NHS_NUMBERS])
-    told = redaction.response(Response(200, Headers({name: FIELDS[name]})))
+    answer = redaction.response(Response(200, Headers({name: FIELDS[name]})))
     asked = redaction.request(Request("GET", SEARCH, Headers({name: FIELDS[name]})))
-    gone(redaction, told.headers[name], asked.headers[name], asked.url)
-    assert "redacted-" in told.headers[name]
+    gone(redaction, answer.headers[name], asked.headers[name], asked.url)
+    assert "redacted-" in answer.headers[name]
     assert asked.url.startswith("https://x.example/Patient?family=redacted-")
 
 
@@ -338,8 +338,8 @@ def test_what_looks_like_a_placeholder_is_somebody_else() -> None:
     """Two patients are never called the same, even where an endpoint calls one of them so."""
     redaction = Redaction()
     person, odd = ({"resourceType": "Patient", "id": name} for name in (NUMBER, "redacted-1"))
-    told = [redaction.resource(each, foreign=True)["id"] for each in (person, odd, person)]
-    assert told == ["redacted-1", "redacted-2", "redacted-1"]
+    written = [redaction.resource(each, foreign=True)["id"] for each in (person, odd, person)]
+    assert written == ["redacted-1", "redacted-2", "redacted-1"]
 
 
 # --- linear time ---

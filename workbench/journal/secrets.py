@@ -219,7 +219,8 @@ def _without(text: AnyStr, spans: Iterable[tuple[int, int]], instead: AnyStr) ->
     for start, end in spans:
         kept += [text[at:start], instead]
         at = end
-    return text[:0].join([*kept, text[at:]])
+    kept.append(text[at:])
+    return text[:0].join(kept)
 
 
 # --- how a value is found in any encoding ---
