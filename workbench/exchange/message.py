@@ -238,6 +238,11 @@ class Exchange:
         return self.resource_type or self.logical_id or "(the endpoint)"
 
 
+def kept_bytes(exchange: Exchange) -> int:
+    """Return the size in bytes of the bodies that are still stored."""
+    return len(exchange.request.body) + (len(exchange.response.body) if exchange.response else 0)
+
+
 class UnwantedVerdict(WorkbenchError):
     """The verdict of ``exchange`` is none of those that its caller wanted."""
 

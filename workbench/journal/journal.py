@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput
 from workbench.exchange.hosts import is_live
-from workbench.exchange.message import SAFE_METHODS, Exchange, Response, size_of
+from workbench.exchange.message import Exchange, Response, kept_bytes, size_of
 from workbench.exchange.text import decode
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.journal import export as files
@@ -41,7 +41,6 @@ KEEP_BODIES: Final = 256 * 2**20
 
 _BATCH: Final = 500
 _KNOWN_AFTER: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
-_UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
 
 
 class Journal:
@@ -139,7 +138,7 @@ class Journal:
 
     def _within_budget(self, exchange: Exchange) -> Exchange:
         """Return the exchange with its bodies, or with their digests once the budget is used up."""
-        size = len(exchange.request.body) + (len(exchange.response.body) if exchange.response else 0)
+        size = kept_bytes(exchange)
         if size <= self._body_budget:
             self._body_budget -= size
             self._without_bodies += not exchange.is_whole
@@ -154,15 +153,13 @@ class Journal:
         if not exchange.logical_id:
             return None, None
         before = self._current.get(name)
-        after: str | None = before
+        after = before
         if verdict in _KNOWN_AFTER:
             after = _etag(exchange.response.headers.get("ETag")) if exchange.response else None
+        elif left_open(exchange) or verdict in (Verdict.DELETED, Verdict.NOT_FOUND):
+            after = None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # the version we took for current is stale, and the current one is unknown
-        elif verdict in (Verdict.UNKNOWN, Verdict.FAILED) and exchange.request.method in SAFE_METHODS:
-            pass  # a read changes nothing
-        elif verdict not in _UNCHANGED or (verdict is Verdict.FAILED and exchange.response is not None):
-            after = None
         self._current[name] = after
         return before, after
 
@@ -252,8 +249,8 @@ class Journal:
         with files.open_private(path, overwrite=overwrite) as file:
             with self._lock:
                 stop = len(self._store)
-                header = files.SavedHeader(self._rule(), self._redaction.highest)
-            file.write(header.as_line())
+                header = files.to_header(self._rule(), self._redaction.highest)
+            file.write(header)
             for start in range(0, stop, _BATCH):
                 with self._lock:
                     lines = self._store.lines(start, min(start + _BATCH, stop))
@@ -272,10 +269,10 @@ class Journal:
             return cls(path)
 
         lines = files.read_lines(path)
-        header = files.SavedHeader.from_line(next(lines, b""), path)
-        journal = cls(redact=header.rule.paths)
-        journal._only_live = not header.rule.everywhere
-        journal._redaction.reserve(f"redacted-{header.highest}")
+        rule, highest = files.from_header(next(lines, b""), path)
+        journal = cls(redact=rule.paths)
+        journal._only_live = not rule.everywhere
+        journal._redaction.highest = highest
         for number, line in enumerate(lines, 2):
             if b"redacted-" in line:  # somebody may have added lines by hand
                 journal._redaction.reserve(line.decode(errors="replace"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, kept_bytes
 from workbench.fhir import json
 from workbench.journal.export import create_private
 from workbench.journal.records import OutcomeText, Transition, as_line, check_stored, from_line, to_frame
@@ -175,8 +175,7 @@ class FileStore:
 
     def append(self, exchange: Exchange, transition: Transition, placeholders: Sequence[tuple[int, bytes]]) -> None:
         """Write one more exchange, and the new placeholders in it; it is in the file when this returns."""
-        request, response = exchange.request, exchange.response
-        kept = len(request.body) + (len(response.body) if response else 0) if exchange.is_whole else None
+        kept = kept_bytes(exchange) if exchange.is_whole else None
         line = as_line(exchange, OutcomeText(transition.spine_code, transition.diagnostics))
         try:
             with self._connection:  # commits, or rolls back; a single statement needs no transaction
