@@ -202,7 +202,7 @@ class Exchange:
         return self.verdict in DONE
 
     def explain(self) -> str:
-        """Return one paragraph: what was asked, what happened, and what to do next."""
+        """Return one paragraph: the request, what happened, and what to do next."""
         return explain(self)
 
     def as_http(self, *, base: str = "", indent: int | None = None) -> str:

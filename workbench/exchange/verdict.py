@@ -137,7 +137,7 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
     if status == 428:
         return Verdict.UNGUARDED
     if status == 400 and sent is not Precondition.VERSION and ("if-match" in diagnostics or "etag" in diagnostics):
-        # R4 servers answer 400 to a missing If-Match and to other faults; only the text tells which.
+        # R4 servers answer 400 to a missing If-Match and to other faults; only the text says which fault it is.
         return Verdict.UNGUARDED
     if status == 409 and sent is not Precondition.MISSING:
         return Verdict.STALE
@@ -290,7 +290,7 @@ _INTERACTION_WORDS: Final = {"search-type": "search", "capabilities": "read of t
 
 
 def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
-    """Return one paragraph: what was asked, what happened, and what to do next.
+    """Return one paragraph: the request, what happened, and what to do next.
 
     With ``diagnostics`` it ends with what the endpoint says in its OperationOutcome, if the request failed.
     """

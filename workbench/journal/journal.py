@@ -274,7 +274,7 @@ class Journal:
         journal._only_live = not rule.everywhere
         journal._redaction.highest = highest
         for number, line in enumerate(lines, 2):
-            if b"redacted-" in line:  # somebody may have added lines by hand
+            if b"redacted-" in line:  # lines may have been added by hand
                 journal._redaction.reserve(line.decode(errors="replace"))
             try:
                 journal._append(*from_line(line))

@@ -26,7 +26,7 @@ from workbench.fhir import json
 from workbench.fhir.resource import ElementPath
 
 NHS_NUMBERS: Final = "NHS numbers"
-"""An entry of a list of paths that stands for every NHS number, in any text."""
+"""An entry of a list of paths; it means every NHS number, in any text."""
 
 _PEOPLE = ("Patient", "Person", "RelatedPerson", "Practitioner")
 _ABOUT_PEOPLE = ("name", "address", "telecom", "birthDate", "photo", "contact", "identifier.value", "text.div")

@@ -1,7 +1,7 @@
 """Where a journal keeps its exchanges: in memory, or in an SQLite file that outlives the process.
 
-Each append to a file is one transaction, so a killed process loses nothing that was appended. A file may come from
-anybody, so everything in it is checked before it is used. A store is used by one thread at a time; the journal has the
+Each append to a file is one transaction, so a killed process loses nothing that was appended. A file may come from an
+unknown source, so everything in it is checked before use. A store is used by one thread at a time; the journal has the
 lock.
 """
 
