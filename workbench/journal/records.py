@@ -210,7 +210,9 @@ def from_json(line: Any) -> Exchange:
             resource_type=_text(line["resource_type"]),
             logical_id=_text(line["logical_id"]),
             request=checked_request(request["method"], request["url"], request["headers"], *_body(request)),
-            response=response and checked_response(response["status"], response["headers"], *_body(response)),
+            response=None
+            if response is None
+            else checked_response(response["status"], response["headers"], *_body(response)),
             sent_at=_moment(line["sent_at"]),
             elapsed=None if line["elapsed"] is None else _seconds(line["elapsed"]),
             failure=_text(line["failure"]),
