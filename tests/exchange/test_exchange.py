@@ -1,4 +1,4 @@
-"""An exchange: what can be read off a request and its answer, whatever came."""
+"""An exchange: what its properties return for any request and response."""
 
 from dataclasses import FrozenInstanceError
 from decimal import Decimal
@@ -28,13 +28,13 @@ def test_the_resource(body: bytes, wanted: Any) -> None:
     assert exchange(body=body).resource == wanted
 
 
-def test_the_resource_is_yours_to_edit() -> None:
+def test_each_access_parses_the_resource_anew() -> None:
     about = exchange(body=b'{"a":[1.10]}')
     about.resource["a"].append(2)
     assert about.resource == {"a": [Decimal("1.10")]}
 
 
-def test_no_answer_has_nothing() -> None:
+def test_an_exchange_without_a_response() -> None:
     about = exchange(status=None, if_match=VERSION, failure="It broke off.")
     assert (about.status, about.etag, about.resource, about.outcome, about.ok) == (None, None, None, None, False)
     assert about.if_match == VERSION

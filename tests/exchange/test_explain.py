@@ -106,11 +106,11 @@ def test_an_answer_that_leaves_it_open_is_an_answer(status: int) -> None:
     assert "It may have been carried out, or not" in text
 
 
-def test_a_failed_read_needs_no_care() -> None:
+def test_a_failed_read_can_be_sent_again() -> None:
     assert "before you send it again" not in exchange("read", 500).explain()
 
 
-def test_nothing_is_said_of_older_versions_where_the_version_did_not_move() -> None:
+def test_an_unchanged_version_has_its_own_paragraph() -> None:
     assert "older version" in exchange("update", 200, if_match=VERSION, etag=NEXT).explain()
     assert "older version" not in exchange("update", 200, if_match=VERSION, etag=VERSION).explain()
     assert "older version" not in exchange("update", 200, if_match=VERSION).explain()

@@ -111,7 +111,7 @@ def test_an_incomplete_response_is_explained() -> None:
         ("read", 500, False),
     ],
 )
-def test_which_exchange_leaves_its_write_open(interaction: str, status: int | None, wanted: bool) -> None:
+def test_left_open(interaction: str, status: int | None, wanted: bool) -> None:
     assert left_open(exchange(interaction, status)) is wanted
 
 

@@ -73,7 +73,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("given", "asked"), RIGHT)
-def test_what_passes(given: Headers, asked: Purpose) -> None:
+def test_valid_headers_have_no_problem(given: Headers, asked: Purpose) -> None:
     assert header_problems(given, *asked) == []
 
 
@@ -110,7 +110,7 @@ WRONG = {
     "another reason": (headers(Authorization=f"Bearer {token(reason_for_request='curiosity')}"), "reason_for_request"),
     "may only read": (headers(Authorization=f"Bearer {token(scope='patient/*.read')}"), "scope"),
     "may write another type": (headers(Authorization=f"Bearer {token(scope='patient/Flag.write')}"), "scope"),
-    "a scope that is none": (headers(Authorization=f"Bearer {token(scope='everything')}"), "scope"),
+    "not a scope": (headers(Authorization=f"Bearer {token(scope='everything')}"), "scope"),
     "a scope that is no text": (headers(Authorization=f"Bearer {token(scope=['patient/*.write'])}"), "scope"),
     "no fromASID": (headers(fromASID=None), "fromASID is missing"),
     "a short fromASID": (headers(fromASID="20000000011"), "fromASID is '20000000011'"),
@@ -118,7 +118,7 @@ WRONG = {
     "a toASID in letters": (headers(toASID="spine"), "toASID is 'spine'"),
     "other digits": (headers(toASID="٩" * 12), "toASID"),
     "no InteractionID": (headers(InteractionID=None), "InteractionID is missing"),
-    "an InteractionID that is none": (headers(InteractionID="List.write"), "it has the form"),
+    "not an InteractionID": (headers(InteractionID="List.write"), "it has the form"),
     "an InteractionID to read": (
         headers(InteractionID="urn:nhs:names:services:raflags:List.read:1"),
         "but this request is a write",
@@ -128,13 +128,13 @@ WRONG = {
         "but the resource is a List",
     ),
     "no TraceID": (headers(TraceID=None), "TraceID is missing"),
-    "a TraceID that is none": (headers(TraceID="1"), "TraceID is '1'"),
+    "not a TraceID": (headers(TraceID="1"), "TraceID is '1'"),
     "two TraceIDs": (Headers([*headers().items(), ("TraceID", "629ea9ba-a077-4d99-b289-7a9b19fd4e03")]), "TraceID is"),
 }
 
 
 @pytest.mark.parametrize(("given", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_named(given: Headers, words: str) -> None:
+def test_each_problem_has_a_sentence(given: Headers, words: str) -> None:
     assert words in problems(given)
 
 
@@ -144,12 +144,12 @@ def test_every_claim_is_needed(claim: str, value: Any) -> None:
     assert f"lacks {claim}." in problems(headers(Authorization=f"Bearer {token(**{claim: value})}"))
 
 
-def test_each_field_that_is_wrong_has_an_issue_of_its_own() -> None:
+def test_each_wrong_field_has_its_own_issue() -> None:
     named = [problem.split()[0] for problem in header_problems(Headers(), *UPDATE)]
     assert named == ["Authorization", "fromASID", "toASID", "InteractionID", "TraceID"]
 
 
-def test_what_a_token_says_is_not_repeated() -> None:
+def test_no_claim_of_a_token_is_quoted() -> None:
     planted = "planted-secret"
     for claim in CLAIMS:
         given = headers(Authorization=f"Bearer {token(**{claim: planted})}")

@@ -51,11 +51,11 @@ def test_short_messages(about: Exchange, wanted: str) -> None:
     assert as_http(about).replace("\n\n\n", "\n\n") == wanted
 
 
-def test_a_body_that_is_no_text_does_not_break_it() -> None:
+def test_a_body_that_is_not_utf_8() -> None:
     assert "\\xff" in as_http(exchange("update", 200, sent_body=b"\xff", body=b"\xfe"))
 
 
-def test_for_reading() -> None:
+def test_base_and_indent() -> None:
     about = exchange("update", 409, if_match=VERSION, sent_body=b'{"a":[1.10]}', body=outcome(code="conflict"))
     text = as_http(about, base=BASE, indent=2)
     assert text.startswith("PUT [base]/List/1 HTTP/1.1\n")
@@ -127,13 +127,13 @@ def test_a_head_does_not_wait_for_a_body() -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "fromASID"])
-def test_what_was_replaced_stays_replaced(name: str) -> None:
+def test_replaced_credentials_stay_replaced(name: str) -> None:
     about = exchange("update", 200, headers={name: "***"})
     assert f"{name}: ***" in words_of(about)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on PATH")
-def test_the_line_does_what_the_request_did(spine: Endpoint) -> None:
+def test_curl_sends_the_same_request(spine: Endpoint) -> None:
     alice = spine.client("alice")
     made = alice.create({"resourceType": "List", "status": "current", "mode": "working", "title": "a"})
     draft = alice.read("List", made.logical_id).resource

@@ -1,7 +1,7 @@
-"""Verdicts: the contract's *Dialects*, server by server, and everything that may become of a request besides.
+"""Verdicts: the contract's *Dialects*, server by server, and every other response.
 
 Each dialect's row is what that server answers to an ``If-Match`` that is missing, stale or malformed, and to an id
-it does not know; the verdict must come out right without anybody saying which server it is. The statuses and codes
+it does not know; the verdict does not depend on the name of the server. The statuses and codes
 are the contract's; where only the text can tell (a 400), the diagnostics are our own words.
 """
 
@@ -194,7 +194,7 @@ OTHERS: list[tuple[str, int, str | None, dict[str, Any] | None, Verdict]] = [
     OTHERS,
     ids=[f"{interaction} {if_match} {status}" for interaction, status, if_match, *_ in OTHERS],
 )
-def test_what_else_may_become_of_a_request(
+def test_verdicts_outside_the_dialects(
     interaction: str, status: int, if_match: str | None, body: dict[str, Any] | None, verdict: Verdict
 ) -> None:
     assert exchange(interaction, status, if_match=if_match, body=body).verdict is verdict
@@ -208,14 +208,14 @@ def test_no_answer(interaction: str, sent: bool, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[]", b'{"resourceType":"OperationOutcome","issue":5}'])
-def test_a_body_that_says_nothing_does_not_matter(body: bytes) -> None:
+def test_a_body_without_an_outcome_changes_no_verdict(body: bytes) -> None:
     assert exchange("update", 409, if_match=VERSION, body=body).verdict is STALE
     assert exchange("update", 412, if_match=None, body=body).verdict is UNGUARDED
     assert exchange("update", 412, if_match=BARE, body=body).verdict is UNGUARDED
     assert exchange("update", 400, if_match=None, body=body).verdict is REFUSED
 
 
-def test_what_counts_as_done() -> None:
+def test_done() -> None:
     assert {READ, NOT_MODIFIED, CREATED, UPDATED, DELETED} == DONE
     assert exchange("update", 200, etag=NEXT).ok
     assert not exchange("update", 409, if_match=VERSION).ok

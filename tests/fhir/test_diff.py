@@ -50,13 +50,13 @@ CASES: list[tuple[str, str, list[str]]] = [
 ]
 
 
-def told(before: Any, after: Any) -> list[str]:
+def described(before: Any, after: Any) -> list[str]:
     return [f"{c.kind} {c.path}: {c.before!r} → {c.after!r}" for c in changes(before, after)]
 
 
 @pytest.mark.parametrize(("before", "after", "wanted"), CASES, ids=[f"{a} {b}"[:60] for a, b, _ in CASES])
 def test_changes(before: str, after: str, wanted: list[str]) -> None:
-    assert told(parse(before), parse(after)) == wanted
+    assert described(parse(before), parse(after)) == wanted
 
 
 IDENTITIES = [
@@ -129,7 +129,7 @@ RESOURCES = st.dictionaries(NAMES, TREES, max_size=4)
 
 
 @given(RESOURCES)
-def test_nothing_differs_from_itself(resource: dict[str, Any]) -> None:
+def test_a_value_has_no_changes_from_itself(resource: dict[str, Any]) -> None:
     assert list(changes(resource, parse(standard.dumps(resource)))) == []
 
 

@@ -59,7 +59,7 @@ def test_a_tag_is_written_as_it_was_read(text: str) -> None:
     assert repr(ETag.parse(text)) == f"ETag({text!r})"
 
 
-def test_a_tag_is_weak_unless_it_says_otherwise() -> None:
+def test_a_tag_is_weak_by_default() -> None:
     assert str(ETag("a")) == 'W/"a"'
     assert ETag("a") == ETag.parse('W/"a"') != ETag("a", weak=False)
 
@@ -109,5 +109,5 @@ IF_MATCH = [
 
 
 @pytest.mark.parametrize(("value", "found", "version_id"), IF_MATCH, ids=[repr(value) for value, *_ in IF_MATCH])
-def test_what_an_if_match_amounts_to(value: str | None, found: Precondition, version_id: str | None) -> None:
+def test_read_if_match(value: str | None, found: Precondition, version_id: str | None) -> None:
     assert read_if_match(value) == (found, version_id)

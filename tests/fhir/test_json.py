@@ -31,7 +31,7 @@ READ = {
 
 
 @pytest.mark.parametrize(("text", "value"), READ.items(), ids=READ.keys())
-def test_what_is_read(text: str, value: Any) -> None:
+def test_parse_valid_json(text: str, value: Any) -> None:
     assert parse(text) == value == parse(text.encode())
     assert type(parse(text)) is type(value)
 
@@ -76,7 +76,7 @@ def test_a_format_is_applied_as_to_any_decimal(spec: str) -> None:
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
-def test_a_copy_remembers_how_it_was_written(again: Any) -> None:
+def test_a_copy_keeps_the_digits(again: Any) -> None:
     value = again(parse('{"a":[1.10,1e2,-0]}'))
     assert dumps(value) == '{"a":[1.10,1e2,-0]}'
 
@@ -125,7 +125,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "wanted"), REFUSED.items(), ids=[repr(text[:40]) for text in REFUSED])
-def test_what_is_refused_and_where(text: str, wanted: tuple[int, int, str]) -> None:
+def test_invalid_json_is_rejected_with_its_position(text: str, wanted: tuple[int, int, str]) -> None:
     line, column, words = wanted
     with pytest.raises(MalformedJSON) as caught:
         parse(text)
@@ -156,24 +156,24 @@ def test_bytes_that_are_not_utf_8(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ['"\ud800"', '{"\udfff":1}'], ids=ascii)
-def test_half_a_character_in_the_text_itself(text: str) -> None:
+def test_a_lone_surrogate_in_the_text(text: str) -> None:
     with pytest.raises(MalformedJSON, match="surrogate"):
         parse(text)
 
 
-def test_as_deep_as_allowed() -> None:
+def test_the_deepest_nesting_allowed() -> None:
     for text in ("[" * MAX_DEPTH + "]" * MAX_DEPTH, '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH):
         assert dumps(parse(text)) == text
 
 
-def test_brackets_in_a_string_are_no_depth() -> None:
+def test_brackets_in_a_string_are_not_nesting() -> None:
     assert parse(f'"{"[" * 500}"') == "[" * 500
     with pytest.raises(MalformedJSON) as caught:
         parse(f'["{"[" * 500}",' + "[" * 150)
     assert caught.value.column > 500
 
 
-def test_what_comes_back_is_one_s_own() -> None:
+def test_two_calls_share_no_object() -> None:
     text = '{"a":[1.10]}'
     first = parse(text)
     first["a"].append(2)
@@ -190,11 +190,11 @@ WRITTEN = [
 
 
 @pytest.mark.parametrize(("value", "text"), WRITTEN)
-def test_what_is_written(value: Any, text: str) -> None:
+def test_dumps(value: Any, text: str) -> None:
     assert dumps(value) == text
 
 
-def test_an_indent_is_for_people() -> None:
+def test_dumps_with_an_indent() -> None:
     assert dumps(parse('{"a":[1.10,{}],"b":{}}'), indent=2) == '{\n  "a": [\n    1.10,\n    {}\n  ],\n  "b": {}\n}'
 
 
@@ -203,7 +203,7 @@ def test_an_indent_is_for_people() -> None:
     [float("nan"), float("inf"), Decimal("NaN"), Decimal("-Infinity"), object(), {1, 2}, b"a", {(1, 2): 3}],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_cannot_carry(value: Any) -> None:
+def test_a_value_that_json_does_not_have(value: Any) -> None:
     with pytest.raises(BadInput, match="cannot be written as JSON"):
         dumps({"a": [value]})
 
@@ -274,7 +274,7 @@ def digits_kept(text: str) -> Any:
 
 
 @given(TREES)
-def test_nothing_is_changed_on_the_way_through(text: str) -> None:
+def test_parse_and_dumps_are_a_round_trip(text: str) -> None:
     out = dumps(parse(text))
     assert digits_kept(out) == digits_kept(text)
     assert dumps(parse(out)) == out
@@ -293,13 +293,13 @@ def refusal(text: str | bytes) -> MalformedJSON | None:
 
 
 @given(st.text() | st.binary())
-def test_anything_at_all_is_read_or_refused_in_words(text: str | bytes) -> None:
+def test_any_text_is_parsed_or_rejected(text: str | bytes) -> None:
     error = refusal(text)
     assert error is None or (error.line >= 1 and error.column >= 1 and error.problem.endswith("."))
 
 
 @given(TREES, st.integers(0, 200), st.characters(exclude_categories=["Cs"]))
-def test_a_slip_of_the_pen_is_read_or_refused_with_its_place(text: str, at: int, letter: str) -> None:
+def test_a_changed_character_is_parsed_or_rejected_with_its_position(text: str, at: int, letter: str) -> None:
     slipped = text[:at] + letter + text[at + 1 :]
     error = refusal(slipped)
     assert error is None or 0 <= error.position <= len(slipped)

@@ -123,7 +123,7 @@ def test_an_entry_one_side_removed_and_the_other_changed_is_a_conflict() -> None
     assert [each.path for each in merged.conflicts] == ["entry[1]"]
 
 
-def test_an_item_without_a_name_is_known_by_its_neighbours() -> None:
+def test_an_item_without_a_key_is_paired_by_its_neighbours() -> None:
     notes = [{"text": "a"}, {"text": "b"}, {"text": "c"}]
     mine, theirs = copy.deepcopy(notes), copy.deepcopy(notes)
     mine[1]["text"], theirs[1]["text"] = "mine", "theirs"
@@ -169,19 +169,19 @@ def test_a_conflict_can_be_decided_for_either_side_or_otherwise() -> None:
     assert merged.draft()["title"] == "c"
 
 
-def test_a_change_of_one_side_alone_can_be_turned_down() -> None:
+def test_a_change_of_one_side_can_be_rejected() -> None:
     merged = merge(resource(title="a"), resource(title="b"), resource(title="a"))
     assert merged.choose({"title": Side.THEIRS}).apply()["title"] == "a"
 
 
-def test_the_version_plays_no_part() -> None:
+def test_the_version_is_not_merged() -> None:
     versions = [{"versionId": text, "lastUpdated": text, "profile": ["p"]} for text in "abc"]
     merged = merge(*(resource(meta=meta, title="t") for meta in versions))
     assert merged.decisions == ()
     assert merged.apply() == resource(meta={"profile": ["p"]}, title="t")
 
 
-def test_different_resources_are_refused_in_words() -> None:
+def test_different_resources_are_rejected() -> None:
     with pytest.raises(BadInput, match=r"these are List/1 and List/2\.$"):
         merge(resource(), resource(), {**HEAD, "id": "2"})
     with pytest.raises(BadInput, match="nothing to decide at 'nowhere'"):
@@ -229,13 +229,13 @@ _MIRRORED = {Kind.ONLY_MINE: Kind.ONLY_THEIRS, Kind.ONLY_THEIRS: Kind.ONLY_MINE}
 def test_the_order_of_mine_and_theirs_changes_only_their_names(base: Any, mine: Any, theirs: Any) -> None:
     one = merge(base, mine, theirs).decisions
     other = merge(base, theirs, mine).decisions
-    # An addition's index depends on whose stands in front, so paths are compared without their last index.
-    told = sorted((each.kind.value, dumps(_held(each.mine)), dumps(_held(each.theirs))) for each in one)
+    # An addition's index depends on whose come first, so paths are compared without their last index.
+    decided = sorted((each.kind.value, dumps(_held(each.mine)), dumps(_held(each.theirs))) for each in one)
     mirrored = sorted(
         (_MIRRORED.get(each.kind, each.kind).value, dumps(_held(each.theirs)), dumps(_held(each.mine)))
         for each in other
     )
-    assert told == mirrored
+    assert decided == mirrored
 
 
 def _held(value: Any) -> list[Any]:

@@ -59,7 +59,7 @@ def test_build() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_what_is_built_is_valid_and_is_read_back(code: str) -> None:
+def test_build_and_read_are_a_round_trip(code: str) -> None:
     issues = (
         Issue("error", "invalid", code, DISPLAYS[code], "a", ("List.a", "List.b")),
         Issue("error", "invalid", code),
@@ -78,7 +78,7 @@ def test_what_is_built_is_valid_and_is_read_back(code: str) -> None:
     [None, [], "OperationOutcome", 5, True, {}, {"resourceType": "List"}, {"resourceType": ["OperationOutcome"]}, b"x"],
     ids=repr,
 )
-def test_what_is_no_operation_outcome(resource: Any) -> None:
+def test_read_returns_none_for_another_resource(resource: Any) -> None:
     assert read(resource) is None
 
 
@@ -94,7 +94,7 @@ OTHERS = {
     "no issue": ({"resourceType": "OperationOutcome"}, "", ""),
     "issue null": ({"resourceType": "OperationOutcome", "issue": None}, "", ""),
     "issue an object": ({"resourceType": "OperationOutcome", "issue": {"code": "x"}}, "", ""),
-    "an issue that is none": ({"resourceType": "OperationOutcome", "issue": [None, "x", 5, []]}, "", ""),
+    "not an issue": ({"resourceType": "OperationOutcome", "issue": [None, "x", 5, []]}, "", ""),
     "empty": (one(), "", ""),
     "codes only": (one(severity="error", code="conflict"), "", "conflict"),
     "diagnostics": (one(code="conflict", diagnostics="d"), "", "d"),
@@ -107,14 +107,14 @@ OTHERS = {
         "NO_RECORD_FOUND",
         "NO_RECORD_FOUND",
     ),
-    "codings that are none": (one(code="x", **coded(None, "a", {"code": 5})), "", "x"),
-    "details that are none": (one(code="x", details="t"), "", "x"),
+    "not codings": (one(code="x", **coded(None, "a", {"code": 5})), "", "x"),
+    "not details": (one(code="x", details="t"), "", "x"),
     "wrong types": (one(severity=1, code=[], diagnostics={"a": 1}, expression="a"), "", ""),
 }
 
 
 @pytest.mark.parametrize(("resource", "spine_code", "diagnostics"), OTHERS.values(), ids=OTHERS.keys())
-def test_what_any_server_may_send(resource: dict[str, Any], spine_code: str, diagnostics: str) -> None:
+def test_read_accepts_any_content(resource: dict[str, Any], spine_code: str, diagnostics: str) -> None:
     found = read(resource)
     assert found is not None
     assert (found.spine_code, found.diagnostics) == (spine_code, diagnostics)

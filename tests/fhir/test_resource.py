@@ -37,7 +37,7 @@ def test_identity() -> None:
         ({"resourceType": "List", "id": ["a"]}, "is not a FHIR id"),
     ],
 )
-def test_no_identity(resource: Any, words: str) -> None:
+def test_a_missing_or_malformed_identity(resource: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words) as caught:
         identity(resource)
     assert str(caught.value).endswith(".")

@@ -1,7 +1,7 @@
-"""Pictures and files made of a journal: what they show, that nothing overlaps, and that nothing gets out.
+"""Pictures and files made of a journal: content, layout, and escaping.
 
 Owns: the two pictures in all their forms, HAR as another library reads it, CSV as a spreadsheet reads it, and that
-neither a credential nor a text that means something to Mermaid, SVG or a spreadsheet comes out as more than text.
+no export holds a credential, and every text is escaped for Mermaid, SVG and spreadsheets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from IPython.core.formatters import DisplayFormatter
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal, Verdict
 from workbench.exchange.message import Headers, Request, Response
-from workbench.journal.diagram import LOOKS, MERMAID_LIMIT, Diagram, Timeline, text_width
+from workbench.journal.diagram import LOOKS, MERMAID_LIMIT, Diagram, text_width
+from workbench.journal.timeline import Timeline
 from workbench.widgets.html import TONES
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -58,13 +59,13 @@ HOSTILE = (
     "ﬂ°°60¶ß",
     "",
 )
-"""What a client's name, a header or a path may hold, and somebody would like to be more than text."""
+"""Texts for a client's name, a header or a path that have a meaning in Mermaid, SVG or HTML."""
 
 
 def exchange(
     client: str = "alice", *, method: str = "PUT", path: str = TARGET, base: str = BASE, **more: Any
 ) -> Exchange:
-    """An exchange that nobody sent; ``status=None`` has no answer."""
+    """An exchange that was not sent; ``status=None`` has no answer."""
     status, etag, if_match = more.pop("status", 200), more.pop("etag", None), more.pop("if_match", None)
     body, sent_body = more.pop("body", b""), more.pop("sent_body", b"")
     asked = Headers({} if if_match is None else {"If-Match": if_match})
@@ -90,7 +91,7 @@ def journal_of(*exchanges: Exchange) -> Journal:
 
 
 def long_journal(count: int, clients: Sequence[str] = ("alice", "bob")) -> Journal:
-    """Everybody reads; each third exchange is an update that moves the ETag, each fifth one that is stale."""
+    """Every client reads; each third exchange is an update that changes the ETag, each fifth one is stale."""
     journal, version = Journal(redact=False), 0
     for number in range(count):
         client, tag = clients[number % len(clients)], f'W/"{version:04x}aaaa-bbbb"'
@@ -124,7 +125,7 @@ def story(spine_in_process: Endpoint) -> Journal:
 # --- the sequence diagram ---
 
 
-def test_diagram_in_words(story: Journal) -> None:
+def test_diagram_as_text(story: Journal) -> None:
     assert str(story.diagram()).splitlines() == [
         "6 exchanges",
         "1  alice → Spine  GET List/744eec7d…",
@@ -181,21 +182,21 @@ def test_diagram_in_mermaid(story: Journal) -> None:
 )
 def test_request_labels(method: str, path: str, more: dict[str, Any], label: str) -> None:
     kind = path.partition("?")[0]
-    told = exchange(method=method, path=kind, **more)
-    told = Exchange(
-        *(told.client, told.interaction, kind.split("/")[0] if kind != "metadata" else "", told.logical_id),
-        *(Request(method, f"{BASE}/{path}", told.request.headers), told.response, NOON),
+    sent = exchange(method=method, path=kind, **more)
+    sent = Exchange(
+        *(sent.client, sent.interaction, kind.split("/")[0] if kind != "metadata" else "", sent.logical_id),
+        *(Request(method, f"{BASE}/{path}", sent.request.headers), sent.response, NOON),
     )
-    assert journal_of(told).diagram().text.splitlines()[1] == f"1  alice → Spine  {label}"
+    assert journal_of(sent).diagram().text.splitlines()[1] == f"1  alice → Spine  {label}"
 
 
-def test_ids_that_begin_alike_are_told_apart() -> None:
+def test_ids_with_a_common_beginning_stay_distinct() -> None:
     tags = ['W/"00000000-0000-0001"', 'W/"00000000-0000-0002"']
     text = journal_of(*(exchange(etag=tag) for tag in tags)).diagram().text
     assert all(tag in text for tag in tags)
 
 
-def test_one_lifeline_an_endpoint() -> None:
+def test_each_endpoint_has_a_lifeline() -> None:
     bases = ("http://127.0.0.1:8001/STU3", "https://sandbox.example/STU3")
     root = exchange(method="GET", path="", base=bases[0])
     diagram = journal_of(*(exchange(base=base) for base in bases), root).diagram()
@@ -224,7 +225,7 @@ def test_one_lifeline_an_endpoint() -> None:
         (40, {"resource": "Flag/1"}, "no exchanges about Flag/1", None, None),
     ],
 )
-def test_the_window_says_what_it_leaves_out(
+def test_the_note_says_which_exchanges_are_shown(
     count: int, window: dict[str, Any], note: str, first: int | None, last: int | None
 ) -> None:
     diagram = long_journal(count).diagram(**window)
@@ -238,24 +239,24 @@ def test_the_window_says_what_it_leaves_out(
     assert ("Note over p1" in diagram.mermaid) == cut
 
 
-def test_a_window_on_one_resource_keeps_the_numbers() -> None:
+def test_exchanges_of_one_resource_keep_their_numbers() -> None:
     journal = journal_of(exchange(), exchange(path="Flag/1"), exchange(path="Flag/2"), exchange())
     assert [line[:1] for line in journal.diagram(resource=TARGET).text.splitlines()[1::2]] == ["1", "4"]
     assert journal.diagram(resource=TARGET, start=2).text.startswith(f"1 of 2 exchanges about {TARGET}\n4")
 
 
 @pytest.mark.parametrize("window", [{"last": 0}, {"start": 0}, {"start": -1}])
-def test_a_window_that_cannot_be(window: dict[str, int]) -> None:
+def test_start_and_last_below_1_are_rejected(window: dict[str, int]) -> None:
     with pytest.raises(BadInput, match="count exchanges from 1"):
         long_journal(2).diagram(**window)
 
 
-def test_lanes_keep_their_order_in_every_window() -> None:
+def test_lifelines_keep_their_order() -> None:
     journal = journal_of(exchange("alice"), exchange("bob"), exchange("bob"), exchange("alice"))
     assert re.findall(r"participant p\d as (\w+)", journal.diagram(last=2).mermaid) == ["alice", "bob", "Spine"]
 
 
-# --- what it is shown as ---
+# --- the formats for Jupyter ---
 
 
 def test_mimebundles(story: Journal) -> None:
@@ -284,7 +285,7 @@ def test_the_same_journal_gives_the_same_bytes(story: Journal, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_texts_are_text(text: str) -> None:
+def test_hostile_texts_are_escaped(text: str) -> None:
     journal = journal_of(
         exchange("alice"), exchange(text, if_match=text, etag=text), exchange(text, path=f"List/{text}", status=None)
     )
@@ -345,14 +346,14 @@ def check_harmless(picture: Diagram) -> None:
     assert picture.svg.encode()
 
 
-def test_two_names_that_shorten_alike_stay_two() -> None:
+def test_two_names_with_equal_short_forms_stay_distinct() -> None:
     names = ["integration-test-number-1-client", "integration-test-number-2-client"]
     mermaid = journal_of(*map(exchange, names)).diagram().mermaid
     assert "participant p1 as integratio…-2-client" not in mermaid
     assert len(set(re.findall(r"participant p\d as (.*)", mermaid))) == 3
 
 
-# --- where things stand ---
+# --- layout ---
 
 
 class Box(NamedTuple):
@@ -401,7 +402,7 @@ NAMES = {
     "short": ["a", "b", "c", "d", "e", "f"],
     "usual": ["alice", "bob", "carol", "Dr Deborah Ng", "erin", "integration test"],
     "wide": ["W" * 20, "M" * 20, "@" * 20, "m" * 20, "日本語の名前" * 3, "😀" * 20],
-    "long": [f"a client whose name nobody would call short, {number}" for number in range(6)],
+    "long": [f"a client with a rather long name, {number}" for number in range(6)],
 }
 
 
@@ -419,7 +420,7 @@ def test_nothing_overlaps_with_large_numbers_and_several_endpoints() -> None:
     check_layout(journal.diagram().svg)
 
 
-def test_every_verdict_is_told_apart_without_colour() -> None:
+def test_every_verdict_is_distinct_without_colour() -> None:
     assert set(LOOKS) == set(Verdict)
     assert len({look.letter for look in LOOKS.values()}) == len({look.colour for look in LOOKS.values()}) == len(LOOKS)
     assert {(look.shape, TONES[verdict]) for verdict, look in LOOKS.items()} == {
@@ -431,7 +432,7 @@ def test_every_verdict_is_told_apart_without_colour() -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=lambda look: look.letter)
-def test_colours_can_be_read(look: Any) -> None:
+def test_colours_have_enough_contrast(look: Any) -> None:
     """At least 4.5 to 1 (WCAG AA) on the card and on its stripes, and for the letter in the mark."""
     assert contrast(look.colour, "#f3f5f8") >= 4.5
 
@@ -446,7 +447,7 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def test_a_picture_is_named_for_who_cannot_see_it(story: Journal) -> None:
+def test_a_picture_has_a_title_and_a_description_for_screen_readers(story: Journal) -> None:
     for picture, title in ((story.diagram(), "Sequence of exchanges"), (story.timeline(), "Versions over time")):
         root = ElementTree.fromstring(picture.svg)
         assert root.attrib["role"] == "img"
@@ -463,7 +464,7 @@ def test_the_answer_has_the_colour_of_its_verdict(story: Journal) -> None:
 # --- the timeline ---
 
 
-def test_timeline_in_words(story: Journal) -> None:
+def test_timeline_as_text(story: Journal) -> None:
     assert str(story.timeline()).splitlines() == [
         "6 exchanges",
         "alice           R·U···",
@@ -479,7 +480,7 @@ def test_a_deleted_resource_ends_its_chain() -> None:
     assert "List/744eec7d…  aaaa-1 (1) → deleted (2)" in journal.timeline().text
 
 
-def test_a_window_begins_with_the_version_that_was_known() -> None:
+def test_a_part_begins_with_the_version_known_before_it() -> None:
     journal = long_journal(1000)
     text = journal.timeline(last=10).text
     assert text.startswith("exchanges 991–1,000 of 1,000\n")
@@ -500,12 +501,12 @@ def test_a_timeline_draws_versions_clients_and_verdicts(story: Journal) -> None:
     assert {"List/744eec7d…", "alice", "bob", "R read", "U updated", "S stale", "? unknown"} <= set(drawn)
 
 
-def test_a_timeline_of_nothing_can_be_drawn() -> None:
+def test_a_timeline_without_exchanges() -> None:
     assert journal_of().timeline().text == "no exchanges\n"
     check_timeline(journal_of().timeline())
 
 
-def test_the_resources_that_moved_most_have_a_band() -> None:
+def test_the_resources_that_changed_most_have_a_track() -> None:
     moves = [exchange(path=f"Flag/{n}", etag=f'W/"{n}-{m}"') for n in range(6) for m in range(n + 1)]
     text = journal_of(*moves).timeline().text
     assert "; the versions of 4 of 6 resources" in text
@@ -533,15 +534,15 @@ def test_har_as_another_library_reads_it(story: Journal) -> None:
     assert archive.version == "1.2"
     assert archive.creator["name"] == "spine-workbench"
     read = [entry for page in archive.pages for entry in page.entries]
-    for told, kept in zip(read, story, strict=True):
-        assert told.request.method == kept.request.method
-        assert told.request.url == kept.request.url
-        assert told.startTime == kept.sent_at
-        assert told.response.status == (kept.status or 0)
-        assert told.request.headers == [{"name": n, "value": v} for n, v in kept.request.headers.items()]
+    for entry, kept in zip(read, story, strict=True):
+        assert entry.request.method == kept.request.method
+        assert entry.request.url == kept.request.url
+        assert entry.startTime == kept.sent_at
+        assert entry.response.status == (kept.status or 0)
+        assert entry.request.headers == [{"name": n, "value": v} for n, v in kept.request.headers.items()]
         if kept.response:
-            assert told.response.text == kept.response.body.decode()
-            assert told.response.mimeType == (kept.response.headers.get("Content-Type") or "x-unknown")
+            assert entry.response.text == kept.response.body.decode()
+            assert entry.response.mimeType == (kept.response.headers.get("Content-Type") or "x-unknown")
 
 
 def test_har_has_the_fields_of_har_1_2_and_its_own_begin_with_an_underscore(story: Journal) -> None:
@@ -577,12 +578,12 @@ def test_har_times() -> None:
 
 
 def test_har_bodies_and_queries() -> None:
-    told = exchange(method="POST", path="List", status=302, body=b"\xff\xfe", sent_body="{é}".encode())
-    told = Exchange(
-        *(told.client, "create", "List", "", Request("POST", f"{BASE}/List?a=1&b=&a=%20x", body=told.request.body)),
+    sent = exchange(method="POST", path="List", status=302, body=b"\xff\xfe", sent_body="{é}".encode())
+    sent = Exchange(
+        *(sent.client, "create", "List", "", Request("POST", f"{BASE}/List?a=1&b=&a=%20x", body=sent.request.body)),
         *(Response(302, Headers({"Location": "/x", "Content-Encoding": "gzip"}), b"\xff\xfe"), NOON),
     )
-    entry = journal_of(told).to_har()["log"]["entries"][0]
+    entry = journal_of(sent).to_har()["log"]["entries"][0]
     assert entry["request"]["postData"] == {"mimeType": "x-unknown", "text": "{é}"}
     assert entry["request"]["bodySize"] == 4
     assert [(each["name"], each["value"]) for each in entry["request"]["queryString"]] == [
@@ -610,7 +611,7 @@ def test_csv_is_the_transitions(story: Journal, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "＝", "＠"])
-def test_csv_runs_nothing(start: str, tmp_path: Path) -> None:
+def test_csv_escapes_formulas(start: str, tmp_path: Path) -> None:
     formula = f'{start}HYPERLINK("http://x";A1)'
     journal_of(exchange(formula, if_match=formula, status=None, failure=formula)).to_csv(tmp_path / "x.csv")
     row = rows_of(tmp_path / "x.csv")[0]
@@ -632,7 +633,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 # --- files by suffix ---
 
 
-def test_export_goes_by_the_suffix(story: Journal, tmp_path: Path) -> None:
+def test_export_chooses_the_format_by_the_suffix(story: Journal, tmp_path: Path) -> None:
     for name in ("j.har", "j.csv", "j.jsonl", "j.SVG"):
         story.export(tmp_path / name)
     assert json.loads((tmp_path / "j.har").read_text(encoding="utf-8")) == json.loads(json.dumps(story.to_har()))
@@ -644,13 +645,13 @@ def test_export_goes_by_the_suffix(story: Journal, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["j.txt", "j", "j.har.gz", ".har"])
-def test_export_of_anything_else(name: str, tmp_path: Path, story: Journal) -> None:
+def test_export_rejects_another_suffix(name: str, tmp_path: Path, story: Journal) -> None:
     with pytest.raises(BadInput, match=r"end its name in \.har, \.csv, \.jsonl or \.svg\."):
         story.export(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-# --- no credential gets out ---
+# --- no export holds a credential ---
 
 SECRET = "s3cr3t-of-mine"
 
@@ -680,7 +681,7 @@ def cookie_setter() -> Iterator[str]:
         thread.join()
 
 
-def test_no_credential_gets_out(cookie_setter: str, tmp_path: Path) -> None:
+def test_no_export_holds_a_credential(cookie_setter: str, tmp_path: Path) -> None:
     headers = {
         "Authorization": f"Bearer {SECRET}",
         "X-My-Own": SECRET,

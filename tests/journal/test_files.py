@@ -50,14 +50,14 @@ def writer(request: pytest.FixtureRequest, report: Report) -> tuple[str, Write]:
     return kind.removeprefix("report."), lambda path, overwrite: write(path, overwrite=overwrite)
 
 
-def test_a_file_is_its_owners_and_stands_alone(writer: tuple[str, Write], tmp_path: Path) -> None:
+def test_a_file_is_private_and_the_only_one_left(writer: tuple[str, Write], tmp_path: Path) -> None:
     suffix, write = writer
     write(tmp_path / f"x.{suffix}", False)
     assert [path.name for path in tmp_path.iterdir()] == [f"x.{suffix}"]
     assert mode_of(tmp_path / f"x.{suffix}") == 0o600
 
 
-def test_what_is_there_is_written_over_only_when_asked(writer: tuple[str, Write], tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(writer: tuple[str, Write], tmp_path: Path) -> None:
     suffix, write = writer
     path = tmp_path / f"x.{suffix}"
     path.write_text("precious")
@@ -88,7 +88,7 @@ def test_nothing_is_written_through_a_link_or_onto_a_device(
     assert pipe.is_fifo()
 
 
-def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_earlier_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("precious")
     for name, overwrite in (("x", True), ("y", False)):
         with pytest.raises(UnicodeEncodeError):
@@ -96,7 +96,7 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"x": "precious"}
 
 
-def test_of_two_that_write_one_name_at_once_one_is_refused(tmp_path: Path) -> None:
+def test_of_two_writers_at_once_one_is_rejected(tmp_path: Path) -> None:
     late = open_private(tmp_path / "x")
     late.__enter__().write("late")
     write_private(tmp_path / "x", "early")
@@ -151,7 +151,7 @@ def test_a_cassette_replaces_a_cassette_and_nothing_else(tmp_path: Path) -> None
 # --- a journal's own file ---
 
 
-def test_a_journals_file_is_its_owners(tmp_path: Path) -> None:
+def test_a_journals_file_is_private(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
     journal.append(READ_A)
     assert {mode_of(path) for path in tmp_path.iterdir()} == {0o600}
@@ -177,14 +177,14 @@ def test_a_journal_is_not_kept_in_a_pipe_or_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 511, 512, 9000])
-def test_a_file_of_something_else_is_not_written_over(size: int, tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_not_overwritten(size: int, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"x" * size)
     with pytest.raises(BadInput, match=r"hoose another file\.$"):
         Journal(tmp_path / "precious")
     assert (tmp_path / "precious").read_bytes() == b"x" * size
 
 
-def test_a_name_that_sqlite_knows_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_special_name_of_sqlite_is_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     journal = Journal(":memory:")
     journal.append(READ_A)
@@ -212,8 +212,8 @@ def test_a_second_journal_on_one_file_is_refused_at_once(tmp_path: Path) -> None
             opening(path)
         assert str(refused.value) == refusal
     # And by another process, although this one has looked at the file since.
-    told = subprocess.run([sys.executable, "-c", OTHER_PROCESS, path], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == refusal
+    child = subprocess.run([sys.executable, "-c", OTHER_PROCESS, path], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == refusal
     assert first.append(READ_A) == 2
     first.close()
     again = Journal.load(path)
@@ -224,13 +224,13 @@ def test_a_second_journal_on_one_file_is_refused_at_once(tmp_path: Path) -> None
 # --- reading ---
 
 
-def test_a_journal_that_is_let_go_of_lets_go_of_its_file(tmp_path: Path) -> None:
+def test_a_collected_journal_releases_its_file(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     for length in (1, 2):
         assert Journal(path).append(READ_A) == length
 
 
-def test_no_more_is_read_than_can_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.journal.export.MOST_BYTES", 1000)
     (tmp_path / "large").write_bytes(b"x" * 1001)
     with pytest.raises(BadInput, match="is larger than"):

@@ -87,10 +87,10 @@ def test_transitions_has_its_columns_in_their_order_with_their_types() -> None:
     assert len(pd.concat([empty, full])) == 2
 
 
-def test_a_row_says_what_happened() -> None:
+def test_the_rows_of_a_session() -> None:
     body = outcome("RESOURCE_VERSION_MISMATCH", "the current version is another")
     stale = made("update", 409, if_match='W/"a"', body=body, elapsed=0.012345678, client="bob")
-    lost = made("update", None, if_match='W/"b"', failure="Nobody answered.")
+    lost = made("update", None, if_match='W/"b"', failure="No answer came.")
     frame = journal_of(made("read", 200, etag='W/"a"'), stale, lost).transitions()
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     assert rows[1] == {
@@ -109,7 +109,7 @@ def test_a_row_says_what_happened() -> None:
         "ms": 12.346,
     }
     assert (rows[0]["if_match"], rows[0]["ms"], rows[0]["diagnostics"]) == (None, None, "")
-    assert (rows[2]["status"], rows[2]["verdict"], rows[2]["diagnostics"]) == (None, "unknown", "Nobody answered.")
+    assert (rows[2]["status"], rows[2]["verdict"], rows[2]["diagnostics"]) == (None, "unknown", "No answer came.")
 
 
 def test_an_accepted_writes_own_outcome_is_no_diagnosis() -> None:
@@ -118,13 +118,13 @@ def test_an_accepted_writes_own_outcome_is_no_diagnosis() -> None:
     assert (row.spine_code, row.diagnostics) == ("", "")
 
 
-def test_times_are_in_utc_whatever_the_clock_said() -> None:
+def test_times_are_in_utc() -> None:
     summer = AT.astimezone(timezone(timedelta(hours=1)))
     frame = journal_of(made("read", 200, sent_at=summer), made("read", 200, sent_at=AT)).transitions()
     assert list(frame["time"]) == [pd.Timestamp(AT)] * 2
 
 
-def test_rows_can_begin_further_on() -> None:
+def test_rows_from_a_start() -> None:
     journal = journal_of(*(made("read", 200, logical_id=name) for name in "abc"))
     assert [(row.seq, row.resource) for row in journal.rows(1)] == [(2, "List/b"), (3, "List/c")]
     assert journal.rows(3) == []
@@ -166,7 +166,7 @@ A, B = 'W/"a"', 'W/"b"'
         pytest.param(made("read", 200, etag=B), Verdict.READ, B, id="read"),
         pytest.param(made("read", 200), Verdict.READ, None, id="read, no ETag"),
         pytest.param(made("read", 200, etag='"b"'), Verdict.READ, '"b"', id="read, strong ETag"),
-        pytest.param(made("read", 200, etag="b"), Verdict.READ, None, id="read, ETag that is none"),
+        pytest.param(made("read", 200, etag="b"), Verdict.READ, None, id="read, not an ETag"),
         pytest.param(made("read", 304, etag=A), Verdict.NOT_MODIFIED, A, id="not modified"),
         pytest.param(made("update", 200, if_match=A, etag=B), Verdict.UPDATED, B, id="updated"),
         pytest.param(made("update", 200, if_match=A), Verdict.UPDATED, None, id="updated, no ETag"),
@@ -187,7 +187,7 @@ A, B = 'W/"a"', 'W/"b"'
         pytest.param(made("read", 500), Verdict.FAILED, A, id="read that failed"),
     ],
 )
-def test_how_the_etag_moves(exchange: Exchange, verdict: Verdict, after: str | None) -> None:
+def test_etag_before_and_after(exchange: Exchange, verdict: Verdict, after: str | None) -> None:
     _, row, later = journal_of(READ_A, exchange, made("update", 422)).rows()
     assert exchange.verdict is verdict
     assert (row.etag_before, row.etag_after) == (A, after)
@@ -195,11 +195,11 @@ def test_how_the_etag_moves(exchange: Exchange, verdict: Verdict, after: str | N
 
 
 def test_every_verdict_is_in_that_table() -> None:
-    (mark,) = (m for m in test_how_the_etag_moves.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined]
+    (mark,) = (m for m in test_etag_before_and_after.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined]
     assert {case.values[1] for case in mark.args[1]} == set(Verdict)
 
 
-def test_nothing_is_known_before_the_first_look_and_each_resource_is_its_own() -> None:
+def test_etags_are_known_by_resource_after_the_first_read() -> None:
     journal = journal_of(
         made("update", 422, logical_id="1"),
         made("create", 201, logical_id="2", etag=B),
@@ -253,7 +253,7 @@ def test_a_journal_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "again.jsonl").read_bytes() == path.read_bytes()
 
 
-def test_what_clients_did_survives_the_file_too(spine_in_process: Endpoint, tmp_path: Path) -> None:
+def test_a_session_saved_and_loaded_is_the_same(spine_in_process: Endpoint, tmp_path: Path) -> None:
     client = spine_in_process.client("alice")
     logical_id = client.create({"resourceType": "List", "status": "current", "mode": "working"}).logical_id
     client.read("List", logical_id)
@@ -262,7 +262,7 @@ def test_what_clients_did_survives_the_file_too(spine_in_process: Endpoint, tmp_
     assert list(Journal.load(tmp_path / "journal.jsonl")) == list(spine_in_process.journal)
 
 
-def test_an_empty_journal_survives_too(tmp_path: Path) -> None:
+def test_an_empty_journal_saved_and_loaded(tmp_path: Path) -> None:
     Journal().save(tmp_path / "empty.jsonl")
     assert len(Journal.load(tmp_path / "empty.jsonl")) == 0
 
@@ -272,12 +272,12 @@ Damage = Callable[[dict[str, Any]], object]
 DAMAGES: dict[str, Damage] = {
     "no such member": lambda line: line.pop("sent_at"),
     "no request": lambda line: line.update(request=None),
-    "a time that is none": lambda line: line.update(sent_at="yesterday"),
+    "not a time": lambda line: line.update(sent_at="yesterday"),
     "a time that is a number": lambda line: line.update(sent_at=5),
     "an answer without a body": lambda line: line["response"].pop("body"),
     "a body that is a number": lambda line: line["response"].update(body=5),
     "a body that is null": lambda line: line["request"].update(body=None),
-    "hexadecimal that is none": lambda line: (line["request"].pop("body"), line["request"].update(body_hex="xy")),
+    "not hexadecimal": lambda line: (line["request"].pop("body"), line["request"].update(body_hex="xy")),
     "fields that are no pairs": lambda line: line["request"].update(headers=[["alone"]]),
     "a status that is text": lambda line: line["response"].update(status="200"),
     "a duration that is text": lambda line: line.update(elapsed="long"),
@@ -330,8 +330,8 @@ def test_sixteen_threads_append_without_losing_anything() -> None:
     journal = Journal()
     each = 200
     numbers: list[int] = []
-    told = count()
-    journal.watch(lambda: next(told))
+    calls = count()
+    journal.watch(lambda: next(calls))
     line = threading.Barrier(16)
 
     def append(name: int) -> None:
@@ -348,7 +348,7 @@ def test_sixteen_threads_append_without_losing_anything() -> None:
 
     total = 16 * each
     assert sorted(numbers) == list(range(1, total + 1))
-    assert (len(journal), len(journal.transitions()), next(told)) == (total, total, total)
+    assert (len(journal), len(journal.transitions()), next(calls)) == (total, total, total)
     rows = journal.rows()
     for name in range(16):
         mine = [row for row in rows if row.resource == f"List/{name}"]
@@ -356,7 +356,7 @@ def test_sixteen_threads_append_without_losing_anything() -> None:
         assert [row.etag_before for row in mine] == [None, *(f'W/"{n}"' for n in range(each - 1))]
 
 
-def test_it_can_be_read_while_it_grows() -> None:
+def test_a_journal_can_be_read_while_it_grows() -> None:
     journal = journal_of(READ_A)
     seen = []
     for exchange in journal:
@@ -365,7 +365,7 @@ def test_it_can_be_read_while_it_grows() -> None:
     assert (len(seen), len(journal)) == (1, 2)
 
 
-def test_a_watcher_is_told_after_each_exchange_until_it_ends() -> None:
+def test_a_watcher_is_called_after_each_exchange_until_it_ends() -> None:
     journal = Journal()
     lengths: list[tuple[int, int]] = []
     end = journal.watch(lambda: lengths.append((len(journal), threading.get_ident())))
@@ -382,21 +382,21 @@ def test_a_watcher_is_told_after_each_exchange_until_it_ends() -> None:
 
 def test_a_watcher_may_end_itself_or_look_into_the_journal() -> None:
     journal = Journal()
-    told: list[str] = []
+    calls: list[str] = []
 
     def once() -> None:
-        told.append("once")
+        calls.append("once")
         assert journal.rows()[0].etag_after == A  # would hang if the journal still held its lock
         end()
 
     end = journal.watch(once)
-    journal.watch(lambda: told.append("always"))
+    journal.watch(lambda: calls.append("always"))
     journal.append(READ_A)
     journal.append(READ_A)
-    assert told == ["once", "always", "always"]
+    assert calls == ["once", "always", "always"]
 
 
-def test_it_is_a_sequence_that_says_how_long_it_is() -> None:
+def test_len_and_indexing() -> None:
     journal = journal_of(READ_A, made("update", 422))
     assert (journal[0], journal[-1].status) == (READ_A, 422)
     assert repr(journal) == "<Journal of 2 exchanges>"

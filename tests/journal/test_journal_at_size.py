@@ -38,14 +38,14 @@ def filled(journal: Journal, exchanges: Any) -> Journal:
     return journal
 
 
-Shelf = Callable[[Path, int], Journal]
+NewJournal = Callable[[Path, int], Journal]
 
-SHELVES: dict[str, Shelf] = {"in memory": lambda _, keep: Journal(keep_bodies=keep), "in a file": with_a_path}
+STORES: dict[str, NewJournal] = {"in memory": lambda _, keep: Journal(keep_bodies=keep), "in a file": with_a_path}
 
 
-@pytest.fixture(params=SHELVES)
-def shelf(request: pytest.FixtureRequest) -> Shelf:
-    return SHELVES[request.param]
+@pytest.fixture(params=STORES)
+def new_journal(request: pytest.FixtureRequest) -> NewJournal:
+    return STORES[request.param]
 
 
 # --- a file ---
@@ -68,7 +68,7 @@ def test_a_journal_in_a_file_is_the_same_as_one_in_memory(tmp_path: Path) -> Non
         file[len(file)]
 
 
-def test_it_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_existing_file_is_continued(tmp_path: Path) -> None:
     first = filled(with_a_path(tmp_path), [made("read", 200, etag=A), STALE])
     first.close()
     again = Journal(tmp_path / "journal.db")
@@ -94,7 +94,7 @@ def test_an_empty_one_has_its_columns(tmp_path: Path) -> None:
     assert {name: str(frame[name].dtype) for name in COLUMNS} == dict.fromkeys(COLUMNS, "str") | KINDS
 
 
-def test_rows_are_there_at_once_and_when_thousands_have_come(tmp_path: Path) -> None:
+def test_rows_are_readable_after_each_append(tmp_path: Path) -> None:
     journal = with_a_path(tmp_path)
     for number in range(2500):
         journal.append(made("read", 200, etag=f'W/"{number}"', elapsed=number / 1000))
@@ -127,7 +127,7 @@ def test_threads_append_and_read_at_once(tmp_path: Path) -> None:
         assert mine == [f'W/"{number}"' for number in range(50)]
 
 
-def test_a_file_takes_no_more_memory_however_long_it_is(tmp_path: Path) -> None:
+def test_a_journal_in_a_file_uses_constant_memory(tmp_path: Path) -> None:
     journal = with_a_path(tmp_path)
     one = made("update", 200, if_match=A, etag=A, body=b"x" * 2000)
     held = []
@@ -142,7 +142,7 @@ def test_a_file_takes_no_more_memory_however_long_it_is(tmp_path: Path) -> None:
     assert held[2] - held[0] < 100_000, "noise beside the eight megabytes that were appended"
 
 
-def test_a_file_that_cannot_keep_one_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unusable_file_is_rejected_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a shopping list, longer than the header of a database " * 20)
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE patient (id)")
@@ -159,21 +159,21 @@ def test_a_file_that_cannot_keep_one_is_one_sentence(tmp_path: Path) -> None:
     other.close()
 
 
-def test_it_is_not_saved_over_itself(tmp_path: Path) -> None:
+def test_a_journal_is_not_saved_over_its_own_file(tmp_path: Path) -> None:
     journal = filled(with_a_path(tmp_path), [STALE])
     with pytest.raises(BadInput, match="kept already"):
         journal.save(tmp_path / "journal.db")
     assert list(journal) == [STALE]
 
 
-def test_an_exchange_that_cannot_be_recorded_is_not_called_failed(tmp_path: Path) -> None:
+def test_an_exchange_that_cannot_be_recorded_took_place(tmp_path: Path) -> None:
     journal = with_a_path(tmp_path)
     journal.close()
     with pytest.raises(WorkbenchError, match=r"^The exchange took place, but"):
         journal.append(STALE)
 
 
-def test_the_workbench_works_on_one(tmp_path: Path, spine_in_process: Endpoint) -> None:
+def test_the_workbench_works_with_a_file_and_without_bodies(tmp_path: Path, spine_in_process: Endpoint) -> None:
     for journal in (with_a_path(tmp_path), Journal(keep_bodies=0)):
         client = spine_in_process.client("alice", journal=journal)
         logical_id = client.create({"resourceType": "List", "status": "current", "mode": "working"}).logical_id
@@ -213,11 +213,11 @@ def test_a_killed_process_loses_at_most_the_exchange_in_flight(tmp_path: Path) -
         assert child.stdout is not None
         for _ in range(400 + 7 * rounds):
             child.stdout.readline()
-        child.send_signal(signal.SIGKILL)  # without a word, while it writes
-        told = [int(line) for line in child.stdout.read().split()]  # what it had said by then
+        child.send_signal(signal.SIGKILL)
+        printed = [int(line) for line in child.stdout.read().split()]
         child.stdout.close()
         assert child.wait() == -signal.SIGKILL
-        appended = max([held + 400 + 7 * rounds, *told])
+        appended = max([held + 400 + 7 * rounds, *printed])
         journal = Journal(path)
         assert len(journal) - appended in (0, 1), "the one in flight may be there already"
         assert [str(exchange.etag) for exchange in journal] == [f'W/"{n}"' for n in range(1, len(journal) + 1)]
@@ -227,17 +227,17 @@ def test_a_killed_process_loses_at_most_the_exchange_in_flight(tmp_path: Path) -
         journal.close()
 
 
-# --- bodies that are no longer kept ---
+# --- bodies over the budget ---
 
 
-def lean(shelf: Shelf, tmp_path: Path) -> Journal:
+def lean(new_journal: NewJournal, tmp_path: Path) -> Journal:
     read = made("read", 200, etag=A, body=b"{}")
     update = made("update", 200, if_match=A, etag='W/"b"', body=b'{"resourceType":"List","id":"1"}')
-    return filled(shelf(tmp_path, LESS), [read, update, STALE, PAGE, made("read", 304)])
+    return filled(new_journal(tmp_path, LESS), [read, update, STALE, PAGE, made("read", 304)])
 
 
-def test_after_the_budget_only_digests_are_kept(shelf: Shelf, tmp_path: Path) -> None:
-    journal = lean(shelf, tmp_path)
+def test_after_the_budget_only_digests_are_kept(new_journal: NewJournal, tmp_path: Path) -> None:
+    journal = lean(new_journal, tmp_path)
     first, update, stale, page, empty = journal
     assert [each.is_whole for each in journal] == [True, False, False, False, True]
     assert repr(journal) == "<Journal of 5 exchanges, of 3 without their bodies>"
@@ -246,13 +246,13 @@ def test_after_the_budget_only_digests_are_kept(shelf: Shelf, tmp_path: Path) ->
     left = Digest(len(body), hashlib.sha256(body).hexdigest())
     assert (update.response.body, update.response.dropped, update.request.dropped) == (b"", left, None)
     assert (first.resource, update.resource, stale.outcome, empty.is_whole) == ({}, None, None, True)
-    # What was made of the bodies stays: a page instead of a resource is a failed read, body or not.
+    # The verdicts stay: a page instead of a resource is a failed read, body or not.
     verdicts = [Verdict.READ, Verdict.UPDATED, Verdict.STALE, Verdict.FAILED, Verdict.NOT_MODIFIED]
     assert [each.verdict for each in (first, update, stale, page, empty)] == verdicts
 
 
-def test_the_tables_are_the_same_without_bodies(shelf: Shelf, tmp_path: Path) -> None:
-    journal = lean(shelf, tmp_path)
+def test_the_tables_are_the_same_without_bodies(new_journal: NewJournal, tmp_path: Path) -> None:
+    journal = lean(new_journal, tmp_path)
     whole = filled(Journal(), [made("read", 200, etag=A, body=b"{}")])
     assert journal.rows()[0] == whole.rows()[0]
     stale = journal.rows()[2]
@@ -263,8 +263,8 @@ def test_the_tables_are_the_same_without_bodies(shelf: Shelf, tmp_path: Path) ->
     assert list(frame["received"].isna()) == [False, True, True, True, False]
 
 
-def test_nothing_pretends_that_a_body_was_empty(shelf: Shelf, tmp_path: Path) -> None:
-    journal = lean(shelf, tmp_path)
+def test_exports_say_that_a_body_is_not_kept(new_journal: NewJournal, tmp_path: Path) -> None:
+    journal = lean(new_journal, tmp_path)
     update = journal[1]
     gone = "a body of 32 bytes that is no longer kept; SHA-256 "
     assert f"({gone}" in update.as_http()
@@ -284,8 +284,8 @@ def with_a_body(body: bytes) -> Exchange:
     return Exchange("alice", "update", "List", "1", request, whole.response, whole.sent_at)
 
 
-def test_digests_survive_the_file_of_lines(shelf: Shelf, tmp_path: Path) -> None:
-    journal = lean(shelf, tmp_path)
+def test_digests_are_saved_and_loaded(new_journal: NewJournal, tmp_path: Path) -> None:
+    journal = lean(new_journal, tmp_path)
     journal.save(tmp_path / "lean.jsonl")
     loaded = Journal.load(tmp_path / "lean.jsonl")
     assert list(loaded) == list(journal)
@@ -296,7 +296,7 @@ def test_digests_survive_the_file_of_lines(shelf: Shelf, tmp_path: Path) -> None
     assert ["body" in line["response"] for line in lines[1:]] == [True, False, False, False, True]
 
 
-def test_a_file_that_is_gone_on_with_remembers_what_it_kept(tmp_path: Path) -> None:
+def test_a_continued_file_knows_how_many_bodies_it_keeps(tmp_path: Path) -> None:
     lean(with_a_path, tmp_path).close()
     again = with_a_path(tmp_path, LESS)
     assert repr(again) == "<Journal of 5 exchanges, of 3 without their bodies>"
@@ -304,8 +304,8 @@ def test_a_file_that_is_gone_on_with_remembers_what_it_kept(tmp_path: Path) -> N
     assert not again[-1].is_whole
 
 
-def test_the_proof_works_without_bodies_and_says_what_it_cannot_name(shelf: Shelf, tmp_path: Path) -> None:
-    journal = shelf(tmp_path, 0)
+def test_the_check_works_without_bodies_and_names_no_elements(new_journal: NewJournal, tmp_path: Path) -> None:
+    journal = new_journal(tmp_path, 0)
     with Endpoint.in_process(policy="UNPROTECTED") as endpoint:
         alice, bob = (endpoint.client(name, journal=journal) for name in ("alice", "bob"))
         logical_id = alice.create({"resourceType": "List", "status": "current", "mode": "working"}).logical_id

@@ -59,7 +59,7 @@ def ids(journal: Journal) -> list[str]:
 
 @pytest.mark.parametrize("redact", [None, True, False, ["Patient.id"], ["Patient.name", "NHS numbers"]], ids=str)
 @pytest.mark.parametrize("host", ["fhir.example", "127.0.0.1"])
-def test_it_goes_on_redacting_what_it_redacted(
+def test_a_loaded_journal_keeps_its_redaction(
     again: Again, redact: bool | list[str] | None, host: str, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "journal.db", redact=redact)
@@ -74,7 +74,7 @@ def test_it_goes_on_redacting_what_it_redacted(
     journal.close()
 
 
-def test_two_people_are_never_called_the_same(again: Again, tmp_path: Path) -> None:
+def test_two_people_never_share_a_placeholder(again: Again, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
     journal.append(about(ANN, "Example", "7"))
     for number, family, version in ((BEA, "Sample", "3"), (ANN, "Example", "7"), ("9990000034", "Third", "1")):
@@ -96,7 +96,7 @@ def test_in_its_own_file_a_person_keeps_the_placeholder(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_what_is_asked_for_on_reopening_is_what_is_done_from_then_on(tmp_path: Path) -> None:
+def test_redact_on_reopening_holds_from_then_on(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     for redact in (True, False):
         journal = Journal(path, redact=redact)
@@ -142,7 +142,7 @@ def test_a_placeholder_is_in_the_file_before_anything_says_it(tmp_path: Path) ->
     journal.close()
 
 
-def test_what_could_not_be_recorded_is_not_forgotten(tmp_path: Path) -> None:
+def test_a_placeholder_of_a_failed_append_is_written_later(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = Journal(path)
     journal.append(about(ANN, "Example"))
@@ -152,11 +152,11 @@ def test_what_could_not_be_recorded_is_not_forgotten(tmp_path: Path) -> None:
         journal.append(about(BEA, "Sample"))
     store._connection.execute("PRAGMA query_only = OFF")
     journal.append(about(BEA, "Sample"))
-    told = ids(journal)
+    first = ids(journal)
     journal = reopened(journal, tmp_path)
     journal.append(about("9990000034", "Third"))
     journal.append(about(BEA, "Sample"))
-    assert ids(journal) == [*told, "redacted-5", told[1]]
+    assert ids(journal) == [*first, "redacted-5", first[1]]
     journal.close()
 
 
@@ -189,7 +189,7 @@ def test_threads_never_give_two_people_one_placeholder(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_verdict_is_that_of_what_came_whatever_is_left_of_it() -> None:
+def test_redaction_does_not_change_the_verdict() -> None:
     page = replace(about(ANN, "x"), response=Response(200, Headers(), b"<html>Sign in</html>"))
     journal = Journal()
     journal.append(page)

@@ -1,4 +1,4 @@
-"""What is loaded, from whoever it comes, is checked as a client checks what it sends."""
+"""Everything that is loaded is checked as a client checks what it sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workbench import BadInput, Endpoint, Journal, Report
 from workbench.errors import WorkbenchError
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json
-from workbench.journal.records import Row, as_json, from_json
+from workbench.journal.records import Transition, as_json, from_json
 from workbench.recording.cassette import Cassette
 
 Damage = Callable[[dict[str, Any]], object]
@@ -65,7 +65,7 @@ DAMAGES: dict[str, Damage] = {
     "an object for a failure": lambda line: line.update(failure={}),
     "a body of no size": lambda line: line["request"].update(body_size=-1, body_sha256="0" * 64),
     "a body of no digest": lambda line: line["request"].update(body_size=1, body_sha256="x"),
-    "a verdict that is none": lambda line: (
+    "not a verdict": lambda line: (
         line["request"].update(body_size=1, body_sha256="0" * 64),
         line.update(verdict="fine", outcome=["", ""]),
     ),
@@ -210,7 +210,7 @@ def test_a_curl_line_is_words_whatever_the_request_is() -> None:
     ]
 
 
-# --- a journal's file that somebody else made ---
+# --- a journal's file with a changed content ---
 
 
 @cache
@@ -269,7 +269,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         Journal(path)
 
 
-def test_a_schema_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_a_huge_schema_is_not_read_to_its_end(tmp_path: Path) -> None:
     numbers = ENDLESS.replace("FROM n)", "FROM n LIMIT 20000)")
     views = f"SELECT 'view', 'v' || x, 'v' || x, 0, 'CREATE VIEW v' || x || ' AS SELECT 1' FROM ({numbers})"
     path = database(tmp_path, f"PRAGMA writable_schema = ON; INSERT INTO sqlite_master {views}")
@@ -278,9 +278,9 @@ def test_a_schema_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [b"\xff", "text", 1.5, 2**62, None, ""], ids=repr)
-@pytest.mark.parametrize("column", [*Row._fields[1:], "kept"])
+@pytest.mark.parametrize("column", [*Transition._fields[1:], "kept"])
 def test_each_column_holds_what_a_journal_writes(column: str, value: object, tmp_path: Path) -> None:
-    """Whatever stands in one place, either the file is refused or every table can be made of it."""
+    """With any value in one cell, either the file is rejected or every table can be made of it."""
     path = database(tmp_path, f"UPDATE exchange SET {column} = ? WHERE seq = 2", (value,))
     try:
         journal = Journal(path)
@@ -309,14 +309,14 @@ def test_each_column_holds_what_a_journal_writes(column: str, value: object, tmp
         ("INSERT INTO placeholder VALUES (1, 'x')", "does not say what its placeholders stand for"),
     ],
 )
-def test_a_row_that_no_journal_wrote_is_one_sentence(sql: str, problem: str, tmp_path: Path) -> None:
+def test_a_malformed_row_is_rejected_in_one_sentence(sql: str, problem: str, tmp_path: Path) -> None:
     path = database(tmp_path, sql)
     with pytest.raises(BadInput, match=problem):
         Journal(path)
 
 
 @pytest.mark.parametrize("line", [b"\xff", "", None, 5, "[]", "{", "CAST(x'ff' AS TEXT)"], ids=repr)
-def test_a_line_that_is_none_is_one_sentence(line: object, tmp_path: Path) -> None:
+def test_a_malformed_line_is_rejected_in_one_sentence(line: object, tmp_path: Path) -> None:
     if isinstance(line, str) and line.startswith("CAST"):
         path = database(tmp_path, f"UPDATE exchange SET line = {line} WHERE seq = 2")
     else:
@@ -327,7 +327,7 @@ def test_a_line_that_is_none_is_one_sentence(line: object, tmp_path: Path) -> No
     journal.close()
 
 
-def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_is_rejected_in_one_sentence(tmp_path: Path) -> None:
     path = database(tmp_path)
     whole = path.read_bytes()
     for cut in (200, 600, 4096, 5000, 9000):
@@ -336,7 +336,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
             list(Journal(path))
 
 
-def test_no_byte_anywhere_makes_it_more_than_a_sentence(tmp_path: Path) -> None:
+def test_a_file_with_any_changed_byte_is_read_or_rejected_in_one_sentence(tmp_path: Path) -> None:
     """A file is refused, or all of it can be read; to append to a damaged one may fail, in a sentence too."""
     path, whole, chance = database(tmp_path), three_exchanges(), random.Random(7)
     for _ in range(300):
@@ -353,7 +353,7 @@ def test_no_byte_anywhere_makes_it_more_than_a_sentence(tmp_path: Path) -> None:
                 journal.append(WHOLE)
 
 
-def test_no_byte_of_a_line_makes_it_more_than_a_sentence(tmp_path: Path) -> None:
+def test_a_line_with_any_changed_byte_is_read_or_rejected_in_one_sentence(tmp_path: Path) -> None:
     path, chance = tmp_path / "j.jsonl", random.Random(7)
     journal_of(WHOLE, WHOLE).save(path)
     whole = path.read_bytes()
@@ -382,15 +382,15 @@ ENTRIES: dict[str, Damage] = {
     "a number for a path": lambda entry: entry["request"].update(path=5),
     "a field of two lines": lambda entry: entry["request"].update(headers={"Accept": "a\r\nb"}),
     "fields that are a list": lambda entry: entry["request"].update(headers=[]),
-    "a text that is none": lambda entry: entry["request"].update(text=5),
+    "not a text": lambda entry: entry["request"].update(text=5),
     "a status that is true": lambda entry: entry["answer"].update(status=True),
     "an answered field of two lines": lambda entry: entry["answer"].update(headers={"ETag": "a\r\nX: y"}),
-    "an answered text that is none": lambda entry: entry["answer"].update(text=[]),
+    "an answer that is not text": lambda entry: entry["answer"].update(text=[]),
     "an answer that is text": lambda entry: entry.update(answer="200"),
     "no client": lambda entry: entry.pop("client"),
     "no request": lambda entry: entry.pop("request"),
     "no reason": lambda entry: entry.update(answer=None),
-    "a reason that is none": lambda entry: entry.update(answer=None, failure=5),
+    "not a reason": lambda entry: entry.update(answer=None, failure=5),
     "sent that is a number": lambda entry: entry.update(answer=None, failure="x", sent=1),
 }
 

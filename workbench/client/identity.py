@@ -17,9 +17,9 @@ from workbench.client.secret import SecretText, conceal_arguments
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers
+from workbench.exchange.spine import WRITES
 from workbench.fhir.resource import RESOURCE_TYPE
 
-_WRITES: Final = frozenset({"create", "update", "delete", "patch"})
 
 
 def new_trace_id() -> str:
@@ -91,7 +91,7 @@ class SpineIdentity:
         return self._filled(self.interaction_id, interaction, resource_type)
 
     def _filled(self, template: str, interaction: str, resource_type: str) -> str:
-        access = "write" if interaction in _WRITES else "read"
+        access = "write" if interaction in WRITES else "read"
         about = resource_type if RESOURCE_TYPE.fullmatch(resource_type) else "CapabilityStatement"
         return template.format(resource_type=about, access=access, interaction=interaction)
 

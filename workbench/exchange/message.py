@@ -202,7 +202,7 @@ class Exchange:
         return self.verdict in DONE
 
     def explain(self) -> str:
-        """Return one paragraph: what was asked, what happened, and what to do next."""
+        """Return one paragraph: the request, what happened, and what to do next."""
         return explain(self)
 
     def as_http(self, *, base: str = "", indent: int | None = None) -> str:
@@ -236,6 +236,11 @@ class Exchange:
         if self.resource_type and self.logical_id:
             return f"{self.resource_type}/{self.logical_id}"
         return self.resource_type or self.logical_id or "(the endpoint)"
+
+
+def kept_bytes(exchange: Exchange) -> int:
+    """Return the size in bytes of the bodies that are still stored."""
+    return len(exchange.request.body) + (len(exchange.response.body) if exchange.response else 0)
 
 
 class UnwantedVerdict(WorkbenchError):

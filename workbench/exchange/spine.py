@@ -31,12 +31,14 @@ ASID_SYSTEM: Final = "https://fhir.nhs.uk/Id/accredited-system|"
 REASONS: Final = ("directcare", "secondaryuses", "patientaccess")
 """The values that ``reason_for_request`` may have."""
 
+WRITES: Final = frozenset({"create", "update", "delete", "patch"})
+"""The interactions whose scope and InteractionID say ``write``. Spine has no patch; the NHS API Platform has."""
+
 _CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "reason_for_request", "scope", "requesting_system")
 _ASID = re.compile(r"[0-9]{12}")
 _INTERACTION_ID = re.compile(r"urn:nhs:names:services:[A-Za-z0-9]+:(?P<type>[A-Za-z]+)\.(?P<access>read|write):[0-9]+")
 _SCOPE = re.compile(r"(?:patient|user)/(?P<type>[A-Za-z]+|\*)\.(?P<access>read|write|\*)")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_WRITES: Final = frozenset({"create", "update", "delete"})
 
 
 def header_problems(headers: Headers, interaction: str | None, resource_type: str, now: datetime) -> list[str]:
@@ -45,7 +47,7 @@ def header_problems(headers: Headers, interaction: str | None, resource_type: st
     ``interaction`` is ``None`` for one that the endpoint does not offer. ``resource_type`` is empty for a
     request about no type, such as a read of the CapabilityStatement. ``now`` decides which tokens have expired.
     """
-    access = "write" if interaction in _WRITES else "read"
+    access = "write" if interaction in WRITES else "read"
 
     return [
         *_authorization_problems(headers, interaction, resource_type, access, now),

@@ -85,7 +85,7 @@ def as_curl(exchange: Exchange) -> str:
     if (request.body or request.dropped) and "Content-Type" not in request.headers:
         words.append("-H Content-Type:")  # or curl sends the content type of a form
     if request.body:
-        words.append(f"--data-raw {shlex.quote(_text(request.body))}")
+        words.append(f"--data-raw {shlex.quote(decode(request.body))}")
     if request.dropped:  # name a file that does not exist, so that the command fails instead of sending nothing
         words.append(f"--data-binary {shlex.quote(f'@({request.dropped})')}")
     return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
@@ -107,10 +107,11 @@ def _body(message: Request | Response, indent: int | None) -> str:
     if message.dropped:
         return f"({message.dropped})"
     try:
-        return json.dumps(json.parse(body), indent=indent) if indent is not None and body else _text(body)
+        return json.dumps(json.parse(body), indent=indent) if indent is not None and body else decode(body)
     except MalformedJSON:
-        return _text(body)
+        return decode(body)
 
 
-def _text(body: bytes) -> str:
+def decode(body: bytes) -> str:
+    """Return a body as text; bytes that are not UTF-8 become escapes."""
     return body.decode("utf-8", errors="backslashreplace")

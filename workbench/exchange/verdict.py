@@ -137,7 +137,7 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
     if status == 428:
         return Verdict.UNGUARDED
     if status == 400 and sent is not Precondition.VERSION and ("if-match" in diagnostics or "etag" in diagnostics):
-        # R4 servers answer 400 to a missing If-Match and to other faults; only the text tells which.
+        # R4 servers answer 400 to a missing If-Match and to other faults; only the text says which fault it is.
         return Verdict.UNGUARDED
     if status == 409 and sent is not Precondition.MISSING:
         return Verdict.STALE
@@ -155,9 +155,8 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
 
 
 class _Paragraph(NamedTuple):
-    """One row of the table: the text for a verdict, and the exchanges of that verdict it is for."""
+    """The text for a verdict, and the exchanges of that verdict it is for."""
 
-    verdict: Verdict
     text: str
     applies: Callable[[Exchange], bool] = lambda _: True
 
@@ -168,169 +167,137 @@ def _names_etag(exchange: Exchange) -> bool:
     return sent is not None and came is not None and sent.names_same_version(came)
 
 
-_PARAGRAPHS: Final = (
-    _Paragraph(
-        Verdict.READ,
-        "{client}'s {interaction} was answered {status}.",
-        lambda exchange: not exchange.logical_id,
+_WRITE: Final = "{client}'s {interaction} of {target}"
+_REJECTED: Final = _WRITE + " was rejected ({status})"
+_SEND_ETAG: Final = "Nothing was changed. Read the resource and send its ETag in If-Match."
+_OPEN: Final = "It may have been carried out, or not. Read the resource before you send it again."
+
+_PARAGRAPHS: Final = {
+    Verdict.READ: (
+        _Paragraph("{client}'s {interaction} was answered {status}.", lambda exchange: not exchange.logical_id),
+        _Paragraph("{client} read {target}. The response has no ETag.", lambda exchange: exchange.etag is None),
+        _Paragraph("{client} read {target}{at_version}. To update it, send this version in If-Match."),
     ),
-    _Paragraph(
-        Verdict.READ,
-        "{client} read {target}. The response has no ETag.",
-        lambda exchange: exchange.etag is None,
+    Verdict.NOT_MODIFIED: (
+        _Paragraph(
+            "{target} has not changed since the version that {client} holds. "
+            "The endpoint answered {status}, so the response has no body."
+        ),
     ),
-    _Paragraph(
-        Verdict.READ,
-        "{client} read {target}{at_version}. To update it, send this version in If-Match.",
+    Verdict.CREATED: (
+        _Paragraph(
+            "{client} created {target}{at_version}. The endpoint assigned the id.",
+            lambda exchange: exchange.interaction == "create",
+        ),
+        _Paragraph(
+            "{client}'s {interaction} created {target}{at_version}. {client} chose the id.",
+            lambda exchange: exchange.interaction == "update",
+        ),
+        _Paragraph("{client} created {target}{at_version}."),
     ),
-    _Paragraph(
-        Verdict.NOT_MODIFIED,
-        "{target} has not changed since the version that {client} holds. "
-        "The endpoint answered {status}, so the response has no body.",
+    Verdict.UPDATED: (
+        _Paragraph(
+            _WRITE + " was accepted. The response has no ETag. Read the resource for its version.",
+            lambda exchange: exchange.etag is None,
+        ),
+        _Paragraph(
+            _WRITE + " was accepted, but its version did not change. Its ETag is still {etag}.",
+            _names_etag,
+        ),
+        _Paragraph(
+            _WRITE + " was accepted. Its ETag changed{came_from} to {etag}. "
+            "A conforming Spine endpoint now rejects an update that names an older version."
+        ),
     ),
-    _Paragraph(
-        Verdict.CREATED,
-        "{client} created {target}{at_version}. The endpoint assigned the id.",
-        lambda exchange: exchange.interaction == "create",
+    Verdict.DELETED: (
+        _Paragraph("{client} deleted {target}. A conforming Spine endpoint now answers 404 to a read of it."),
     ),
-    _Paragraph(
-        Verdict.CREATED,
-        "{client}'s {interaction} created {target}{at_version}. {client} chose the id.",
-        lambda exchange: exchange.interaction == "update",
+    Verdict.STALE: (
+        _Paragraph(
+            _REJECTED + ". If-Match {if_match} is not its current version: "
+            "the resource changed after that version was read. Nothing was changed. "
+            "Read it again, compare, and send your changes with the new version."
+        ),
     ),
-    _Paragraph(
-        Verdict.CREATED,
-        "{client} created {target}{at_version}.",
+    Verdict.UNGUARDED: (
+        _Paragraph(
+            _REJECTED + ", because it was sent without If-Match. " + _SEND_ETAG,
+            lambda exchange: exchange.if_match is None,
+        ),
+        _Paragraph(_REJECTED + ". Its If-Match is not usable: {if_match}. " + _SEND_ETAG),
     ),
-    _Paragraph(
-        Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted. "
-        "The response has no ETag. Read the resource for its version.",
-        lambda exchange: exchange.etag is None,
+    Verdict.NOT_FOUND: (
+        _Paragraph(
+            "The endpoint has no {target} ({status}). It never existed, or it was deleted. Check the type and the id."
+        ),
     ),
-    _Paragraph(
-        Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted, but its version did not change. Its ETag is still {etag}.",
-        _names_etag,
+    Verdict.REFUSED: (
+        _Paragraph(
+            "The endpoint redirected the {interaction} of {target} to {location} ({status}). "
+            "The client does not follow redirects. If that is your endpoint, make it the base URL.",
+            lambda exchange: 300 <= (exchange.status or 0) < 400,
+        ),
+        _Paragraph(
+            _REJECTED + ": its credentials are missing or not valid. "
+            "Nothing was changed. Check the token, and send the request again.",
+            lambda exchange: exchange.status == 401,
+        ),
+        _Paragraph(
+            _REJECTED + ": {client} is not allowed to do this. "
+            "Nothing was changed. Check the credentials and the permissions behind them.",
+            lambda exchange: exchange.status == 403,
+        ),
+        _Paragraph(
+            _REJECTED + ": the endpoint got too many requests. Nothing was changed. Wait, and send it again.",
+            lambda exchange: exchange.status == 429,
+        ),
+        _Paragraph(_REJECTED + ". Nothing was changed. Correct the request and send it again."),
     ),
-    _Paragraph(
-        Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted. Its ETag changed{came_from} to {etag}. "
-        "A conforming Spine endpoint now rejects an update that names an older version.",
+    Verdict.UNSUPPORTED: (
+        _Paragraph(
+            "The endpoint does not support {interaction} on {type} ({status}). "
+            "Its CapabilityStatement lists what it supports."
+        ),
     ),
-    _Paragraph(
-        Verdict.DELETED,
-        "{client} deleted {target}. A conforming Spine endpoint now answers 404 to a read of it.",
+    Verdict.FAILED: (
+        _Paragraph(_WRITE + " was not sent. {failure}", lambda exchange: exchange.response is None),
+        _Paragraph(
+            "The read of {target} was answered {status}, but the response is not a complete FHIR resource. "
+            "Check that the base URL is that of a FHIR endpoint.",
+            lambda exchange: (exchange.status or 0) < 300,
+        ),
+        _Paragraph(
+            _WRITE + " failed: the endpoint answered {status}.",
+            lambda exchange: exchange.request.method in SAFE_METHODS,
+        ),
+        _Paragraph(_WRITE + " failed: the endpoint answered {status}. " + _OPEN),
     ),
-    _Paragraph(
-        Verdict.STALE,
-        "{client}'s {interaction} of {target} was rejected ({status}). If-Match {if_match} is not its current version: "
-        "the resource changed after that version was read. Nothing was changed. "
-        "Read it again, compare, and send your changes with the new version.",
+    Verdict.UNKNOWN: (
+        _Paragraph(
+            "The answer {status} to " + _WRITE + " leaves open what happened. " + _OPEN,
+            lambda exchange: exchange.response is not None,
+        ),
+        _Paragraph(
+            _WRITE + " got no answer. {failure} A read changes nothing, so send it again.",
+            lambda exchange: exchange.request.method in SAFE_METHODS,
+        ),
+        _Paragraph(_WRITE + " was sent, but no answer came. {failure} " + _OPEN),
     ),
-    _Paragraph(
-        Verdict.UNGUARDED,
-        "{client}'s {interaction} of {target} was rejected ({status}), because it was sent without If-Match. "
-        "Nothing was changed. Read the resource and send its ETag in If-Match.",
-        lambda exchange: exchange.if_match is None,
-    ),
-    _Paragraph(
-        Verdict.UNGUARDED,
-        "{client}'s {interaction} of {target} was rejected ({status}). Its If-Match is not usable: {if_match}. "
-        "Nothing was changed. Read the resource and send its ETag in If-Match.",
-    ),
-    _Paragraph(
-        Verdict.NOT_FOUND,
-        "The endpoint has no {target} ({status}). It never existed, or it was deleted. Check the type and the id.",
-    ),
-    _Paragraph(
-        Verdict.REFUSED,
-        "The endpoint redirected the {interaction} of {target} to {location} ({status}). "
-        "The client does not follow redirects. If that is your endpoint, make it the base URL.",
-        lambda exchange: 300 <= (exchange.status or 0) < 400,
-    ),
-    _Paragraph(
-        Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): its credentials are missing or not valid. "
-        "Nothing was changed. Check the token, and send the request again.",
-        lambda exchange: exchange.status == 401,
-    ),
-    _Paragraph(
-        Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): {client} is not allowed to do this. "
-        "Nothing was changed. Check the credentials and the permissions behind them.",
-        lambda exchange: exchange.status == 403,
-    ),
-    _Paragraph(
-        Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): the endpoint got too many requests. "
-        "Nothing was changed. Wait, and send it again.",
-        lambda exchange: exchange.status == 429,
-    ),
-    _Paragraph(
-        Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}). Nothing was changed. "
-        "Correct the request and send it again.",
-    ),
-    _Paragraph(
-        Verdict.UNSUPPORTED,
-        "The endpoint does not support {interaction} on {type} ({status}). "
-        "Its CapabilityStatement lists what it supports.",
-    ),
-    _Paragraph(
-        Verdict.FAILED,
-        "{client}'s {interaction} of {target} was not sent. {failure}",
-        lambda exchange: exchange.response is None,
-    ),
-    _Paragraph(
-        Verdict.FAILED,
-        "The read of {target} was answered {status}, but the response is not a complete FHIR resource. "
-        "Check that the base URL is that of a FHIR endpoint.",
-        lambda exchange: (exchange.status or 0) < 300,
-    ),
-    _Paragraph(
-        Verdict.FAILED,
-        "{client}'s {interaction} of {target} failed: the endpoint answered {status}.",
-        lambda exchange: exchange.request.method in SAFE_METHODS,
-    ),
-    _Paragraph(
-        Verdict.FAILED,
-        "{client}'s {interaction} of {target} failed: the endpoint answered {status}. "
-        "It may have been carried out, or not. Read the resource before you send it again.",
-    ),
-    _Paragraph(
-        Verdict.UNKNOWN,
-        "The answer {status} to {client}'s {interaction} of {target} leaves open what happened. "
-        "It may have been carried out, or not. Read the resource before you send it again.",
-        lambda exchange: exchange.response is not None,
-    ),
-    _Paragraph(
-        Verdict.UNKNOWN,
-        "{client}'s {interaction} of {target} got no answer. {failure} A read changes nothing, so send it again.",
-        lambda exchange: exchange.request.method in SAFE_METHODS,
-    ),
-    _Paragraph(
-        Verdict.UNKNOWN,
-        "{client}'s {interaction} of {target} was sent, but no answer came. {failure} "
-        "It may have been carried out, or not. Read the resource before you send it again.",
-    ),
-)
-"""The paragraphs, by verdict. Of the rows for one verdict, the first that applies is used."""
+}
+"""The paragraphs for each verdict; the first that applies is used."""
 
 _INTERACTION_WORDS: Final = {"search-type": "search", "capabilities": "read of the capabilities"}
 
 
 def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
-    """Return one paragraph: what was asked, what happened, and what to do next.
+    """Return one paragraph: the request, what happened, and what to do next.
 
     With ``diagnostics`` it ends with what the endpoint says in its OperationOutcome, if the request failed.
     """
     response, etag, found = exchange.response, exchange.etag, exchange.outcome
 
-    verdict = exchange.verdict
-    template = next(row.text for row in _PARAGRAPHS if row.verdict is verdict and row.applies(exchange))
-
-    text = template.format(
+    paragraph = next(each for each in _PARAGRAPHS[exchange.verdict] if each.applies(exchange))
+    text = paragraph.text.format(
         client=exchange.client,
         interaction=_INTERACTION_WORDS.get(exchange.interaction, exchange.interaction),
         target=exchange.target,

@@ -22,8 +22,9 @@ case  found                                       outcome
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from workbench.errors import BadInput, OpenConflict
@@ -99,41 +100,8 @@ class Decision:
         return self.mine if self.choice is Side.MINE else self.theirs
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A value that all three versions share."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The result of a decision, by its index."""
-
-    decision: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """An object that is merged member by member."""
-
-    members: tuple[tuple[str, _Node], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    """A list that is merged item by item: the items by number, and the numbers in each side's order.
-
-    ``order`` is the index of the decision on the order, if there is one.
-    """
-
-    items: tuple[_Node, ...]
-    mine: tuple[int, ...]
-    theirs: tuple[int, ...]
-    order: int | None
-
-
-_Node: TypeAlias = _Kept | _Chosen | _Object | _List
+_Build: TypeAlias = Callable[[Sequence[Decision]], Any]
+"""A function from the decisions to the merged value of one element; it returns ``ABSENT`` for no element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +109,7 @@ class Merge:
     """The decisions of a merge, in the order of the resource. Immutable: each choice returns a new merge."""
 
     decisions: tuple[Decision, ...]
-    _root: _Node
+    _build: _Build = field(repr=False, compare=False)
 
     @property
     def conflicts(self) -> tuple[Decision, ...]:
@@ -172,7 +140,7 @@ class Merge:
         """Return the merged resource, without a version; raise ``OpenConflict`` if a conflict has no choice."""
         if self.conflicts:
             raise OpenConflict([decision.path for decision in self.conflicts])
-        merged = _build(self._root, self.decisions)
+        merged = self._build(self.decisions)
         return merged if isinstance(merged, dict) else {}
 
     def draft(self) -> dict[str, Any]:
@@ -191,8 +159,8 @@ def merge(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) ->
 
     decisions: list[Decision] = []
     versions = _Values(without_version(base), without_version(mine), without_version(theirs))
-    root = _compare(versions, "", decisions)
-    return Merge(tuple(decisions), root)
+    build = _compare(versions, "", decisions)
+    return Merge(tuple(decisions), build)
 
 
 class _Values(NamedTuple):
@@ -203,20 +171,20 @@ class _Values(NamedTuple):
     theirs: Any
 
 
-def _compare(values: _Values, path: str, decisions: list[Decision]) -> _Node:
-    """Compare one element by the case table, and add its decisions to ``decisions``."""
+def _compare(values: _Values, path: str, decisions: list[Decision]) -> _Build:
+    """Compare one element by the case table, add its decisions to ``decisions``, and return how to build it."""
     base, mine, theirs = values
     if _same(mine, theirs) and _same(mine, base):
-        return _Kept(base)  # case 1
+        return lambda _: base  # case 1
 
     if all(isinstance(value, dict) for value in values):  # case 2
         names = _interleave(tuple(theirs), tuple(mine))
         names += tuple(name for name in base if name not in theirs and name not in mine)
-        members = []
+        members = {}
         for name in names:
             held = _Values(base.get(name, ABSENT), mine.get(name, ABSENT), theirs.get(name, ABSENT))
-            members.append((name, _compare(held, f"{path}.{name}" if path else name, decisions)))
-        return _Object(tuple(members))
+            members[name] = _compare(held, f"{path}.{name}" if path else name, decisions)
+        return partial(_build_object, members)
 
     if all(isinstance(value, list) or value is ABSENT for value in values):  # case 3
         lists = _Values(*([] if value is ABSENT else value for value in values))
@@ -230,7 +198,8 @@ def _compare(values: _Values, path: str, decisions: list[Decision]) -> _Node:
         kind = Kind.ONLY_THEIRS  # case 6
     else:
         kind = Kind.CONFLICT  # case 7
-    return _Chosen(_add_decision(kind, values, path, decisions))
+    index = _add_decision(kind, values, path, decisions)
+    return lambda made: made[index].result
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -244,19 +213,31 @@ def _add_decision(kind: Kind, values: _Values, path: str, decisions: list[Decisi
     return len(decisions) - 1
 
 
-def _compare_lists(lists: _Values, path: str, decisions: list[Decision]) -> _List:
+def _compare_lists(lists: _Values, path: str, decisions: list[Decision]) -> _Build:
     """Compare three lists item by item (case 3)."""
     aligned = _align(lists)
-    shown = _interleave(aligned.theirs, aligned.mine)
-    removed = tuple(sorted(set(range(len(lists.base))) - set(shown)))
+    theirs_first = _interleave(aligned.theirs, aligned.mine)
+    removed = tuple(sorted(set(range(len(lists.base))) - set(theirs_first)))
 
-    items: dict[int, _Node] = {}
-    for index, number in enumerate(shown + removed):
+    items: dict[int, _Build] = {}
+    for index, number in enumerate(theirs_first + removed):
         items[number] = _compare(aligned.items[number], f"{path}[{index}]", decisions)
 
     kind = _reordered_by(aligned)
     order = None if kind is None else _add_decision(kind, lists, f"{path}{_ORDER}", decisions)
-    return _List(tuple(items[number] for number in range(len(items))), aligned.mine, aligned.theirs, order)
+
+    def build(made: Sequence[Decision]) -> Any:
+        mine_leads = order is not None and made[order].choice is Side.MINE
+        numbers = _interleave(aligned.mine, aligned.theirs) if mine_leads else theirs_first
+        values = (items[number](made) for number in numbers)
+        return [value for value in values if value is not ABSENT] or ABSENT
+
+    return build
+
+
+def _build_object(members: Mapping[str, _Build], made: Sequence[Decision]) -> Any:
+    values = ((name, build(made)) for name, build in members.items())
+    return {name: value for name, value in values if value is not ABSENT} or ABSENT
 
 
 class _Aligned(NamedTuple):
@@ -281,16 +262,10 @@ def _align(lists: _Values) -> _Aligned:
     shared = pairs([theirs[index] for index in new_theirs], [mine[index] for index in new_mine], gaps=False)
     added_by_both = {new_mine[left]: new_theirs[right] for left, right in shared.items()}
 
-    count = len(base)
-    for index in new_theirs:
-        theirs_number[index] = count
-        count += 1
-    for index in new_mine:
-        if index in added_by_both:
-            mine_number[index] = theirs_number[added_by_both[index]]
-        else:
-            mine_number[index] = count
-            count += 1
+    theirs_number |= {index: number for number, index in enumerate(new_theirs, len(base))}
+    mine_number |= {index: theirs_number[other] for index, other in added_by_both.items()}
+    only_mine = [index for index in new_mine if index not in added_by_both]
+    mine_number |= {index: number for number, index in enumerate(only_mine, len(base) + len(new_theirs))}
 
     in_mine = {mine_number[index]: item for index, item in enumerate(mine)}
     in_theirs = {theirs_number[index]: item for index, item in enumerate(theirs)}
@@ -300,7 +275,7 @@ def _align(lists: _Values) -> _Aligned:
             in_mine.get(number, ABSENT),
             in_theirs.get(number, ABSENT),
         )
-        for number in range(count)
+        for number in range(len(base) + len(new_theirs) + len(only_mine))
     ]
     return _Aligned(
         items,
@@ -346,20 +321,3 @@ def _interleave(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]
             waiting = following.get(item, [])
         result.append(item)
     return tuple(result + waiting)
-
-
-def _build(node: _Node, decisions: tuple[Decision, ...]) -> Any:
-    """Return the merged value of a node, or ``ABSENT``."""
-    match node:
-        case _Kept(value):
-            return value
-        case _Chosen(number):
-            return decisions[number].result
-        case _Object(members):
-            built = ((name, _build(member, decisions)) for name, member in members)
-            return {name: value for name, value in built if value is not ABSENT} or ABSENT
-        case _List(items, mine, theirs, order):
-            mine_leads = order is not None and decisions[order].choice is Side.MINE
-            sequence = _interleave(mine, theirs) if mine_leads else _interleave(theirs, mine)
-            made = (_build(items[number], decisions) for number in sequence)
-            return [value for value in made if value is not ABSENT] or ABSENT

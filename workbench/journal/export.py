@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import parse_qsl, urlsplit
 
 from workbench.errors import BadInput
@@ -111,31 +111,25 @@ _FORMAT: Final = 3
 """The format in the first line of a saved journal."""
 
 
-class SavedHeader(NamedTuple):
-    """The first line of a saved journal: what it redacts, and the highest number of a placeholder in it."""
+def to_header(rule: RedactionRule, highest: int) -> str:
+    """Return the first line of a saved journal: what it redacts, and the highest number of a placeholder in it."""
+    return json.dumps({"journal": _FORMAT, "redaction": rule.as_json(), "last": highest}) + "\n"
 
-    rule: RedactionRule
-    highest: int
 
-    def as_line(self) -> str:
-        """Return the line with its end."""
-        header = {"journal": _FORMAT, "redaction": self.rule.as_json(), "last": self.highest}
-        return json.dumps(header) + "\n"
-
-    @classmethod
-    def from_line(cls, line: bytes, path: Path) -> SavedHeader:
-        """Read the first line of ``path``; raises ``BadInput`` for another line and for another format."""
-        try:
-            found = json.parse(line)
-            written, highest = found["journal"], found["last"]
-            rule = RedactionRule.from_json(found["redaction"])
-        except (BadInput, KeyError, TypeError):
-            raise BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.") from None
-        if written != _FORMAT:
-            raise BadInput(f"{path} was saved by another version of spine-workbench.")
-        if type(highest) is not int or not 0 <= highest < MOST_PLACEHOLDERS:
-            raise BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.")
-        return cls(rule, highest)
+def from_header(line: bytes, path: Path) -> tuple[RedactionRule, int]:
+    """Read the first line of ``path``; raises ``BadInput`` for another line and for another format."""
+    wrong = BadInput(f"Line 1 of {path} does not begin a journal that save() wrote.")
+    try:
+        found = json.parse(line)
+        written, highest = found["journal"], found["last"]
+        rule = RedactionRule.from_json(found["redaction"])
+    except (BadInput, KeyError, TypeError):
+        raise wrong from None
+    if written != _FORMAT:
+        raise BadInput(f"{path} was saved by another version of spine-workbench.")
+    if type(highest) is not int or not 0 <= highest < MOST_PLACEHOLDERS:
+        raise wrong
+    return rule, highest
 
 
 def read_lines(path: Path) -> Iterator[bytes]:

@@ -16,27 +16,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput
 from workbench.exchange.hosts import is_live
-from workbench.exchange.message import SAFE_METHODS, Exchange, Request, Response, size_of
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.message import Exchange, Response, kept_bytes, size_of
+from workbench.exchange.text import decode
+from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.journal import export as files
-from workbench.journal.records import (
-    OutcomeText,
-    Row,
-    Transition,
-    from_line,
-    outcome_text,
-    to_frame,
-    to_row,
-)
+from workbench.journal.records import OutcomeText, Transition, from_line, outcome_text, to_transition
 from workbench.journal.redaction import Redaction, RedactionRule, redacted_paths
-from workbench.journal.store import FileStore, MemoryStore, Store, is_database
+from workbench.journal.store import FileStore, MemoryStore, is_database
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.journal.diagram import Diagram, Timeline
+    from workbench.journal.diagram import Diagram
+    from workbench.journal.timeline import Timeline
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +41,6 @@ KEEP_BODIES: Final = 256 * 2**20
 
 _BATCH: Final = 500
 _KNOWN_AFTER: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
-_UNCHANGED: Final = frozenset({Verdict.UNGUARDED, Verdict.REFUSED, Verdict.UNSUPPORTED, Verdict.STALE, Verdict.FAILED})
 
 
 class Journal:
@@ -85,7 +78,9 @@ class Journal:
         self._current: dict[str, str | None] = {}
         self._body_budget = keep_bodies
         self._without_bodies = 0
-        self._store: Store = MemoryStore() if path is None else self._open(Path(path), is_new_rule=redact is not None)
+        self._store: MemoryStore | FileStore = (
+            MemoryStore() if path is None else self._open(Path(path), is_new_rule=redact is not None)
+        )
         self._watchers: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
@@ -129,7 +124,7 @@ class Journal:
             return self._redacted(exchange, live=live)
 
     def _redacted(self, exchange: Exchange, *, live: bool) -> Exchange:
-        if self._only_live and not live and not _is_live(exchange.request.url):
+        if self._only_live and not live and not is_live(exchange.request.url):
             return exchange
         return self._redaction.exchange(exchange, foreign=not self._has_own_placeholders)
 
@@ -137,13 +132,13 @@ class Journal:
         kept = self._within_budget(exchange)
         seq = len(self._store) + 1
         before, after = self._etags(exchange)
-        self._store.append(kept, to_row(seq, exchange, before, after, outcome), self._redaction.unkept)
+        self._store.append(kept, to_transition(seq, exchange, before, after, outcome), self._redaction.unkept)
         self._redaction.unkept.clear()
         return seq
 
     def _within_budget(self, exchange: Exchange) -> Exchange:
         """Return the exchange with its bodies, or with their digests once the budget is used up."""
-        size = len(exchange.request.body) + (len(exchange.response.body) if exchange.response else 0)
+        size = kept_bytes(exchange)
         if size <= self._body_budget:
             self._body_budget -= size
             self._without_bodies += not exchange.is_whole
@@ -158,15 +153,13 @@ class Journal:
         if not exchange.logical_id:
             return None, None
         before = self._current.get(name)
-        after: str | None = before
+        after = before
         if verdict in _KNOWN_AFTER:
             after = _etag(exchange.response.headers.get("ETag")) if exchange.response else None
+        elif left_open(exchange) or verdict in (Verdict.DELETED, Verdict.NOT_FOUND):
+            after = None
         elif verdict is Verdict.STALE and exchange.if_match == before:
             after = None  # the version we took for current is stale, and the current one is unknown
-        elif verdict in (Verdict.UNKNOWN, Verdict.FAILED) and exchange.request.method in SAFE_METHODS:
-            pass  # a read changes nothing
-        elif verdict not in _UNCHANGED or (verdict is Verdict.FAILED and exchange.response is not None):
-            after = None
         self._current[name] = after
         return before, after
 
@@ -200,7 +193,7 @@ class Journal:
     def rows(self, start: int = 0) -> list[Transition]:
         """Return the transitions as plain rows, from the exchange at ``start`` (counted from 0) on."""
         with self._lock:
-            return [Row._make(each).transition() for batch in self._store.rows(start) for each in batch]
+            return self._store.transitions(start)
 
     def transitions(self) -> pd.DataFrame:
         """Return how each exchange changed its resource's ETag: one row an exchange, in order.
@@ -210,7 +203,7 @@ class Journal:
         ``verdict``, ``spine_code`` and ``diagnostics`` of the OperationOutcome, ``ms``.
         """
         with self._lock:
-            return to_frame(self._store.rows(0))
+            return self._store.frame()
 
     def conflicts(self) -> pd.DataFrame:
         """Return the transitions of the updates that were rejected because their version was stale."""
@@ -224,12 +217,27 @@ class Journal:
         """
         import pandas as pd
 
-        columns = [
-            *("seq", "time", "client", "interaction", "method", "url", "status", "verdict", "ms"),
-            *("sent_bytes", "received_bytes", "sent", "received", "failure"),
-        ]
-        rows = [_frame_row(seq, exchange) for seq, exchange in enumerate(self, 1)]
-        return pd.DataFrame(rows, columns=columns)
+        exchanges = list(self)
+        requests = [exchange.request for exchange in exchanges]
+        responses = [exchange.response or Response(0) for exchange in exchanges]
+        return pd.DataFrame(
+            {
+                "seq": range(1, len(exchanges) + 1),
+                "time": [exchange.sent_at.astimezone(UTC) for exchange in exchanges],
+                "client": [exchange.client for exchange in exchanges],
+                "interaction": [exchange.interaction for exchange in exchanges],
+                "method": [request.method for request in requests],
+                "url": [request.url for request in requests],
+                "status": [exchange.status for exchange in exchanges],
+                "verdict": [exchange.verdict.value for exchange in exchanges],
+                "ms": [None if each.elapsed is None else each.elapsed * 1000 for each in exchanges],
+                "sent_bytes": [size_of(request) for request in requests],
+                "received_bytes": [size_of(response) for response in responses],
+                "sent": [None if request.dropped else decode(request.body) for request in requests],
+                "received": [None if response.dropped else decode(response.body) for response in responses],
+                "failure": [exchange.failure for exchange in exchanges],
+            }
+        )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the journal as JSON Lines: first what it redacts, then one exchange a line. ``load`` reads it back.
@@ -241,8 +249,8 @@ class Journal:
         with files.open_private(path, overwrite=overwrite) as file:
             with self._lock:
                 stop = len(self._store)
-                header = files.SavedHeader(self._rule(), self._redaction.highest)
-            file.write(header.as_line())
+                header = files.to_header(self._rule(), self._redaction.highest)
+            file.write(header)
             for start in range(0, stop, _BATCH):
                 with self._lock:
                     lines = self._store.lines(start, min(start + _BATCH, stop))
@@ -261,12 +269,12 @@ class Journal:
             return cls(path)
 
         lines = files.read_lines(path)
-        header = files.SavedHeader.from_line(next(lines, b""), path)
-        journal = cls(redact=header.rule.paths)
-        journal._only_live = not header.rule.everywhere
-        journal._redaction.reserve(f"redacted-{header.highest}")
+        rule, highest = files.from_header(next(lines, b""), path)
+        journal = cls(redact=rule.paths)
+        journal._only_live = not rule.everywhere
+        journal._redaction.highest = highest
         for number, line in enumerate(lines, 2):
-            if b"redacted-" in line:  # somebody may have added lines by hand
+            if b"redacted-" in line:  # lines may have been added by hand
                 journal._redaction.reserve(line.decode(errors="replace"))
             try:
                 journal._append(*from_line(line))
@@ -291,7 +299,7 @@ class Journal:
         With ``resource`` (``Type/id``) it shows only the exchanges about that resource.
         Raises ``BadInput`` if ``last`` is less than 1.
         """
-        from workbench.journal.diagram import draw_timeline
+        from workbench.journal.timeline import draw_timeline
 
         changes = [(row.etag_before, row.etag_after) for row in self.rows()]
         return draw_timeline(tuple(self)[: len(changes)], changes, last=last, resource=resource)
@@ -332,35 +340,8 @@ class Journal:
         return f"<Journal of {len(self)} exchanges{missing}>"
 
 
-_is_live = lru_cache(maxsize=1024)(is_live)
-
-
 @lru_cache(maxsize=1024)
 def _etag(value: str | None) -> str | None:
     """Return an ETag in its normal form; ``None`` for a value that is no ETag."""
     tag = ETag.read(value)
     return str(tag) if tag else None
-
-
-def _frame_row(seq: int, exchange: Exchange) -> tuple[Any, ...]:
-    request, response = exchange.request, exchange.response
-    return (
-        seq,
-        exchange.sent_at.astimezone(UTC),
-        exchange.client,
-        exchange.interaction,
-        request.method,
-        request.url,
-        exchange.status,
-        exchange.verdict.value,
-        None if exchange.elapsed is None else exchange.elapsed * 1000,
-        size_of(request),
-        size_of(response) if response else 0,
-        _body_text(request),
-        _body_text(response) if response else "",
-        exchange.failure,
-    )
-
-
-def _body_text(message: Request | Response) -> str | None:
-    return None if message.dropped else message.body.decode("utf-8", errors="backslashreplace")

@@ -11,11 +11,11 @@ outcome's code and diagnostics, because they cannot be read from the body any mo
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from json import JSONEncoder
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.errors import BadInput
@@ -75,27 +75,14 @@ class Transition(NamedTuple):
     diagnostics: str
     ms: float | None
 
+    def as_stored(self) -> tuple[Any, ...]:
+        """Return the row as a journal's file holds it: with the time in microseconds since 1970."""
+        return (self.seq, _microseconds(self.time), *self[2:])
 
-class Row(NamedTuple):
-    """A transition as a store keeps it: the same columns, with the time in microseconds since 1970."""
-
-    seq: int
-    time: int
-    client: str
-    interaction: str
-    resource: str
-    if_match: str | None
-    status: int | None
-    etag_before: str | None
-    etag_after: str | None
-    verdict: str
-    spine_code: str
-    diagnostics: str
-    ms: float | None
-
-    def transition(self) -> Transition:
-        """Return the public form of this row."""
-        return Transition(*self._replace(time=_EPOCH + timedelta(microseconds=self.time)))  # type: ignore[arg-type]
+    @classmethod
+    def from_stored(cls, row: Sequence[Any]) -> Transition:
+        """Return the transition of a row from a journal's file."""
+        return cls(row[0], _EPOCH + timedelta(microseconds=row[1]), *row[2:])
 
 
 class OutcomeText(NamedTuple):
@@ -111,11 +98,13 @@ def outcome_text(exchange: Exchange) -> OutcomeText:
     return OutcomeText(outcome.spine_code, outcome.diagnostics) if outcome else OutcomeText("", exchange.failure)
 
 
-def to_row(seq: int, exchange: Exchange, before: str | None, after: str | None, outcome: OutcomeText) -> Row:
-    """Return the row of an exchange; ``before`` and ``after`` are its resource's ETags."""
-    return Row(
+def to_transition(
+    seq: int, exchange: Exchange, before: str | None, after: str | None, outcome: OutcomeText
+) -> Transition:
+    """Return the transition of an exchange; ``before`` and ``after`` are its resource's ETags."""
+    return Transition(
         seq=seq,
-        time=(exchange.sent_at - _EPOCH) // _MICROSECOND,
+        time=exchange.sent_at.astimezone(UTC),
         client=exchange.client,
         interaction=exchange.interaction,
         resource=exchange.target if exchange.resource_type else "",
@@ -130,57 +119,61 @@ def to_row(seq: int, exchange: Exchange, before: str | None, after: str | None, 
     )
 
 
-_NUMBERS: Final[dict[str, set[type]]] = {
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+_STORED_TYPES: Final[dict[str, set[type]]] = {
     "seq": {int},
     "time": {int},
-    "status": {int, type(None)},
-    "ms": {float, type(None)},
+    "if_match": {str, NoneType},
+    "status": {int, NoneType},
+    "etag_before": {str, NoneType},
+    "etag_after": {str, NoneType},
+    "ms": {float, NoneType},
+    "kept": {int, NoneType},
 }
-_OPTIONAL: Final = ("if_match", "etag_before", "etag_after")
-_TYPES: Final[list[set[type]]] = [
-    _NUMBERS.get(name) or ({str, type(None)} if name in _OPTIONAL else {str}) for name in Row._fields
-]
+"""The types of a column in a journal's file; any other column is text."""
+
 _VERDICTS: Final = {verdict.value for verdict in Verdict}
 
 
-def check_rows(first: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Check rows that come from a file; the first one must have the number ``first``.
+def check_stored(first: int, columns: dict[str, tuple[Any, ...]]) -> None:
+    """Check the columns of rows from a file; the first row must have the number ``first``.
 
     Raises ``BadInput`` for a value that no journal writes, and for a gap in the numbers.
     """
-    columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
-    for (name, values), types in zip(columns.items(), _TYPES, strict=True):
-        if not set(map(type, values)) <= types:
-            raise BadInput(f"its column {name} holds what a journal does not write")
-    if columns["seq"] != tuple(range(first, first + len(rows))):
-        raise BadInput("its exchanges are not numbered one after another")
-    earliest, latest = ((moment - _EPOCH) // _MICROSECOND for moment in (_EARLIEST, _LATEST))
-    if not (earliest <= min(columns["time"]) and max(columns["time"]) < latest):
-        raise BadInput("its column time holds what a journal does not write")
-    if not set(columns["verdict"]) <= _VERDICTS:
-        raise BadInput("its column verdict holds what a journal does not write")
+    wrong = [name for name, values in columns.items() if not set(map(type, values)) <= _STORED_TYPES.get(name, {str})]
+    if not wrong:
+        if columns["seq"] != tuple(range(first, first + len(columns["seq"]))):
+            raise BadInput("its exchanges are not numbered one after another")
+        times, sizes = columns["time"], [size for size in columns["kept"] if size is not None]
+        is_right = {
+            "time": _microseconds(_EARLIEST) <= min(times) and max(times) < _microseconds(_LATEST),
+            "verdict": set(columns["verdict"]) <= _VERDICTS,
+            "kept": min(sizes, default=0) >= 0,
+        }
+        wrong = [name for name, right in is_right.items() if not right]
+    if wrong:
+        raise BadInput(f"its column {wrong[0]} holds what a journal does not write")
+
+
+_DTYPES: Final[dict[str, Any]] = {"seq": "int64", "time": "datetime64[us, UTC]", "status": "Int64", "ms": "Float64"}
+"""The pandas types of the columns that are not text."""
 
 
 def to_frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
-    """Return batches of rows as one table: texts, nullable numbers, and times in UTC to the microsecond."""
-    import numpy as np
+    """Return batches of transitions, stored or not, as one table: texts, nullable numbers, and times in UTC."""
     import pandas as pd
 
-    columns: dict[str, Any] = {name: [] for name in Row._fields} | {"seq": array("q"), "time": array("q")}
-    same: dict[str | None, str | None] = {}  # equal texts share one object
+    columns: dict[str, list[Any]] = {name: [] for name in Transition._fields}
+    same: dict[str | None, str | None] = {}  # equal texts share one object, which halves the time and the memory
     for batch in batches:
-        for name, values in zip(Row._fields, zip(*batch, strict=True), strict=False):
-            columns[name].extend(values if name in _NUMBERS else map(same.setdefault, values, values))
-
-    time = np.array(columns["time"], dtype="int64").view("datetime64[us]")
-    numbers: dict[str, Any] = {
-        "seq": np.array(columns["seq"], dtype="int64"),
-        "time": pd.DatetimeIndex(time).tz_localize("UTC"),
-        "status": pd.array(columns["status"], dtype="Int64"),
-        "ms": pd.array(columns["ms"], dtype="Float64"),
-    }
-    texts = {name: pd.array(columns[name], dtype="str") for name in Row._fields if name not in numbers}
-    return pd.DataFrame({name: (numbers | texts)[name] for name in Row._fields})
+        for (name, column), values in zip(columns.items(), zip(*batch, strict=True), strict=True):
+            column.extend(values if name in _DTYPES else map(same.setdefault, values, values))
+    return pd.DataFrame(
+        {name: pd.Series(columns.pop(name), dtype=_DTYPES.get(name, "str")) for name in Transition._fields}
+    )
 
 
 # --- lines ---
@@ -210,13 +203,16 @@ def from_json(line: Any) -> Exchange:
     Raises ``BadInput`` for anything else, and for what no client sends.
     """
     try:
+        request, response = line["request"], line["response"]
         exchange = Exchange(
             client=_text(line["client"]),
             interaction=_text(line["interaction"]),
             resource_type=_text(line["resource_type"]),
             logical_id=_text(line["logical_id"]),
-            request=_request(line["request"]),
-            response=None if line["response"] is None else _response(line["response"]),
+            request=checked_request(request["method"], request["url"], request["headers"], *_body(request)),
+            response=None
+            if response is None
+            else checked_response(response["status"], response["headers"], *_body(response)),
             sent_at=_moment(line["sent_at"]),
             elapsed=None if line["elapsed"] is None else _seconds(line["elapsed"]),
             failure=_text(line["failure"]),
@@ -249,20 +245,23 @@ def from_line(text: str | bytes) -> tuple[Exchange, OutcomeText]:
     raise BadInput("This is not an exchange that was recorded.")
 
 
-def _request(found: dict[str, Any]) -> Request:
-    method, url = found["method"], found["url"]
+def checked_request(
+    method: Any, url: Any, fields: Iterable[Any], body: bytes, dropped: Digest | None = None
+) -> Request:
+    """Return a request that was recorded; raises ``BadInput`` for one that no client sends."""
     check_method(method)
     check_url(url)
-    fields = [(name, value) for name, value in found["headers"]]
-    for name, value in fields:
+    pairs = [(name, value) for name, value in fields]
+    for name, value in pairs:
         check_field(name, value)
-    return Request(method, url, Headers(fields), *_body(found))
+    return Request(method, url, Headers(pairs), body, dropped)
 
 
-def _response(found: dict[str, Any]) -> Response:
-    fields = [(name, value) for name, value in found["headers"]]
-    check_answered(found["status"], fields)
-    return Response(found["status"], Headers(fields), *_body(found))
+def checked_response(status: Any, fields: Iterable[Any], body: bytes, dropped: Digest | None = None) -> Response:
+    """Return a response that was recorded; raises ``BadInput`` for one that HTTP does not allow."""
+    pairs = [(name, value) for name, value in fields]
+    check_answered(status, pairs)
+    return Response(status, Headers(pairs), body, dropped)
 
 
 def _content(message: Request | Response) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from workbench.fhir import json
 from workbench.fhir.resource import ElementPath
 
 NHS_NUMBERS: Final = "NHS numbers"
-"""An entry of a list of paths that stands for every NHS number, in any text."""
+"""An entry of a list of paths; it means every NHS number, in any text."""
 
 _PEOPLE = ("Patient", "Person", "RelatedPerson", "Practitioner")
 _ABOUT_PEOPLE = ("name", "address", "telecom", "birthDate", "photo", "contact", "identifier.value", "text.div")
@@ -129,7 +129,8 @@ class Redaction:
         self._placeholders: dict[tuple[str, str], str] = {}
         self._values: dict[str, Any] = {}
         self._phrases = Phrases()
-        self._highest = 0
+        self.highest = 0
+        """The highest number of a placeholder that is given or reserved."""
         self._key = b""
         self._numbers_by_digest: dict[bytes, int] = {}
         self.unkept: list[tuple[int, bytes]] = []
@@ -141,17 +142,12 @@ class Redaction:
         The digests are keyed BLAKE2b. From now on ``unkept`` collects those that the file lacks.
         """
         self._key, self._numbers_by_digest = key, dict(kept)
-        self._highest = max([self._highest, *kept.values()])
+        self.highest = max([self.highest, *kept.values()])
 
     def reserve(self, text: str) -> None:
         """Never give a placeholder that occurs in this text to a value."""
         numbers = map(_placeholder_number, _PLACEHOLDER.findall(text))
-        self._highest = max([self._highest, *(number for number in numbers if number < MOST_PLACEHOLDERS)])
-
-    @property
-    def highest(self) -> int:
-        """The highest number of a placeholder that is given or reserved."""
-        return self._highest
+        self.highest = max([self.highest, *(number for number in numbers if number < MOST_PLACEHOLDERS)])
 
     # --- redacting ---
 
@@ -169,7 +165,7 @@ class Redaction:
             exchange,
             request=request,
             response=response,
-            failure=self._replace_quoted(text(exchange.failure)),
+            failure=self._phrases.replace(text(exchange.failure), str),
             resource_type=text(exchange.resource_type),
             logical_id=text(exchange.logical_id),
         )
@@ -202,7 +198,8 @@ class Redaction:
 
     def resource(self, content: Any, *, foreign: bool = False) -> Any:
         """Return a redacted copy of JSON content; other values and decimals stay exact."""
-        return _change_outcomes(self._walk(content, (), "", foreign=foreign), self._replace_quoted)
+        redacted = self._walk(content, (), "", foreign=foreign)
+        return _change_outcomes(redacted, lambda text: self._phrases.replace(text, str))
 
     def text(self, text: str, *, foreign: bool = False) -> str:
         """Return a text without NHS numbers, and without the values of URL parameters that search for a person."""
@@ -255,7 +252,8 @@ class Redaction:
         if isinstance(node, str):
             return self.text(node, foreign=foreign)
         if not isinstance(node, dict):
-            return self._placeholder(node) if self._is_nhs_integer(node) else node
+            is_personal = self._has_nhs_numbers and type(node) is int and node > 0 and is_nhs_number(str(node))
+            return self._placeholder(node) if is_personal else node
         if isinstance(node.get("resourceType"), str):
             at, kind = (), node["resourceType"]
         walked = {}
@@ -270,10 +268,6 @@ class Redaction:
                 walked[written] = self._walk(value, below, kind, foreign=foreign)
         return walked
 
-    def _is_nhs_integer(self, node: Any) -> bool:
-        """Return whether this is an NHS number that is a JSON number."""
-        return self._has_nhs_numbers and type(node) is int and 10**9 <= node < 10**10 and is_nhs_number(str(node))
-
     def _placeholder(self, value: Any, *, foreign: bool = False) -> Any:
         if value is None or isinstance(value, bool):
             return value
@@ -286,15 +280,15 @@ class Redaction:
     def _number_of(self, kind: str, value: Any) -> int:
         """Return the number that the value has in the file, or the next one."""
         if not self._key:
-            return self._highest + 1
+            return self.highest + 1
         digest = blake2b(f"{kind}\0{value}".encode(), key=self._key, digest_size=16).digest()
         if digest not in self._numbers_by_digest:
-            self._numbers_by_digest[digest] = self._highest + 1
-            self.unkept.append((self._highest + 1, digest))
+            self._numbers_by_digest[digest] = self.highest + 1
+            self.unkept.append((self.highest + 1, digest))
         return self._numbers_by_digest[digest]
 
     def _remember(self, value: Any, placeholder: str) -> str:
-        self._highest = max(self._highest, _placeholder_number(placeholder))
+        self.highest = max(self.highest, _placeholder_number(placeholder))
         kind = "" if isinstance(value, str) else type(value).__name__
         self._values.setdefault(placeholder, value)
         if isinstance(value, str) and len(value) >= _SHORTEST_QUOTED:
@@ -337,9 +331,6 @@ class Redaction:
         name, value = found.groups()
         return f"{name}={quote(str(self._value(value)), safe=_UNQUOTED)}" if _PLACEHOLDER.fullmatch(value) else found[0]
 
-    def _replace_quoted(self, text: str) -> str:
-        return self._phrases.replace(text, str)
-
 
 def _placeholder_number(placeholder: str) -> int:
     return int(placeholder.partition("-")[2])
@@ -381,34 +372,29 @@ def _change_outcomes(node: Any, change: Callable[[str], str]) -> Any:
     return {name: _change_outcomes(value, change) for name, value in node.items()}
 
 
-_DEPTH: Final = 32
-"""Words and signs that identify a phrase; a longer phrase is taken to reach to the end of the text."""
-
-_ENDS: Final = ""
-_GOES_ON: Final = "  "
-"""Two keys of the tree that are no words: a word is not empty, and a sign is one character."""
+_MOST_WORDS: Final = 32
+"""A longer phrase is found by its beginning, and taken to reach to the end of the text."""
 
 
 class Phrases:
     """Many phrases searched for at once, as whole words, in one pass.
 
-    Each phrase has a text to replace it. The phrases are a tree of words, so each word of a text takes at most
-    ``_DEPTH`` steps, whatever the number of phrases. ``word`` is a regular expression for one character of a word.
+    Each phrase has a text to replace it. The cost of a word does not grow with the number of phrases. ``word`` is a
+    regular expression for one character of a word; any other character is a word of its own.
     """
 
     def __init__(self, word: str = r"\w") -> None:
         self._split = re.compile(rf"{word}+|.", re.DOTALL)
-        self._tree: dict[str, Any] = {}
+        self._about: dict[tuple[str, ...], str] = {}
+        self._lengths: dict[str, list[int]] = {}  # of the phrases that begin with a word, the longest first
 
     def add(self, phrase: str, about: str) -> None:
         """Search for this phrase from now on; a phrase keeps the first text added for it."""
-        words = self._split.findall(phrase)
-        if not words:
-            return
-        node = self._tree
-        for word in words[:_DEPTH]:
-            node = node.setdefault(word, {})
-        node.setdefault(_ENDS if len(words) <= _DEPTH else _GOES_ON, about)
+        words = tuple(self._split.findall(phrase)[: _MOST_WORDS + 1])
+        if words and words not in self._about:
+            self._about[words] = about
+            known = self._lengths.setdefault(words[0], [])
+            known[:] = sorted({*known, len(words)}, reverse=True)
 
     def replace(self, text: str, instead: Callable[[str], str]) -> str:
         """Return the text with each phrase replaced by ``instead(about)``; the longest phrase at a word counts."""
@@ -416,20 +402,9 @@ class Phrases:
         written: list[str] = []
         position = 0
         while position < len(words):
-            end, about = self._longest(words, position)
-            written.append(words[position] if end == position else instead(about))
-            position = max(end, position + 1)
+            lengths = self._lengths.get(words[position], ())
+            phrases = (tuple(words[position : position + length]) for length in lengths)
+            phrase = next((phrase for phrase in phrases if phrase in self._about), ())
+            written.append(instead(self._about[phrase]) if phrase else words[position])
+            position = len(words) if len(phrase) > _MOST_WORDS else position + max(1, len(phrase))
         return "".join(written)
-
-    def _longest(self, words: list[str], start: int) -> tuple[int, str]:
-        """Return the end of the longest phrase from ``start`` on, and its text; ``start`` if there is none."""
-        node, found = self._tree, (start, "")
-        for position in range(start, min(start + _DEPTH, len(words))):
-            node = node.get(words[position], {})
-            if not node:
-                break
-            if _GOES_ON in node:
-                return len(words), node[_GOES_ON]
-            if _ENDS in node:
-                found = (position + 1, node[_ENDS])
-        return found

@@ -16,11 +16,11 @@ import contextlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html.entities import html5
 from itertools import groupby
-from typing import Final
+from typing import AnyStr, Final
 from urllib.parse import unquote, unquote_plus
 
 from workbench.errors import MalformedJSON
@@ -87,11 +87,7 @@ def without_credentials(text: str) -> str:
     """
     if not _MAY_NAME.search(text):
         return text
-    kept, at = [], 0
-    for start, end in _credentials(text):
-        kept += [text[at:start], REDACTED]
-        at = end
-    return _USER.sub(f"{REDACTED}@", "".join([*kept, text[at:]]))
+    return _USER.sub(f"{REDACTED}@", _without(text, _credentials(text), REDACTED))
 
 
 def _credentials(text: str) -> Iterator[tuple[int, int]]:
@@ -151,7 +147,7 @@ def redact_response_header(name: str, value: str, secrets: frozenset[str]) -> st
     """Return the value of a response's header field without repeated secrets and named credentials."""
     body = value.encode("utf-8", "surrogateescape") if secrets else b""
     if spans := _spans(body, secrets):
-        value = _without(body, spans).decode("utf-8", "surrogateescape")
+        value = _without(body, spans, REDACTED.encode()).decode("utf-8", "surrogateescape")
     if name.lower() in _ENTITY_TAGS:
         return value
     value = without_credentials(value)
@@ -168,7 +164,7 @@ def redact_response_body(status: int, body: bytes, secrets: frozenset[str], url:
     spans = _spans(body, secrets)
     if spans and status < 300 and _is_resource(body):
         spans = [span for span in spans if _is_parameter(body, span[0])]
-    return without_named_credentials(_without(body, spans))
+    return without_named_credentials(_without(body, spans, REDACTED.encode()))
 
 
 def without_named_credentials(body: bytes) -> bytes:
@@ -216,12 +212,15 @@ def _is_parameter(body: bytes, start: int) -> bool:
     return before is not None and is_secret(before[1])
 
 
-def _without(body: bytes, spans: Sequence[tuple[int, int]]) -> bytes:
-    kept, at = [], 0
+def _without(text: AnyStr, spans: Iterable[tuple[int, int]], instead: AnyStr) -> AnyStr:
+    """Return the text with each span of it replaced."""
+    kept: list[AnyStr] = []
+    at = 0
     for start, end in spans:
-        kept += [body[at:start], REDACTED.encode()]
+        kept += [text[at:start], instead]
         at = end
-    return b"".join([*kept, body[at:]])
+    kept.append(text[at:])
+    return text[:0].join(kept)
 
 
 # --- how a value is found in any encoding ---

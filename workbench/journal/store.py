@@ -1,7 +1,7 @@
 """Where a journal keeps its exchanges: in memory, or in an SQLite file that outlives the process.
 
-Each append to a file is one transaction, so a killed process loses nothing that was appended. A file may come from
-anybody, so everything in it is checked before it is used. A store is used by one thread at a time; the journal has the
+Each append to a file is one transaction, so a killed process loses nothing that was appended. A file may come from an
+unknown source, so everything in it is checked before use. A store is used by one thread at a time; the journal has the
 lock.
 """
 
@@ -14,52 +14,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, kept_bytes
 from workbench.fhir import json
 from workbench.journal.export import create_private
-from workbench.journal.records import OutcomeText, Row, as_line, check_rows, from_line
+from workbench.journal.records import OutcomeText, Transition, as_line, check_stored, from_line, to_frame
 from workbench.journal.redaction import RedactionRule
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BATCH: Final = 1000
 
 
-class Store(Protocol):
-    """Exchanges by position, counted from 0, each with its row."""
-
-    def __len__(self) -> int: ...
-
-    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
-        """Keep one more exchange, and the new placeholders in it by number and digest."""
-
-    def exchanges(self, start: int, stop: int) -> list[Exchange]:
-        """Return the exchanges from ``start`` up to, not including, ``stop``."""
-
-    def lines(self, start: int, stop: int) -> list[str]:
-        """Return the same exchanges as lines of JSON."""
-
-    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Yield the rows from ``start`` on, in batches."""
-
-    def close(self) -> None:
-        """Close the file, if there is one."""
-
-
 class MemoryStore:
-    """The store of a journal without a path."""
+    """The store of a journal without a path: exchanges by position, counted from 0, each with its transition."""
 
     def __init__(self) -> None:
         self._exchanges: list[Exchange] = []
-        self._rows: list[Row] = []
+        self._transitions: list[Transition] = []
 
     def __len__(self) -> int:
         return len(self._exchanges)
 
-    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:  # noqa: ARG002
+    def append(self, exchange: Exchange, transition: Transition, _placeholders: object) -> None:
         """Keep one more exchange; the redaction itself remembers the placeholders."""
-        self._rows.append(row)
+        self._transitions.append(transition)
         self._exchanges.append(exchange)
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
@@ -68,13 +50,17 @@ class MemoryStore:
 
     def lines(self, start: int, stop: int) -> list[str]:
         """Return the same exchanges as lines of JSON."""
-        pairs = zip(self._exchanges[start:stop], self._rows[start:stop], strict=True)
+        pairs = zip(self._exchanges[start:stop], self._transitions[start:stop], strict=True)
         return [as_line(exchange, OutcomeText(row.spine_code, row.diagnostics)) for exchange, row in pairs]
 
-    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Yield the rows from ``start`` on, in batches."""
-        for first in range(start, len(self._rows), _BATCH):
-            yield self._rows[first : first + _BATCH]
+    def transitions(self, start: int) -> list[Transition]:
+        """Return the transitions from ``start`` on."""
+        return self._transitions[start:]
+
+    def frame(self) -> pd.DataFrame:
+        """Return all transitions as a table."""
+        batches = range(0, len(self._transitions), _BATCH)
+        return to_frame(self._transitions[first : first + _BATCH] for first in batches)
 
     def close(self) -> None:
         """Do nothing: there is no file."""
@@ -83,7 +69,7 @@ class MemoryStore:
 _FORMAT: Final = 3
 """``PRAGMA user_version`` of a journal's file."""
 
-_ROW: Final = ", ".join(Row._fields)
+_ROW: Final = ", ".join(Transition._fields)
 _TABLES: Final = {
     "exchange": "CREATE TABLE exchange (seq INTEGER PRIMARY KEY, time INTEGER, client TEXT, interaction TEXT, "
     "resource TEXT, if_match TEXT, status INTEGER, etag_before TEXT, etag_after TEXT, verdict TEXT, spine_code TEXT, "
@@ -91,11 +77,11 @@ _TABLES: Final = {
     "placeholder": "CREATE TABLE placeholder (number INTEGER PRIMARY KEY, digest BLOB)",
     "redaction": "CREATE TABLE redaction (rule TEXT, key BLOB)",
 }
-"""``exchange`` has the columns of a row, then ``kept`` and ``line``. ``line`` is the exchange as JSON, and last because
-it is long. ``kept`` is the size of its bodies in bytes, or NULL if it has digests instead. ``Redaction.resume`` needs
-``key`` and ``placeholder``."""
+"""``exchange`` has the columns of a transition, then ``kept`` and ``line``. ``line`` is the exchange as JSON, and last
+because it is long. ``kept`` is the size of its bodies in bytes, or NULL if it has digests instead. ``Redaction.resume``
+needs ``key`` and ``placeholder``."""
 
-_INSERT: Final = f"INSERT INTO exchange VALUES ({', '.join('?' * (len(Row._fields) + 2))})"  # noqa: S608
+_INSERT: Final = f"INSERT INTO exchange VALUES ({', '.join('?' * (len(Transition._fields) + 2))})"  # noqa: S608
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _SMALLEST: Final = 512
 """The smallest database in bytes; SQLite would overwrite a file of one byte."""
@@ -174,50 +160,32 @@ class FileStore:
         """Check every row, and compute the state from which appending continues."""
         cursor = self._connection.execute(f"SELECT {_ROW}, kept FROM exchange ORDER BY seq")  # noqa: S608
         while rows := cursor.fetchmany(_BATCH):
-            *columns, kept = zip(*rows, strict=True)
+            columns = dict(zip((*Transition._fields, "kept"), zip(*rows, strict=True), strict=True))
             try:
-                check_rows(self._count + 1, list(zip(*columns, strict=True)))
+                check_stored(self._count + 1, columns)
             except BadInput as error:
                 raise BadInput(f"{self.path} is not a journal: {error}; choose another file.") from None
-            sizes = [size for size in kept if size is not None]
-            if not all(type(size) is int and size >= 0 for size in sizes):
-                raise BadInput(f"{self.path} is not a journal: its column kept is no size; choose another file.")
             self._count += len(rows)
-            self.body_bytes += sum(sizes)
-            self.without_bodies += len(rows) - len(sizes)
-            resources, after = columns[Row._fields.index("resource")], columns[Row._fields.index("etag_after")]
-            self.current.update(zip(resources, after, strict=True))
+            self.body_bytes += sum(size or 0 for size in columns["kept"])
+            self.without_bodies += columns["kept"].count(None)
+            self.current.update(zip(columns["resource"], columns["etag_after"], strict=True))
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, exchange: Exchange, row: Row, placeholders: Sequence[tuple[int, bytes]]) -> None:
-        """Write one more exchange; it is in the file when this returns."""
-        request, response = exchange.request, exchange.response
-        kept = len(request.body) + (len(response.body) if response else 0) if exchange.is_whole else None
-        line = as_line(exchange, OutcomeText(row.spine_code, row.diagnostics))
+    def append(self, exchange: Exchange, transition: Transition, placeholders: Sequence[tuple[int, bytes]]) -> None:
+        """Write one more exchange, and the new placeholders in it; it is in the file when this returns."""
+        kept = kept_bytes(exchange) if exchange.is_whole else None
+        line = as_line(exchange, OutcomeText(transition.spine_code, transition.diagnostics))
         try:
-            with self._transaction(needed=bool(placeholders)):
+            with self._connection:  # commits, or rolls back; a single statement needs no transaction
                 if placeholders:
+                    self._connection.execute("BEGIN")
                     self._connection.executemany("INSERT INTO placeholder VALUES (?, ?)", placeholders)
-                self._connection.execute(_INSERT, (*row, kept, line))
+                self._connection.execute(_INSERT, (*transition.as_stored(), kept, line))
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
-
-    @contextmanager
-    def _transaction(self, *, needed: bool) -> Iterator[None]:
-        """Run several statements as one transaction; a single statement needs none."""
-        if not needed:
-            yield
-            return
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def exchanges(self, start: int, stop: int) -> list[Exchange]:
         """Return the exchanges from ``start`` up to ``stop``; raises ``BadInput`` for one that no journal wrote."""
@@ -237,7 +205,15 @@ class FileStore:
         with self._reading():
             return [line for (line,) in self._connection.execute(query, (start, stop))]
 
-    def rows(self, start: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+    def transitions(self, start: int) -> list[Transition]:
+        """Return the transitions from ``start`` on."""
+        return [Transition.from_stored(row) for batch in self._rows(start) for row in batch]
+
+    def frame(self) -> pd.DataFrame:
+        """Return all transitions as a table."""
+        return to_frame(self._rows(0))
+
+    def _rows(self, start: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the rows from ``start`` on, in batches."""
         with self._reading():
             cursor = self._connection.execute(f"SELECT {_ROW} FROM exchange WHERE seq > ? ORDER BY seq", (start,))  # noqa: S608
