@@ -142,15 +142,15 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_a_parameter_that_cannot_be_used(name: str, value: str) -> None:
-    found = read_query([("_count", "1"), (name, value)])
-    assert isinstance(found, Refusal)
-    (issue,) = found.issues
-    assert (found.status, issue.code, issue.spine_code) == (400, "invalid", "BAD_REQUEST")
+    with pytest.raises(Refusal) as raised:
+        read_query([("_count", "1"), (name, value)])
+    (issue,) = raised.value.issues
+    assert (raised.value.status, issue.code, issue.spine_code) == (400, "invalid", "BAD_REQUEST")
     assert name in issue.diagnostics
 
 
 def test_a_long_parameter_is_not_given_back_at_length() -> None:
     for parameter in (("x" * 100_000, "1"), ("_id", "!" * 100_000)):
-        found = read_query([parameter])
-        assert isinstance(found, Refusal)
-        assert len(found.issues[0].diagnostics) < 300
+        with pytest.raises(Refusal) as raised:
+            read_query([parameter])
+        assert len(raised.value.issues[0].diagnostics) < 300
