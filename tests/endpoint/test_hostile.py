@@ -19,7 +19,6 @@ from spinekit import FHIR_JSON, LIMIT, Held, Service, assert_refused, outcome_is
 
 from workbench import Endpoint
 from workbench.endpoint.process import ServerProcess
-from workbench.endpoint.protocol import SpineProtocol
 from workbench.endpoint.settings import Serving, Settings
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -255,39 +254,6 @@ def test_a_thousand_idle_connections_hold_up_nobody(spine: Endpoint) -> None:
                 connection.sendall(b"GET /STU3/metadata HTTP/1.1\r\nX: ")  # slow-loris: begun, and never ended
         with closing(Writer(spine.base_url, LIST)) as writer:
             assert writer.read() == "25777f7d-27bc"
-
-
-def test_a_request_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server in this process, with a short patience: the tests cannot wait a minute."""
-    with in_this_process(monkeypatch, seconds=0.2) as base_url:
-        with connected(base_url) as connection:
-            connection.sendall(b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
-            answer = read_all(connection)
-            assert answer.startswith(b"HTTP/1.1 408 ")
-            outcome_issues(answer.partition(b"\r\n\r\n")[2])
-        with connected(base_url) as connection:
-            assert read_all(connection) == b""  # nothing was asked, so nothing is answered
-
-
-@contextmanager
-def in_this_process(monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> Iterator[str]:
-    import threading
-
-    from workbench.endpoint.process import listen
-    from workbench.endpoint.server import Server
-
-    monkeypatch.setattr(SpineProtocol, "seconds", seconds)
-    serving = Serving()
-    with listen(serving) as listening:
-        base_url = serving.url_at(listening.getsockname()[1])
-        server = Server(Settings(), serving, base_url)
-        running = threading.Thread(target=server.run, args=(listening,))
-        running.start()
-        try:
-            yield base_url
-        finally:
-            server.stop()
-            running.join(WAIT)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="memory is read from /proc")

@@ -169,9 +169,9 @@ def answers_while_sending(base_url: str, message: bytes) -> bytes:
 
 
 @contextmanager
-def impatient(monkeypatch: pytest.MonkeyPatch, *faults: str) -> Iterator[str]:
+def in_this_process(monkeypatch: pytest.MonkeyPatch, *faults: str, seconds: float = 0.2) -> Iterator[str]:
     """A server in this process that waits 0.2 s: the tests cannot wait a minute."""
-    monkeypatch.setattr(SpineProtocol, "seconds", 0.2)
+    monkeypatch.setattr(SpineProtocol, "seconds", seconds)
     serving = Serving()
     with listen(serving) as listening:
         base_url = serving.url_at(listening.getsockname()[1])
@@ -185,9 +185,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *faults: str) -> Iterator[str]:
             running.join(WAIT)
 
 
+def test_a_request_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_this_process(monkeypatch) as base_url:
+        assert_answered_then_refused(answers(base_url, CREATE[:-1]), [], 408)
+        assert answers(base_url, b"") == []  # no request, so no response
+
+
 @pytest.mark.parametrize("half", [GET, CREATE[:-1]], ids=["half a head", "half a body"])
 def test_a_time_out_waits_for_the_answer_too(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
-    with impatient(monkeypatch, "latency:create:seconds=0.6") as base_url:
+    with in_this_process(monkeypatch, "latency:create:seconds=0.6") as base_url:
         assert_answered_then_refused(answers(base_url, CREATE + half), [201], 408)
 
 
@@ -195,14 +201,14 @@ def test_a_request_that_was_sent_is_not_called_slow(monkeypatch: pytest.MonkeyPa
     """It waits here, behind one that takes long, and not on the network."""
     late = CREATE[:-1] + b" " * 40_000 + b"}"
     late = late.replace(b"Content-Length: 59", b"Content-Length: %d" % (59 + 40_000))
-    with impatient(monkeypatch, "latency:create:times=1:seconds=0.6") as base_url:
+    with in_this_process(monkeypatch, "latency:create:times=1:seconds=0.6") as base_url:
         found = answers(base_url, CREATE + late + b"}")
     assert_answered_then_refused(found, [201, 201], 400)
 
 
 def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     large = b'{"resourceType":"List","status":"current","mode":"working","title":"%s"}' % (b"a" * 5_000_000)
-    with impatient(monkeypatch) as base_url, closing(socket.socket()) as connection:
+    with in_this_process(monkeypatch) as base_url, closing(socket.socket()) as connection:
         connection.settimeout(WAIT)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
@@ -221,7 +227,7 @@ def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.Mon
     monkeypatch.setattr("workbench.endpoint.server.STOP_SECONDS", 0.1)
     with closing(socket.socket()) as connection:
         connection.settimeout(WAIT)
-        with impatient(monkeypatch, "latency:create:seconds=60") as base_url:
+        with in_this_process(monkeypatch, "latency:create:seconds=60") as base_url:
             connection.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
             connection.sendall(GET + b"\r\n" + CREATE)
             received = connection.recv(65536)
@@ -229,3 +235,46 @@ def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.Mon
             while chunk := connection.recv(65536):
                 received += chunk
     assert re.findall(rb"HTTP/1.1 \d+", received) == [b"HTTP/1.1 200"]
+
+
+UPGRADE = ("Connection: upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("size", [0, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize("framed", ["with its length", "in chunks"])
+def test_an_upgrade_is_ignored(over_socket: Service, mine: Held, framed: str, size: int) -> None:
+    """A server may ignore an upgrade (RFC 9110, 7.8). The body behind it is the request's, and so is its lock."""
+    fields = (f"If-Match: {mine.etag}", *UPGRADE)
+    if framed == "in chunks":
+        head, chunk = chunked(mine, *fields)
+        message = head + chunk + b"0\r\n\r\n"
+    else:
+        head, _, body = update(mine, "in chunks" + "s" * size).partition(b"\r\n\r\n")
+        message = "\r\n".join([head.decode(), *UPGRADE, "", ""]).encode() + body
+    found = answers(over_socket.base_url, message + GET + b"Upgrade: h2c\r\nConnection: upgrade, close\r\n\r\n" + b"}")
+    assert [status for status, _ in found] == [200, 200]
+    assert over_socket.get(mine.path).json()["title"].startswith("in chunks")
+
+
+def test_an_upgrade_to_a_tunnel_is_refused(over_socket: Service) -> None:
+    message = b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert_answered_then_refused(answers(over_socket.base_url, message), [], 400)
+
+
+def test_large_bodies_share_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-sent bodies fill it; then a large one is refused for now, and an everyday one is not."""
+    monkeypatch.setattr("workbench.endpoint.asgi.BUFFER_LIMIT", 2_000_000)
+    half = request("POST", "List", body=b" " * 4_000_000)[:1_500_000]
+    large = request("POST", "List", "Connection: close", body=CREATE.partition(b"\r\n\r\n")[2] + b" " * 400_000)
+    with in_this_process(monkeypatch, seconds=WAIT) as base_url:
+        address = urlsplit(base_url).hostname, urlsplit(base_url).port
+        with closing(socket.create_connection(address, timeout=WAIT)) as first:
+            first.sendall(half)
+            with closing(socket.create_connection(address, timeout=WAIT)) as second:
+                second.sendall(half)
+                refused = second.recv(65536)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 10\r\n" in refused
+            outcome_issues(refused.partition(b"\r\n\r\n")[2])
+            assert [status for status, _ in answers(base_url, CREATE + b"}")] == [201, 400]
+        assert [status for status, _ in answers(base_url, large)] == [201]

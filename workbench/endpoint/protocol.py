@@ -164,8 +164,10 @@ class SpineProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The parser takes what follows for another protocol. It gets the same head again, without the upgrade.
+            # To this parser, another protocol follows. A new one reads the same head again, without the upgrade.
             self._unparsed = self._head_without_upgrade() + data[upgrade.args[0] :] + self._unparsed
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
             return
         except httptools.HttpParserError:
             self._refuse(_MALFORMED)
