@@ -256,8 +256,9 @@ def build_application(settings: Settings, base_url: str) -> Application:
     ``BadInput`` for a database that cannot be used.
     """
     store = Store(settings.db, seed=settings.seed, synchronous=settings.synchronous)
-    for row in examples.rows():
-        store.insert(*row)
+    for resource_type, logical_id, example in examples.rows():
+        if store.read(resource_type, logical_id) is None:
+            store.insert(resource_type, logical_id, example)
     clock: Clock = LessonClock(settings.clock) if settings.clock is not None else wall_clock
     application = Application(
         store,
