@@ -1,4 +1,4 @@
-"""A refused request changes nothing, however it is refused; and one that is whole is answered before it (UPD-17)."""
+"""A refused request changes nothing, however it is refused; the complete requests before it are answered (UPD-17)."""
 
 import re
 import socket
@@ -65,33 +65,33 @@ def mine(over_socket: Service) -> Held:
 
 STRAY = {
     "a brace": (b"}", 400),
-    "a request line that is none": (b"HELLO\r\n\r\n", 400),
-    "a header that is none": (GET + b"a b: c\r\n\r\n", 400),
+    "an invalid request line": (b"HELLO\r\n\r\n", 400),
+    "an invalid header field": (GET + b"a b: c\r\n\r\n", 400),
     "a head of 70 KB": (GET + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     "a head of 300 KB without an end": (GET + b"X: " + b"a" * 300_000, 431),
     "a request line of 300 KB": (b"GET /" + b"a" * 300_000, 414),
     "two lengths": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-    "a chunk that is none": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    "an invalid chunk": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64, 400),
 }
 
 
 @pytest.mark.parametrize(("stray", "status"), STRAY.values(), ids=STRAY)
-def test_what_stands_behind_a_whole_update(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
+def test_stray_bytes_after_an_update(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
     found = answers(over_socket.base_url, update(mine, "first") + stray)
     assert_answered_then_refused(found, [200], status)
     assert over_socket.get(mine.path).json()["title"] == "first"
 
 
 @pytest.mark.parametrize(("stray", "status"), STRAY.values(), ids=STRAY)
-def test_what_stands_behind_several(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
+def test_stray_bytes_after_several_requests(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
     reads = (GET + b"\r\n") * 3
     found = answers(over_socket.base_url, CREATE + reads + update(mine, "first") + CREATE + stray)
     assert_answered_then_refused(found, [201, 200, 200, 200, 200, 201], status)
 
 
-def test_what_stands_behind_a_large_one(over_socket: Service, mine: Held) -> None:
-    """A large body is looked at beside the event loop; the refusal must wait for it all the same."""
+def test_stray_bytes_after_a_large_update(over_socket: Service, mine: Held) -> None:
+    """A thread handles a large body; the refusal waits for its response."""
     found = answers(over_socket.base_url, update(mine, "a" * 200_000) + b"}")
     assert_answered_then_refused(found, [200], 400)
 
@@ -112,7 +112,7 @@ def chunked(held: Held, *lines: str) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize(("before", "answered"), BEFORE.values(), ids=BEFORE)
-def test_an_update_that_breaks_off_behind(over_socket: Service, mine: Held, before: bytes, answered: list[int]) -> None:
+def test_an_update_with_a_broken_body(over_socket: Service, mine: Held, before: bytes, answered: list[int]) -> None:
     head, chunk = chunked(mine, f"If-Match: {mine.etag}")
     found = answers(over_socket.base_url, before + head + chunk + b"not a chunk\r\n")
     assert_answered_then_refused(found, answered, 400)
@@ -120,14 +120,14 @@ def test_an_update_that_breaks_off_behind(over_socket: Service, mine: Held, befo
 
 
 def test_thousands_of_requests_in_one_go(over_socket: Service) -> None:
-    """They are taken in as they are answered; none is lost, none is answered twice."""
+    """Each is answered once, in order."""
     ask = b"GET /STU3/List/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
     found = answers(over_socket.base_url, ask * 3_000 + b"}")
     assert [status for status, _ in found] == [404] * 3_000 + [400]
 
 
 def test_a_trailer_is_not_a_header(over_socket: Service, mine: Held) -> None:
-    """What stands behind a body may not say under which condition it is stored (RFC 9110, section 6.5.1)."""
+    """A trailer may not hold the condition of an update (RFC 9110, section 6.5.1)."""
     head, chunk = chunked(mine, "Connection: close")
     found = answers(over_socket.base_url, head + chunk + f"0\r\nIf-Match: {mine.etag}\r\n\r\n".encode())
     assert [status for status, _ in found] == [412]
@@ -142,7 +142,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("framing", LONG.values(), ids=LONG)
-def test_what_is_around_a_body_counts_too(over_socket: Service, mine: Held, framing: bytes) -> None:
+def test_the_framing_of_a_body_is_limited_too(over_socket: Service, mine: Held, framing: bytes) -> None:
     head, _ = chunked(mine, f"If-Match: {mine.etag}")
     found = answers_while_sending(over_socket.base_url, head + framing)
     assert found.split()[1] in (b"413", b"431")
@@ -150,7 +150,7 @@ def test_what_is_around_a_body_counts_too(over_socket: Service, mine: Held, fram
 
 
 def answers_while_sending(base_url: str, message: bytes) -> bytes:
-    """What comes back to a client that goes on sending, as long as the server lets it."""
+    """The response to a client that sends until the server closes the connection."""
     url = urlsplit(base_url)
     with closing(socket.create_connection((url.hostname or "", url.port or 0), timeout=WAIT)) as connection:
 
@@ -158,7 +158,7 @@ def answers_while_sending(base_url: str, message: bytes) -> bytes:
             try:
                 connection.sendall(message)
             except OSError:
-                return  # the server has had enough
+                return  # the server has closed the connection
 
         sending = threading.Thread(target=send)
         sending.start()
@@ -192,13 +192,13 @@ def test_a_request_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("half", [GET, CREATE[:-1]], ids=["half a head", "half a body"])
-def test_a_time_out_waits_for_the_answer_too(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
+def test_a_timeout_waits_for_the_response_before_it(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
     with in_this_process(monkeypatch, "latency:create:seconds=0.6") as base_url:
         assert_answered_then_refused(answers(base_url, CREATE + half), [201], 408)
 
 
 def test_a_request_that_was_sent_is_not_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits here, behind one that takes long, and not on the network."""
+    """It waits in the endpoint, behind a slow request."""
     late = CREATE[:-1] + b" " * 40_000 + b"}"
     late = late.replace(b"Content-Length: 59", b"Content-Length: %d" % (59 + 40_000))
     with in_this_process(monkeypatch, "latency:create:times=1:seconds=0.6") as base_url:
@@ -206,7 +206,7 @@ def test_a_request_that_was_sent_is_not_called_slow(monkeypatch: pytest.MonkeyPa
     assert_answered_then_refused(found, [201, 201], 400)
 
 
-def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_is_not_read_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     large = b'{"resourceType":"List","status":"current","mode":"working","title":"%s"}' % (b"a" * 5_000_000)
     with in_this_process(monkeypatch) as base_url, closing(socket.socket()) as connection:
         connection.settimeout(WAIT)
@@ -222,8 +222,8 @@ def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert 0 < received < len(large)
 
 
-def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service stops while a request takes too long: then no answer is the only true one."""
+def test_a_stop_sends_no_response_that_could_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service stops while a request takes too long. It may be stored, so the endpoint sends no response."""
     monkeypatch.setattr("workbench.endpoint.server.STOP_SECONDS", 0.1)
     with closing(socket.socket()) as connection:
         connection.settimeout(WAIT)

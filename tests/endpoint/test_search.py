@@ -90,7 +90,7 @@ def test_what_is_no_span(text: str) -> None:
     ],
 )
 def test_the_ends_of_the_calendar(text: str, span: tuple[str | None, str | None]) -> None:
-    """``le9999-12-31`` is how many a client writes "no end"; whatever the end is then, it is no error."""
+    """``le9999-12-31`` is a common way to write "no end"; it is not an error."""
     found = read_span(text)
     assert found is not None
     assert found[0] == span[0]

@@ -41,7 +41,7 @@ _TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
 
 @dataclass(eq=False)
 class Refusal(Exception):  # it is an answer, not a failure of the endpoint
-    """A refused request: the status, the issues of its OperationOutcome, and header fields of its own."""
+    """A refused request: the status, the issues of its OperationOutcome, and further header fields."""
 
     status: int
     issues: tuple[Issue, ...]

@@ -335,7 +335,7 @@ def main() -> int:
     inherited = None
     if first["descriptor"] is not None:
         inherited = socket.socket(fileno=first["descriptor"]), first["base_url"]
-        # Ctrl-C reaches a terminal's whole process group; a worker stops when its parent says so.
+        # Ctrl-C reaches a terminal's whole process group; a worker stops when its parent stops it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def run_commands(server: Server | Workers) -> None:
@@ -355,7 +355,7 @@ def _run_commands(lines: Iterator[bytes], server: Server | Workers) -> None:
         command, *arguments = json.loads(line)
         try:
             server.run_command(command, arguments)
-        except Exception as error:  # noqa: BLE001  # the parent waits for a line, whatever the error
+        except Exception as error:  # noqa: BLE001  # the parent waits for a line after any error
             _print(" ".join(str(error).split()) or type(error).__name__)
         else:
             _print(_DONE)
