@@ -451,16 +451,15 @@ def _add_serve(commands: _Commands) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from workbench.endpoint.process import SigtermHandler, stop_with_input
     from workbench.endpoint.process import serve as serve_endpoint
+    from workbench.endpoint.process import stop_with_input
     from workbench.endpoint.settings import Serving, Settings
 
-    sigterm = SigtermHandler()
+    end_by_signal()
     given = vars(options)
     settings = Settings(**_fields_of(Settings, given | {"faults": tuple(options.fault)}))
     serving = Serving(**_fields_of(Serving, given))
-    on_start = stop_with_input if options.stop_with_stdin else None
-    serve_endpoint(settings, serving, sigterm=sigterm, on_start=on_start)
+    serve_endpoint(settings, serving, with_server=stop_with_input if options.stop_with_stdin else None)
     return 0
 
 

@@ -27,7 +27,7 @@ def in_process(lesson_clock: str) -> Iterator[Service]:
 
 @pytest.fixture(scope="session", params=["over_socket", "in_process"], ids=["socket", "in process"])
 def endpoint(request: pytest.FixtureRequest) -> Service:
-    """Both, one after the other."""
+    """The endpoint over a socket, then the one in process."""
     service: Service = request.getfixturevalue(request.param)
     return service
 

@@ -1,4 +1,4 @@
-"""Bounded work, whatever is sent: anything up to 5 MiB costs less than a second of CPU, and holds up nobody."""
+"""Bounded work: any body up to 5 MiB costs less than a second of CPU, and delays no other client."""
 
 import http.client
 import os
@@ -179,7 +179,7 @@ AT = "2018-05-25T16:09:50.000+00:00"
 
 @pytest.mark.parametrize("oldest_first", [False, True])
 def test_a_page_is_bounded_in_bytes(shared_db: str, oldest_first: bool) -> None:
-    """Whatever their sizes: the pages are the whole of it, and only the last resource of one crosses the bound."""
+    """The pages together hold every resource, and only the last resource of a page crosses the bound."""
     sizes = random.Random(1)
     with closing(Store(shared_db)) as store:
         for number in range(60):

@@ -93,10 +93,10 @@ def test_outside_the_base_too(endpoint: Service) -> None:
 
 @pytest.mark.promise("ERR-2")
 def test_the_diagnostics_are_about_this_request(endpoint: Service, held: Held) -> None:
-    for media_type, told in (("text/turtle", "text/turtle"), (None, "Content-Type")):
+    for media_type, named in (("text/turtle", "text/turtle"), (None, "Content-Type")):
         answer = endpoint.put(held.path, b"x", held.etag, content_type=media_type)
         issue = assert_refused(answer, 415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
-        assert told in issue["diagnostics"]
+        assert named in issue["diagnostics"]
     answer = endpoint.put(held.path, b'{"resourceType":\n "List",}', held.etag)
     issue = assert_refused(answer, 400, "structure", "MESSAGE_NOT_WELL_FORMED")
     assert "line 2" in issue["diagnostics"]

@@ -1,6 +1,6 @@
 """Requests that are not well formed, in the body, in the header, in the URL, on the wire.
 
-Whatever is sent, nothing answers 500, every refusal is an OperationOutcome, and nothing changes.
+No request is answered 500, every refusal is an OperationOutcome, and nothing changes.
 """
 
 import gzip
@@ -198,7 +198,7 @@ def test_an_odd_header_is_no_accident(endpoint: Service, held: Held, method: str
 WIRE = {
     "garbage": b"garbage\r\n\r\n",
     "no method": b" /STU3/List HTTP/1.1\r\n\r\n",
-    "a method nobody knows": raw("FOO", "/STU3/List"),
+    "an unknown method": raw("FOO", "/STU3/List"),
     "another protocol": b"GET /STU3/List HTTP/9.9\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 40,

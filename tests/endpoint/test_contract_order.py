@@ -1,6 +1,6 @@
 """The contract's *Order of checks*: a request that is wrong in two ways gets the earlier one's answer.
 
-Each fault below spoils one thing about a valid PUT or DELETE. They stand in the contract's order, and every pair
+Each fault below spoils one thing about a valid PUT or DELETE. They are in the contract's order, and every pair
 of them is tried.
 """
 

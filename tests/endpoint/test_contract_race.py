@@ -96,7 +96,7 @@ def test_two_servers_on_one_database(tmp_path: Path) -> None:
 
 
 def in_processes(target: Callable[..., None], *arguments: object) -> list[Any]:
-    """Run ``target`` in processes of its own, all with one barrier and one queue; what each put into the queue."""
+    """Run ``target`` in separate processes, all with one barrier and one queue; what each put into the queue."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(PROCESSES), context.Queue()
     processes = [context.Process(target=target, args=(barrier, results, *arguments)) for _ in range(PROCESSES)]

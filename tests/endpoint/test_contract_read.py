@@ -105,7 +105,7 @@ def test_if_modified_since(endpoint: Service, held: Held, seconds: int, status: 
     "since", ["Fri, 25 May 2018 16:09:50 GMT", "Friday, 25-May-18 16:09:50 GMT", "Fri May 25 16:09:50 2018"]
 )
 def test_all_three_forms_of_an_http_date_are_read(endpoint: Service, since: str) -> None:
-    """RFC 9110, section 5.6.7: whoever reads a date must accept all three."""
+    """RFC 9110, section 5.6.7: a recipient must accept all three formats of a date."""
     assert endpoint.get("Condition/5b0bf2ca-6d06-4f3c-a4d0-0a8f4e1b7d21", if_modified_since=since).status_code == 304
 
 

@@ -1,4 +1,4 @@
-"""The section *Update* of the contract, promise by promise (UPD-13, the race, has a module of its own)."""
+"""The section *Update* of the contract, promise by promise (UPD-13, the race, has its own module)."""
 
 import re
 from email.utils import parsedate_to_datetime

@@ -1,7 +1,7 @@
 """An acknowledged update survives ``kill -9``, of the endpoint or of one of its workers, at any moment.
 
 Each client is the only writer of its resource, so what may be stored after the kill is the version last
-acknowledged, or the one that was on its way: a PUT that was stored and never answered.
+acknowledged, or the one in flight: a PUT that was stored and never answered.
 """
 
 import os
@@ -85,10 +85,10 @@ def test_what_was_acknowledged_is_there(
 
 def push_until(writers: list[Writer], enough: int, kill: Callable[[], None]) -> None:
     """Have them all write, and kill once so many requests have been answered."""
-    told, stop = Count(), threading.Event()
-    threads = run(writers, stop, most=100_000, told=told)
+    count, stop = Count(), threading.Event()
+    threads = run(writers, stop, most=100_000, told=count)
     try:
-        told.wait_for(enough)
+        count.wait_for(enough)
         kill()
     finally:
         stop.set()
@@ -97,7 +97,7 @@ def push_until(writers: list[Writer], enough: int, kill: Callable[[], None]) -> 
 
 
 def assert_all_there(db: str, writers: list[Writer]) -> int:
-    """Compare what each was told with what is stored; how many updates were stored and never acknowledged."""
+    """Check that every acknowledged version is stored; return how many stored ones were not acknowledged."""
     unanswered = 0
     with closing(Store(db)) as store:
         for writer in writers:
@@ -108,7 +108,7 @@ def assert_all_there(db: str, writers: list[Writer]) -> int:
             stored = store.read("List", writer.logical_id)
             assert stored is not None
             last = writer.accepted[-1][1]
-            on_its_way = store.versions.after(f"List/{writer.logical_id}", last)
-            assert stored.version_id in (last, on_its_way)
-            unanswered += stored.version_id == on_its_way
+            unacknowledged = store.versions.after(f"List/{writer.logical_id}", last)
+            assert stored.version_id in (last, unacknowledged)
+            unanswered += stored.version_id == unacknowledged
     return unanswered

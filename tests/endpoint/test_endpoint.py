@@ -1,6 +1,6 @@
 """The embedded Spine as a notebook holds it: started, used by name, stopped.
 
-Owns: what a clock and a seed fix, in a process of its own and without one; the life of an endpoint from
+Owns: what a clock and a seed fix, in its own process and without one; the life of an endpoint from
 ``start`` to long after ``stop``; what survives in a file; and that all its clients share one journal. What it
 answers is the contract tests' business.
 """
@@ -222,7 +222,7 @@ def test_its_clients_share_its_journal_and_nothing_else(start: Start) -> None:
 
 @each_way
 def test_an_outsider_needs_only_the_base_url(start: Start) -> None:
-    """True of a real port; without a socket nobody but its own clients can reach it, wherever they look."""
+    """This holds for a real port; without a socket only its own clients can reach the endpoint."""
     with start() as endpoint:
         outsider = Client(endpoint.base_url).read("List", LOGICAL_ID)
     assert outsider.verdict is (Verdict.READ if start == Endpoint.start else Verdict.FAILED)

@@ -116,7 +116,7 @@ nearly_right = st.builds(update, mostly_current, mostly_json, nearly.map(lambda 
 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
-    """A request as bytes; ``CURRENT`` stands for the version that is there."""
+    """A request as bytes; ``CURRENT`` is replaced by the current version."""
     if draw(st.booleans()):
         return draw(nearly_right)
     method, body = draw(methods), draw(bodies)

@@ -1,4 +1,4 @@
-"""``Host`` must name this endpoint: a web page could otherwise reach it, and write, under a name of its own."""
+"""``Host`` must name this endpoint: a web page could otherwise reach it, and write, under its own name."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What nobody holds any more is closed: applications, their databases, child processes."""
+"""An object without references is closed: applications, their databases, child processes."""
 
 import gc
 import os

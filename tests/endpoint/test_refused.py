@@ -1,4 +1,4 @@
-"""A refused request changes nothing, however it is refused; and one that is whole is answered before it (UPD-17)."""
+"""A refused request changes nothing, however it is refused; the complete requests before it are answered (UPD-17)."""
 
 import re
 import socket
@@ -65,33 +65,33 @@ def mine(over_socket: Service) -> Held:
 
 STRAY = {
     "a brace": (b"}", 400),
-    "a request line that is none": (b"HELLO\r\n\r\n", 400),
-    "a header that is none": (GET + b"a b: c\r\n\r\n", 400),
+    "an invalid request line": (b"HELLO\r\n\r\n", 400),
+    "an invalid header field": (GET + b"a b: c\r\n\r\n", 400),
     "a head of 70 KB": (GET + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     "a head of 300 KB without an end": (GET + b"X: " + b"a" * 300_000, 431),
     "a request line of 300 KB": (b"GET /" + b"a" * 300_000, 414),
     "two lengths": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-    "a chunk that is none": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    "an invalid chunk": (b"PUT /STU3/List/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64, 400),
 }
 
 
 @pytest.mark.parametrize(("stray", "status"), STRAY.values(), ids=STRAY)
-def test_what_stands_behind_a_whole_update(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
+def test_stray_bytes_after_an_update(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
     found = answers(over_socket.base_url, update(mine, "first") + stray)
     assert_answered_then_refused(found, [200], status)
     assert over_socket.get(mine.path).json()["title"] == "first"
 
 
 @pytest.mark.parametrize(("stray", "status"), STRAY.values(), ids=STRAY)
-def test_what_stands_behind_several(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
+def test_stray_bytes_after_several_requests(over_socket: Service, mine: Held, stray: bytes, status: int) -> None:
     reads = (GET + b"\r\n") * 3
     found = answers(over_socket.base_url, CREATE + reads + update(mine, "first") + CREATE + stray)
     assert_answered_then_refused(found, [201, 200, 200, 200, 200, 201], status)
 
 
-def test_what_stands_behind_a_large_one(over_socket: Service, mine: Held) -> None:
-    """A large body is looked at beside the event loop; the refusal must wait for it all the same."""
+def test_stray_bytes_after_a_large_update(over_socket: Service, mine: Held) -> None:
+    """A thread handles a large body; the refusal waits for its response."""
     found = answers(over_socket.base_url, update(mine, "a" * 200_000) + b"}")
     assert_answered_then_refused(found, [200], 400)
 
@@ -112,7 +112,7 @@ def chunked(held: Held, *lines: str) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize(("before", "answered"), BEFORE.values(), ids=BEFORE)
-def test_an_update_that_breaks_off_behind(over_socket: Service, mine: Held, before: bytes, answered: list[int]) -> None:
+def test_an_update_with_a_broken_body(over_socket: Service, mine: Held, before: bytes, answered: list[int]) -> None:
     head, chunk = chunked(mine, f"If-Match: {mine.etag}")
     found = answers(over_socket.base_url, before + head + chunk + b"not a chunk\r\n")
     assert_answered_then_refused(found, answered, 400)
@@ -120,14 +120,14 @@ def test_an_update_that_breaks_off_behind(over_socket: Service, mine: Held, befo
 
 
 def test_thousands_of_requests_in_one_go(over_socket: Service) -> None:
-    """They are taken in as they are answered; none is lost, none is answered twice."""
+    """Each is answered once, in order."""
     ask = b"GET /STU3/List/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
     found = answers(over_socket.base_url, ask * 3_000 + b"}")
     assert [status for status, _ in found] == [404] * 3_000 + [400]
 
 
 def test_a_trailer_is_not_a_header(over_socket: Service, mine: Held) -> None:
-    """What stands behind a body may not say under which condition it is stored (RFC 9110, section 6.5.1)."""
+    """A trailer may not hold the condition of an update (RFC 9110, section 6.5.1)."""
     head, chunk = chunked(mine, "Connection: close")
     found = answers(over_socket.base_url, head + chunk + f"0\r\nIf-Match: {mine.etag}\r\n\r\n".encode())
     assert [status for status, _ in found] == [412]
@@ -142,7 +142,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("framing", LONG.values(), ids=LONG)
-def test_what_is_around_a_body_counts_too(over_socket: Service, mine: Held, framing: bytes) -> None:
+def test_the_framing_of_a_body_is_limited_too(over_socket: Service, mine: Held, framing: bytes) -> None:
     head, _ = chunked(mine, f"If-Match: {mine.etag}")
     found = answers_while_sending(over_socket.base_url, head + framing)
     assert found.split()[1] in (b"413", b"431")
@@ -150,7 +150,7 @@ def test_what_is_around_a_body_counts_too(over_socket: Service, mine: Held, fram
 
 
 def answers_while_sending(base_url: str, message: bytes) -> bytes:
-    """What comes back to a client that goes on sending, as long as the server lets it."""
+    """The response to a client that sends until the server closes the connection."""
     url = urlsplit(base_url)
     with closing(socket.create_connection((url.hostname or "", url.port or 0), timeout=WAIT)) as connection:
 
@@ -158,7 +158,7 @@ def answers_while_sending(base_url: str, message: bytes) -> bytes:
             try:
                 connection.sendall(message)
             except OSError:
-                return  # the server has had enough
+                return  # the server has closed the connection
 
         sending = threading.Thread(target=send)
         sending.start()
@@ -169,9 +169,9 @@ def answers_while_sending(base_url: str, message: bytes) -> bytes:
 
 
 @contextmanager
-def impatient(monkeypatch: pytest.MonkeyPatch, *faults: str) -> Iterator[str]:
+def in_this_process(monkeypatch: pytest.MonkeyPatch, *faults: str, seconds: float = 0.2) -> Iterator[str]:
     """A server in this process that waits 0.2 s: the tests cannot wait a minute."""
-    monkeypatch.setattr(SpineProtocol, "seconds", 0.2)
+    monkeypatch.setattr(SpineProtocol, "seconds", seconds)
     serving = Serving()
     with listen(serving) as listening:
         base_url = serving.url_at(listening.getsockname()[1])
@@ -185,24 +185,30 @@ def impatient(monkeypatch: pytest.MonkeyPatch, *faults: str) -> Iterator[str]:
             running.join(WAIT)
 
 
+def test_a_request_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_this_process(monkeypatch) as base_url:
+        assert_answered_then_refused(answers(base_url, CREATE[:-1]), [], 408)
+        assert answers(base_url, b"") == []  # no request, so no response
+
+
 @pytest.mark.parametrize("half", [GET, CREATE[:-1]], ids=["half a head", "half a body"])
-def test_a_time_out_waits_for_the_answer_too(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
-    with impatient(monkeypatch, "latency:create:seconds=0.6") as base_url:
+def test_a_timeout_waits_for_the_response_before_it(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
+    with in_this_process(monkeypatch, "latency:create:seconds=0.6") as base_url:
         assert_answered_then_refused(answers(base_url, CREATE + half), [201], 408)
 
 
 def test_a_request_that_was_sent_is_not_called_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits here, behind one that takes long, and not on the network."""
+    """It waits in the endpoint, behind a slow request."""
     late = CREATE[:-1] + b" " * 40_000 + b"}"
     late = late.replace(b"Content-Length: 59", b"Content-Length: %d" % (59 + 40_000))
-    with impatient(monkeypatch, "latency:create:times=1:seconds=0.6") as base_url:
+    with in_this_process(monkeypatch, "latency:create:times=1:seconds=0.6") as base_url:
         found = answers(base_url, CREATE + late + b"}")
     assert_answered_then_refused(found, [201, 201], 400)
 
 
-def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_is_not_read_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     large = b'{"resourceType":"List","status":"current","mode":"working","title":"%s"}' % (b"a" * 5_000_000)
-    with impatient(monkeypatch) as base_url, closing(socket.socket()) as connection:
+    with in_this_process(monkeypatch) as base_url, closing(socket.socket()) as connection:
         connection.settimeout(WAIT)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
@@ -216,12 +222,12 @@ def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert 0 < received < len(large)
 
 
-def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The service stops while a request takes too long: then no answer is the only true one."""
+def test_a_stop_sends_no_response_that_could_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service stops while a request takes too long. It may be stored, so the endpoint sends no response."""
     monkeypatch.setattr("workbench.endpoint.server.STOP_SECONDS", 0.1)
     with closing(socket.socket()) as connection:
         connection.settimeout(WAIT)
-        with impatient(monkeypatch, "latency:create:seconds=60") as base_url:
+        with in_this_process(monkeypatch, "latency:create:seconds=60") as base_url:
             connection.connect((urlsplit(base_url).hostname, urlsplit(base_url).port))
             connection.sendall(GET + b"\r\n" + CREATE)
             received = connection.recv(65536)
@@ -229,3 +235,46 @@ def test_a_stop_does_not_call_refused_what_may_be_stored(monkeypatch: pytest.Mon
             while chunk := connection.recv(65536):
                 received += chunk
     assert re.findall(rb"HTTP/1.1 \d+", received) == [b"HTTP/1.1 200"]
+
+
+UPGRADE = ("Connection: upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("size", [0, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize("framed", ["with its length", "in chunks"])
+def test_an_upgrade_is_ignored(over_socket: Service, mine: Held, framed: str, size: int) -> None:
+    """A server may ignore an upgrade (RFC 9110, 7.8). The body behind it is the request's, and so is its lock."""
+    fields = (f"If-Match: {mine.etag}", *UPGRADE)
+    if framed == "in chunks":
+        head, chunk = chunked(mine, *fields)
+        message = head + chunk + b"0\r\n\r\n"
+    else:
+        head, _, body = update(mine, "in chunks" + "s" * size).partition(b"\r\n\r\n")
+        message = "\r\n".join([head.decode(), *UPGRADE, "", ""]).encode() + body
+    found = answers(over_socket.base_url, message + GET + b"Upgrade: h2c\r\nConnection: upgrade, close\r\n\r\n" + b"}")
+    assert [status for status, _ in found] == [200, 200]
+    assert over_socket.get(mine.path).json()["title"].startswith("in chunks")
+
+
+def test_an_upgrade_to_a_tunnel_is_refused(over_socket: Service) -> None:
+    message = b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert_answered_then_refused(answers(over_socket.base_url, message), [], 400)
+
+
+def test_large_bodies_share_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-sent bodies fill it; then a large one is refused for now, and an everyday one is not."""
+    monkeypatch.setattr("workbench.endpoint.asgi.BUFFER_LIMIT", 2_000_000)
+    half = request("POST", "List", body=b" " * 4_000_000)[:1_500_000]
+    large = request("POST", "List", "Connection: close", body=CREATE.partition(b"\r\n\r\n")[2] + b" " * 400_000)
+    with in_this_process(monkeypatch, seconds=WAIT) as base_url:
+        address = urlsplit(base_url).hostname, urlsplit(base_url).port
+        with closing(socket.create_connection(address, timeout=WAIT)) as first:
+            first.sendall(half)
+            with closing(socket.create_connection(address, timeout=WAIT)) as second:
+                second.sendall(half)
+                refused = second.recv(65536)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 10\r\n" in refused
+            outcome_issues(refused.partition(b"\r\n\r\n")[2])
+            assert [status for status, _ in answers(base_url, CREATE + b"}")] == [201, 400]
+        assert [status for status, _ in answers(base_url, large)] == [201]

@@ -68,7 +68,7 @@ def port_of(base_url: str) -> int:
 
 @contextmanager
 def idle_connection(base_url: str) -> Iterator[socket.socket]:
-    """A connection that the server has taken, with nothing on its way: it ends when the server does."""
+    """An accepted connection without a request: it ends when the server does."""
     with connection_to(base_url) as connection:
         connection.request("GET", "/STU3/metadata")
         connection.getresponse().read()
@@ -81,7 +81,7 @@ def connection_to(base_url: str) -> closing[http.client.HTTPConnection]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_it_says_where_it_is_and_ends_cleanly(how: signal.Signals) -> None:
+def test_it_prints_its_base_url_and_ends_cleanly(how: signal.Signals) -> None:
     with serving("--log-format", "none") as (process, base_url), connection_to(base_url) as connection:
         connection.request("GET", STORY)
         assert connection.getresponse().read()
@@ -189,7 +189,7 @@ def test_a_hundred_connections_at_once(spine: Endpoint) -> None:
         assert set(pool.map(ask, range(100))) == {(200, 'W/"25777f7d-27bc"')}
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(spine: Endpoint) -> None:
+def test_a_silent_client_delays_no_other(spine: Endpoint) -> None:
     with socket.create_connection(("127.0.0.1", port_of(spine.base_url))) as silent:
         silent.sendall(b"PUT /STU3/List/x HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
         with connection_to(spine.base_url) as connection:
@@ -240,7 +240,7 @@ def test_without_a_lock_the_last_writer_wins() -> None:
     assert endpoint.put(f"List/{NOBODY}", a_list(id=NOBODY), None).status_code == 405
 
 
-def test_the_wall_s_time() -> None:
+def test_without_a_clock_it_uses_the_system_s() -> None:
     endpoint = in_process(Settings())
     before = time.time()
     held = endpoint.create()
@@ -303,10 +303,11 @@ def test_what_it_cannot_start_with(words: dict[str, str], arguments: list[str], 
 
 @pytest.fixture
 def our_own_signals() -> Iterator[None]:
-    """The command takes SIGTERM for itself; this process has it back afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
+    """The command installs its handlers of SIGTERM and SIGHUP; the fixture restores this process's."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("our_own_signals")
@@ -364,7 +365,7 @@ def test_a_signal_ends_what_was_started(tmp_path: Path, how: signal.Signals) -> 
             socket.create_connection(("127.0.0.1", port_of(base_url)), timeout=WAIT)
 
 
-def test_a_signal_as_soon_as_it_says_where_it_is() -> None:
+def test_a_signal_right_after_the_first_line() -> None:
     for _ in range(5):
         with serving("--log-format", "none") as (process, _):
             assert ended(process, signal.SIGTERM) == (0, "", "")

@@ -55,7 +55,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         before = workers_of(server)
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        # Connections wait in the socket, which never closed, until somebody is there again.
+        # Connections wait in the socket, which never closed, until a worker accepts them.
         with closing(Writer(server.base_url, LIST)) as writer:
             assert writer.read() == "25777f7d-27bc"
         assert server.running
@@ -73,7 +73,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         writer.close()
 
 
-def test_what_several_workers_are_told_all_of_them_do(tmp_path: Path) -> None:
+def test_a_command_reaches_every_worker(tmp_path: Path) -> None:
     with Endpoint.start(db=str(tmp_path / "spine.db"), workers=2) as spine:
         clients = [spine.client(str(number)) for number in range(8)]
         logical_id = create(spine.base_url)
@@ -106,8 +106,8 @@ ALONE = {
     "a certificate without its key": ({"tls_cert": "a"}, "both a certificate and its key"),
     "a key without its certificate": ({"tls_key": "a"}, "both a certificate and its key"),
     "client certificates without TLS": ({"client_ca": "a"}, "Client certificates need TLS"),
-    "everybody without TLS": ({"host": "0.0.0.0"}, "open to other machines"),
-    "everybody without TLS, by IPv6": ({"host": "::"}, "open to other machines"),
+    "all interfaces without TLS": ({"host": "0.0.0.0"}, "open to other machines"),
+    "all interfaces without TLS, by IPv6": ({"host": "::"}, "open to other machines"),
     "a base URL of another path": ({"base_url": "https://spine.example/R4"}, "cannot be used"),
     "a base URL that is none": ({"base_url": "spine.example"}, "cannot be used"),
     "a log format": ({"log_format": "xml"}, "There is no log format 'xml'"),
@@ -135,7 +135,7 @@ def test_what_is_in_flight_is_finished() -> None:
         base = writer.read()
         fields = {"Content-Type": "application/fhir+json", "If-Match": f'W/"{base}"'}
         writer.connection.request("PUT", writer.path, body=BODY.format(id=LIST, title="late"), headers=fields)
-        other.read()  # answered after it, so the update is on its way
+        other.read()  # answered after it, so the update is in flight
         spine.stop()
         answer = writer.connection.getresponse()
         assert (answer.status, answer.read()) == (200, b"")
@@ -180,7 +180,7 @@ def test_a_reset_at_the_start(shared_db: str) -> None:
 
 @dataclass
 class Certificates:
-    """A CA, the server's certificate, a client's, and one of a CA that nobody knows."""
+    """A CA, the server's certificate, a client's, and one of an unknown CA."""
 
     ca: Path
     server: tuple[Path, Path]
@@ -265,7 +265,7 @@ def test_certificates_that_cannot_be_used(certificates: Certificates, tmp_path: 
             ServerProcess(Settings(), Serving(**given))
 
 
-def test_everybody_and_a_base_url() -> None:
+def test_all_interfaces_and_a_base_url() -> None:
     command = [sys.executable, "-m", "workbench", "serve", "--host", "0.0.0.0", "--insecure", "--stop-with-stdin"]
     for more, starts in (
         (["--base-url", "https://spine.example/STU3/"], "https://spine.example/STU3"),

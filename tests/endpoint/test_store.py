@@ -236,7 +236,7 @@ def test_a_server_s_other_tables_are_nobody_s_business(new_database: Callable[[]
         Store(address)
 
 
-NOWHERE = {
+UNUSABLE = {
     "postgresql://tester:hunter2@127.0.0.1:1/spine": "postgresql://tester:***@127.0.0.1:1/spine cannot be used",
     "postgresql+psycopg://127.0.0.1:1/spine": "cannot be used",
     "mysql://root:hunter2@127.0.0.1/spine": "cannot be read",
@@ -258,7 +258,7 @@ NOWHERE = {
 }
 
 
-@pytest.mark.parametrize(("address", "words"), NOWHERE.items(), ids=NOWHERE)
+@pytest.mark.parametrize(("address", "words"), UNUSABLE.items(), ids=UNUSABLE)
 def test_an_address_that_cannot_be_used(
     address: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,9 +299,9 @@ def test_the_stories_are_told_once(tmp_path: Path) -> None:
     story = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
     build_application(Settings(db=path), "http://127.0.0.1:1/STU3")
     with closing(Store(path)) as store:
-        told = store.read(*story)
-        assert told is not None
-        assert told.version_id == "25777f7d-27bc"
+        found = store.read(*story)
+        assert found is not None
+        assert found.version_id == "25777f7d-27bc"
         assert store.swap(*story, "25777f7d-27bc", first(b"changed", "2"))
     build_application(Settings(db=path), "http://127.0.0.1:1/STU3")
     with closing(Store(path)) as store:
@@ -351,4 +351,4 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], None
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="cannot be used"):
-        Store(str(tmp_path / "nowhere" / "spine.db"))
+        Store(str(tmp_path / "missing" / "spine.db"))

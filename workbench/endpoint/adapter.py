@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from workbench.exchange.message import Headers, Request, Response
 from workbench.exchange.text import reason
+
+_HTTP: Final = HTTPAdapter()
 
 
 def read_prepared(prepared: requests.PreparedRequest) -> Request:
@@ -31,22 +34,16 @@ def build_response(prepared: requests.PreparedRequest, response: Response, *, mi
     headers = HTTPHeaderDict(response.headers.items())
     if response.status not in (204, 304):
         headers["Content-Length"] = str(len(response.body) + missing)
-    built = requests.Response()
-    built.status_code = response.status
-    built.headers.update(headers)
-    built.reason = reason(response.status)
-    built.url = prepared.url or ""
-    built.request = prepared
-    built.raw = HTTPResponse(
+    raw = HTTPResponse(
         io.BytesIO(b"" if prepared.method == "HEAD" else response.body),
         headers=headers,
         status=response.status,
-        reason=built.reason,
+        reason=reason(response.status),
         preload_content=False,
         request_method=prepared.method,
         enforce_content_length=True,
     )
-    return built
+    return _HTTP.build_response(prepared, raw)
 
 
 def _as_bytes(body: Any) -> bytes:

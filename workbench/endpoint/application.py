@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 from workbench.clock import Clock, LessonClock, wall_clock
 from workbench.endpoint import examples, policy
 from workbench.endpoint.faults import Faults
-from workbench.endpoint.policy import POLICIES, Policy, Refusal
+from workbench.endpoint.policy import POLICIES, Lock, Policy, Refusal
 from workbench.endpoint.request import (
     BASE_PATH,
     CAPABILITIES,
@@ -55,12 +55,12 @@ _SMALLEST_GZIP: Final = 256
 
 _log = logging.getLogger(__name__)
 
-HeaderCheck = Callable[[RoutedRequest], Refusal | None]
-"""Checks the headers before anything else, in strict mode."""
-
 
 class Application:
-    """One endpoint: its base URL, its store and its policy. The clock and the ids of new resources are arguments."""
+    """One endpoint: its base URL, its store and its policy. The clock and the ids of new resources are arguments.
+
+    ``strict`` checks Spine's headers before anything else.
+    """
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class Application:
         policy: Policy,
         clock: Clock,
         new_id: Callable[[], str],
-        check_headers: HeaderCheck | None = None,
+        strict: bool = False,
     ) -> None:
         self._store = store
         self._base_url = base_url.rstrip("/")
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
-        self._check_headers = check_headers
+        self._strict = strict
 
     def close(self) -> None:
         """Close the database."""
@@ -87,12 +87,13 @@ class Application:
         """Return the response to any request; never raises, and never shows internals (ERR-4)."""
         now = self._clock()
         try:
-            response = self._handle(route(request, now))
+            return self._handle(route(request, now))
+        except Refusal as refusal:
+            return refused(refusal, now)
         except Exception:  # noqa: BLE001  # every request gets an OperationOutcome
             _log.exception("unforeseen error on %s", request.method)
             words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
-            response = Refusal.because(500, "processing", "INTERNAL_SERVER_ERROR", words)
-        return refused(response, now) if isinstance(response, Refusal) else response
+            return refused(policy.UNFORESEEN.because(words), now)
 
     def health(self) -> Response:
         """Return 200 while the database responds, else 503; for the monitoring of a service."""
@@ -100,67 +101,62 @@ class Application:
             self._store.ping()
         except Exception:  # noqa: BLE001  # any error means that the database does not respond
             _log.exception("the database does not answer")
-            return refused(policy.unavailable("the database does not answer."), self._clock())
+            return refused(policy.UNAVAILABLE.because("the database does not answer."), self._clock())
         return Response(200, Headers([("Content-Type", "application/json")]), b'{"status":"pass"}')
 
     def reset(self) -> None:
         """Restore the example resources at their first versions, and delete everything else."""
         self._store.reset(examples.rows())
 
-    def _handle(self, request: RoutedRequest) -> Response | Refusal:
-        if self._check_headers and (refusal := self._check_headers(request)):
-            return refusal
+    def _handle(self, request: RoutedRequest) -> Response:
+        if self._strict:
+            _check_spine_headers(request)
         if request.segments is None:
-            return policy.no_record(f"there is nothing here; resources are under {BASE_PATH}/.")
+            raise policy.NO_RECORD.because(f"there is nothing here; resources are under {BASE_PATH}/.")
         if request.interaction is None:
             path = request.request.url.partition("?")[0]
-            return policy.not_implemented(f"{request.request.method} {path[:200]} is not in the CapabilityStatement.")
-        if request.refusal:
-            return request.refusal
-        if request.interaction == CAPABILITIES:
-            statement = capability_statement(self._base_url, self._policy)
-            return _refuse_format(request) or _respond(200, request.now, body=_dump(statement))
-        return _refuse_options(request) or _HANDLERS[request.interaction](self, request)
+            raise policy.NOT_IMPLEMENTED.because(
+                f"{request.request.method} {path[:200]} is not in the CapabilityStatement."
+            )
+        _check_options(request)
+        return _HANDLERS[request.interaction](self, request)
 
-    def _read(self, request: RoutedRequest) -> Response | Refusal:
+    def _capabilities(self, request: RoutedRequest) -> Response:
+        return _respond(200, request.now, body=_dump(capability_statement(self._base_url, self._policy)))
+
+    def _read(self, request: RoutedRequest) -> Response:
         stored = self._store.read(request.resource_type, request.logical_id)
         if stored is None:
-            return policy.no_record(f"there is no {request.resource_type} with the id {request.logical_id}.")
+            raise _not_found(request)
         if stored.body is None:
-            return policy.deleted(request.resource_type, request.logical_id)
+            raise _deleted(request)
         if _not_modified(request, stored):
             return _respond(304, request.now, stored)
         return _respond(200, request.now, stored, body=stored.body)
 
-    def _search(self, request: RoutedRequest) -> Response | Refusal:
+    def _search(self, request: RoutedRequest) -> Response:
         if request.request.method == "POST" and not is_form(request.request):
-            return policy.unsupported(415, "a search that is sent by POST is application/x-www-form-urlencoded.")
-        query = read_query(request.parameters)
-        if isinstance(query, Refusal):
-            return query
-        page = self._store.search(request.resource_type, query)
+            raise policy.UNSUPPORTED.because("a search that is sent by POST is application/x-www-form-urlencoded.")
+        page = self._store.search(request.resource_type, read_query(request.parameters))
         links = {"self": request.parameters}
         if page.more and page.found:
             last_id, last = page.found[-1]
             links["next"] = next_page(request.parameters, last.last_updated, last_id)
-        body = _searchset(f"{self._base_url}/{request.resource_type}", links, page)
-        return _respond(200, request.now, body=body)
+        return _respond(200, request.now, body=_searchset(f"{self._base_url}/{request.resource_type}", links, page))
 
-    def _create(self, request: RoutedRequest) -> Response | Refusal:
-        checked = policy.check_create(
+    def _create(self, request: RoutedRequest) -> Response:
+        resource = policy.check_create(
             request.resource_type, request.header("Content-Type"), request.request.body, validate=validate
         )
-        if isinstance(checked, Refusal):
-            return checked
         while True:
             logical_id = self._new_id()
             name = f"{request.resource_type}/{logical_id}"
-            new = _stored(checked.resource, logical_id, self._store.versions.first(name), request.now)
+            new = _stored(resource, logical_id, self._store.versions.first(name), request.now)
             if self._store.insert(request.resource_type, logical_id, new):
                 return self._accepted(201, request, name, new)
 
-    def _update(self, request: RoutedRequest) -> Response | Refusal:
-        checked = policy.check_update(
+    def _update(self, request: RoutedRequest) -> Response:
+        resource, expected = policy.check_update(
             request.resource_type,
             request.logical_id,
             if_match=request.header("If-Match"),
@@ -169,37 +165,29 @@ class Application:
             policy=self._policy,
             validate=validate,
         )
-        if isinstance(checked, Refusal):
-            return checked
-        resource = checked.resource
 
         def build(version_id: str) -> Stored:
             return _stored(resource, request.logical_id, version_id, request.now)
 
-        new = self._swap(request, checked.expected, build)
+        new = self._swap(request, expected, build)
         if new is None:
-            return policy.may_not_assign(
+            raise policy.MAY_NOT_ASSIGN.because(
                 f"{request.logical_id} is not the id of a {request.resource_type} here, and clients may not assign "
                 "ids; create it with POST."
             )
-        return new if isinstance(new, Refusal) else self._accepted(200, request, request.name, new)
+        return self._accepted(200, request, request.name, new)
 
-    def _delete(self, request: RoutedRequest) -> Response | Refusal:
+    def _delete(self, request: RoutedRequest) -> Response:
         expected = policy.check_lock(request.header("If-Match"), self._policy)
-        if isinstance(expected, Refusal):
-            return expected
-        gone = self._swap(request, expected, lambda version_id: Stored(version_id, instant(request.now), None))
-        if gone is None:
-            return policy.no_record(f"there is no {request.resource_type} with the id {request.logical_id}.")
-        return gone if isinstance(gone, Refusal) else _respond(204, request.now)
+        if self._swap(request, expected, lambda version_id: Stored(version_id, instant(request.now), None)) is None:
+            raise _not_found(request)
+        return _respond(204, request.now)
 
-    def _swap(
-        self, request: RoutedRequest, expected: str | None, build: Callable[[str], Stored]
-    ) -> Stored | Refusal | None:
+    def _swap(self, request: RoutedRequest, expected: str | None, build: Callable[[str], Stored]) -> Stored | None:
         """Replace version ``expected`` by what ``build`` makes of the next version id.
 
         Return ``None`` if the id was never assigned. Without a lock (``expected`` is ``None``) replace the current
-        version whatever it is, and try again if another write comes between: the last write wins.
+        version, and try again if another write comes between: the last write wins.
         """
         target = (request.resource_type, request.logical_id)
         locked = expected
@@ -212,9 +200,13 @@ class Application:
             if found is None:
                 return None
             if found.body is None:
-                return policy.deleted(*target)
-            if locked is not None and (refusal := policy.stale(self._policy, locked, found.version_id)):
-                return refusal
+                raise _deleted(request)
+            if locked is not None:
+                self._policy.check(
+                    Lock.STALE,
+                    f'If-Match names version {locked}, but the current version is W/"{found.version_id}"; '
+                    "nothing was changed.",
+                )
             expected = found.version_id
 
     def _accepted(self, status: int, request: RoutedRequest, name: str, new: Stored) -> Response:
@@ -230,7 +222,8 @@ class Application:
         return _respond(status, request.now, new, body=body, location=f"{self._base_url}/{name}")
 
 
-_HANDLERS: Final[Mapping[str, Callable[[Application, RoutedRequest], Response | Refusal]]] = {
+_HANDLERS: Final[Mapping[str, Callable[[Application, RoutedRequest], Response]]] = {
+    CAPABILITIES: Application._capabilities,
     SEARCH: Application._search,
     "create": Application._create,
     "read": Application._read,
@@ -263,8 +256,9 @@ def build_application(settings: Settings, base_url: str) -> Application:
     ``BadInput`` for a database that cannot be used.
     """
     store = Store(settings.db, seed=settings.seed, synchronous=settings.synchronous)
-    for row in examples.rows():
-        store.insert(*row)
+    for resource_type, logical_id, example in examples.rows():
+        if store.read(resource_type, logical_id) is None:
+            store.insert(resource_type, logical_id, example)
     clock: Clock = LessonClock(settings.clock) if settings.clock is not None else wall_clock
     application = Application(
         store,
@@ -272,27 +266,11 @@ def build_application(settings: Settings, base_url: str) -> Application:
         policy=POLICIES[settings.policy],
         clock=clock,
         new_id=_new_ids(settings.seed),
-        check_headers=_spine_header_check() if settings.strict else None,
+        strict=settings.strict,
     )
     if settings.reset:
         application.reset()
     return application
-
-
-def _spine_header_check() -> HeaderCheck:
-    # Imported here: reading tokens loads a cryptography library, which only strict mode needs.
-    from workbench.exchange.spine import header_problems
-
-    def check(request: RoutedRequest) -> Refusal | None:
-        resource_type = "" if request.interaction in (None, CAPABILITIES) else request.resource_type
-        if problems := header_problems(request.request.headers, request.interaction, resource_type, request.now):
-            return policy.invalid_headers(problems)
-        to_asid = request.header("toASID")
-        if to_asid == ASID:
-            return None
-        return policy.other_asid(f"toASID is {to_asid}, but this endpoint's is {ASID}.")
-
-    return check
 
 
 def _new_ids(seed: str | None) -> Callable[[], str]:
@@ -308,38 +286,55 @@ def _new_ids(seed: str | None) -> Callable[[], str]:
 
 def refused(refusal: Refusal, now: datetime) -> Response:
     """Return a refusal as a response: its status and its OperationOutcome (ERR-1)."""
-    return _respond(refusal.status, now, body=_dump(outcome.build(refusal.issues)))
+    return _respond(refusal.status, now, body=_dump(outcome.build(refusal.issues)), more=refusal.headers)
 
 
 def out_of_service(seconds: float) -> Response:
     """Return the response of the fault ``refuse``: 503 with ``Retry-After``."""
-    response = refused(policy.unavailable("a fault was switched on; nothing was done."), datetime.now(UTC))
-    fields = [*response.headers.items(), ("Retry-After", str(max(1, round(seconds))))]
-    return Response(response.status, Headers(fields), response.body)
+    refusal = policy.UNAVAILABLE.because("a fault was switched on; nothing was done.", retry_after=seconds)
+    return refused(refusal, datetime.now(UTC))
 
 
-def _refuse_options(request: RoutedRequest) -> Refusal | None:
+def _not_found(request: RoutedRequest) -> Refusal:
+    return policy.NO_RECORD.because(f"there is no {request.resource_type} with the id {request.logical_id}.")
+
+
+def _deleted(request: RoutedRequest) -> Refusal:
+    return policy.NO_RECORD.because(f"{request.name} has been deleted.")
+
+
+def _check_spine_headers(request: RoutedRequest) -> None:
+    """Refuse a request without Spine's headers (HDR-1 to HDR-5), or one to another accredited system."""
+    # Imported here: reading tokens loads a cryptography library, which only strict mode needs.
+    from workbench.exchange.spine import header_problems
+
+    resource_type = "" if request.interaction in (None, CAPABILITIES) else request.resource_type
+    if problems := header_problems(request.request.headers, request.interaction, resource_type, request.now):
+        raise policy.INVALID_HEADER.because(*problems)
+    to_asid = request.header("toASID")
+    if to_asid != ASID:
+        raise policy.OTHER_ASID.because(f"toASID is {to_asid}, but this endpoint's is {ASID}.")
+
+
+def _check_options(request: RoutedRequest) -> None:
     """Refuse what no interaction offers: a malformed id, a format, a parameter or a condition."""
+    parameters = request.parameters
     if request.header("If-None-Exist") is not None:
-        return policy.not_implemented("If-None-Exist asks for a conditional create, which is not offered.")
-    searching = request.interaction == SEARCH
-    if len(request.segments or ()) == 2 and not searching and (refusal := policy.check_id(request.logical_id)):
-        return refusal
-    if refusal := _refuse_format(request):
-        return refusal
-    for name, _ in request.parameters:
-        if name != "_format" and not searching:
-            return policy.bad_request(f"the parameter {quoted(name)} means nothing here.")
-    return None
+        raise policy.NOT_IMPLEMENTED.because("If-None-Exist asks for a conditional create, which is not offered.")
+    if request.interaction in ("read", "update", "delete"):
+        policy.check_id(request.logical_id)
 
-
-def _refuse_format(request: RoutedRequest) -> Refusal | None:
     # The Content-Type of a PUT or POST is about its own body, and is checked with it (415).
     content_type = None if request.request.method in ("PUT", "POST") else request.header("Content-Type")
-    asked = unacceptable(dict(request.parameters).get("_format"), request.header("Accept"), content_type)
-    if asked is None:
-        return None
-    return policy.unsupported(406, f"{asked[:200]} was asked for; this endpoint writes FHIR JSON.")
+    asked = unacceptable(dict(parameters).get("_format"), request.header("Accept"), content_type)
+    if asked is not None:
+        raise policy.NOT_ACCEPTABLE.because(f"{asked[:200]} was asked for; this endpoint writes FHIR JSON.")
+
+    if request.interaction in (SEARCH, CAPABILITIES):
+        return
+    for name, _ in parameters:
+        if name != "_format":
+            raise policy.BAD_REQUEST.because(f"the parameter {quoted(name)} means nothing here.")
 
 
 # --- responding ---
@@ -355,9 +350,15 @@ def compress(response: Response, request_headers: Headers) -> Response:
 
 
 def _respond(
-    status: int, now: datetime, stored: Stored | None = None, *, body: bytes = b"", location: str = ""
+    status: int,
+    now: datetime,
+    stored: Stored | None = None,
+    *,
+    body: bytes = b"",
+    location: str = "",
+    more: Iterable[tuple[str, str]] = (),
 ) -> Response:
-    fields = [("Date", _http_date(now))]
+    fields = [("Date", _http_date(now)), *more]
     if stored:
         fields.append(("Last-Modified", _http_date(datetime.fromisoformat(stored.last_updated))))
         fields.append(("ETag", f'W/"{stored.version_id}"'))

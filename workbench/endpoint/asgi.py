@@ -19,9 +19,10 @@ from typing import Any, Final
 from workbench.endpoint.application import Application, compress, out_of_service, refused
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.log import log_request
-from workbench.endpoint.policy import BODY_LIMIT, Refusal, misdirected
+from workbench.endpoint.policy import BODY_LIMIT, MISDIRECTED, NOT_WELL_FORMED, UNAVAILABLE, Refusal
 from workbench.exchange.hosts import is_loopback_host
 from workbench.exchange.message import Headers, Request, Response
+from workbench.fhir.printable import quoted
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,14 +39,16 @@ _LINGER_SECONDS: Final = 2.0
 _CHUNK: Final = 64 * 1024
 """Bytes written at once. The next chunk waits until this one is nearly sent."""
 
+BUFFER_LIMIT: Final = 128 * 1024 * 1024
+"""Bytes of all bodies over ``_LARGE`` together, from their arrival to their response. A body beyond it is refused."""
+
+_BUSY_SECONDS: Final = 10
+"""``Retry-After`` of a refusal because of ``BUFFER_LIMIT``."""
+
 _SLOW_CHUNKS: Final = 10
 """Chunks of a body under the fault ``slow-body``."""
 
 _HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{0,5})?", re.ASCII)
-
-_NOT_ONE_HOST: Final = Refusal.because(
-    400, "structure", "MESSAGE_NOT_WELL_FORMED", "an HTTP/1.1 request has one Host header field."
-)
 
 
 class AsgiApplication:
@@ -59,63 +62,94 @@ class AsgiApplication:
         self._faults = faults
         self._names = frozenset(name.lower() for name in names)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-body")
+        self._buffered = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Respond to one request."""
+        chunks: list[bytes] = []
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(chunks, scope, receive, send)
         except asyncio.CancelledError:
             # The server stops, but the thread may still store the update: an error response could be wrong.
             scope["transport"].abort()
             raise
+        finally:
+            self._buffered -= sum(map(len, chunks))
 
-    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _serve(self, chunks: list[bytes], scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        body = await _read_body(receive)
-        if body is None:
+        if not await self._read_body(chunks, receive):
             return  # the client disconnected
-        request = _to_request(scope, body)
-        response = self._refuse_host(scope, request)
-        fault = None if response else self._faults.next_for_request(request)
+        request = _to_request(scope, chunks[0])
+        over = len(request.body) > BODY_LIMIT or self._is_full(len(request.body))
+        refusal = self._find_refusal(scope, request)
+        fault = None if refusal else self._faults.next_for_request(request)
         if fault and fault.kind == "drop-request":
             await _disconnect(scope, receive)
             return
         if fault and fault.kind == "latency":
             await asyncio.sleep(fault.seconds)
-        if response is None:
-            response = await self._respond(request, fault)
+        response = refused(refusal, datetime.now(UTC)) if refusal else await self._respond(request, fault)
         try:
-            await _send_response(response, fault, scope, receive, send, over=len(body) > BODY_LIMIT)
+            await _send_response(response, fault, scope, receive, send, over=over)
         finally:
             peer = str(scope["client"][0]) if scope.get("client") else "?"
             seconds = time.perf_counter() - began
             log_request(request, response, peer=peer, seconds=seconds, fault=fault.kind if fault else "")
 
-    def _refuse_host(self, scope: Message, request: Request) -> Response | None:
-        """Refuse a request with no host, several, or that of another server (RFC 9112, 3.2; RFC 9110, 15.5.20)."""
+    async def _read_body(self, chunks: list[bytes], receive: Receive) -> bool:
+        """Make the body the one chunk, cut once it is over a limit; return ``False`` if the client disconnected."""
+        size, more = 0, True
+        while more and size <= BODY_LIMIT and not self._is_full(size):
+            message = await receive()
+            if message["type"] != "http.request":
+                return False
+            chunks.append(message.get("body", b""))
+            self._buffered += len(chunks[-1])
+            size += len(chunks[-1])
+            more = message.get("more_body", False)
+        chunks[:] = [b"".join(chunks)]
+        return True
+
+    def _is_full(self, size: int) -> bool:
+        """Whether a body of this size is one too many for the memory that all bodies share."""
+        return size > _LARGE and self._buffered > BUFFER_LIMIT
+
+    def _find_refusal(self, scope: Message, request: Request) -> Refusal | None:
+        """Refuse a body beyond ``BUFFER_LIMIT``, and an unusable host.
+
+        A request has one host, which is this server's (RFC 9112, 3.2; RFC 9110, 15.5.20).
+        """
+        if self._is_full(len(request.body)) and len(request.body) <= BODY_LIMIT:
+            return UNAVAILABLE.because(
+                "too many large bodies arrive at once; nothing was done.", retry_after=_BUSY_SECONDS
+            )
         hosts = [value for name, value in request.headers.items() if name.lower() == "host"]
         if len(hosts) != 1 and (hosts or scope["http_version"] == "1.1"):
-            return refused(_NOT_ONE_HOST, datetime.now(UTC))
+            return NOT_WELL_FORMED.because("an HTTP/1.1 request has one Host header field.")
         if not hosts or _path(request) == HEALTH_PATH:
             return None
         local = scope["server"][0] if scope.get("server") else ""
         if _is_own_host(hosts[0], local, self._names):
             return None
-        return refused(misdirected(hosts[0]), datetime.now(UTC))
+        return MISDIRECTED.because(
+            f"Host is {quoted(hosts[0])}, which is neither this machine nor the base URL of this endpoint; "
+            "the endpoint's --base-url makes a name known."
+        )
 
     async def _respond(self, request: Request, fault: Fault | None) -> Response:
         if fault and fault.kind == "refuse":
             return out_of_service(fault.seconds)
         if _path(request) == HEALTH_PATH:
             return self._application.health()
-        loop = asyncio.get_running_loop()
-        if len(request.body) < _LARGE:
-            response = self._application.answer(request)
-        else:
-            response = await loop.run_in_executor(self._thread, self._application.answer, request)
-        if len(response.body) < _LARGE:
-            return compress(response, request.headers)
-        return await loop.run_in_executor(self._thread, compress, response, request.headers)
+        response = await self._run(len(request.body), lambda: self._application.answer(request))
+        return await self._run(len(response.body), lambda: compress(response, request.headers))
+
+    async def _run(self, size: int, function: Callable[[], Response]) -> Response:
+        """Call a function that handles a body of this size; a large one occupies the thread, not the event loop."""
+        if size < _LARGE:
+            return function()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
 @functools.lru_cache(maxsize=256)
@@ -190,20 +224,6 @@ async def _discard_body(receive: Receive) -> None:
                 pass
     except TimeoutError:
         return  # the client sends for too long; the connection is closed
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body, cut once it is over the limit; ``None`` if the client disconnected."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body") or size > BODY_LIMIT:
-            return b"".join(chunks)
 
 
 def _to_request(scope: Message, body: bytes) -> Request:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
@@ -19,16 +19,8 @@ from workbench.endpoint.settings import MEMORY, Serving, Settings, as_instant
 from workbench.errors import EndpointError
 from workbench.journal.journal import Journal
 
-
-class _Running(Protocol):
-    """A ``ServerProcess``, or an ``InProcessAdapter``."""
-
-    @property
-    def running(self) -> bool: ...
-
-    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None: ...
-
-    def stop(self) -> None: ...
+if TYPE_CHECKING:
+    from workbench.endpoint.in_process import InProcessAdapter
 
 
 class Endpoint:
@@ -38,7 +30,9 @@ class Endpoint:
     block to stop it at the end.
     """
 
-    def __init__(self, base_url: str, settings: Settings, serving: _Running, connection: Connection) -> None:
+    def __init__(
+        self, base_url: str, settings: Settings, serving: ServerProcess | InProcessAdapter, connection: Connection
+    ) -> None:
         self.base_url = base_url
         self.journal = Journal()
         self.policy = settings.policy

@@ -17,7 +17,7 @@ from workbench.endpoint.request import BASE_PATH
 from workbench.exchange.message import Request, Response
 
 BASE_URL: Final = f"http://in-process.invalid{BASE_PATH}"
-"""No such host can exist (RFC 2606), so a session without the adapter reaches nobody at this URL."""
+"""No such host can exist (RFC 2606), so a session without the adapter reaches no server at this URL."""
 
 _DROPPED: Final = "Remote end closed connection without response"
 
@@ -41,10 +41,8 @@ class InProcessAdapter(BaseAdapter):
         received = replace(prepared, url=url.path + (f"?{url.query}" if url.query else ""))
         fault = self._faults.next_for_request(received)
         response = self._answer(received, fault)
-        if fault and fault.kind == "cut-body":
-            half = response.body[: len(response.body) // 2]
-            return build_response(request, replace(response, body=half), missing=len(response.body) - len(half))
-        return build_response(request, response)
+        cut = len(response.body) // 2 if fault and fault.kind == "cut-body" else len(response.body)
+        return build_response(request, replace(response, body=response.body[:cut]), missing=len(response.body) - cut)
 
     def _answer(self, request: Request, fault: Fault | None) -> Response:
         kind = fault.kind if fault else ""

@@ -1,7 +1,7 @@
 """The update decision: everything about a write that can be judged without the stored resource.
 
-The checks run in the contract's *Order of checks*. The last three (exists, not deleted, version matches) are one
-atomic step of the store; when it fails, the application asks the policy here for the refusal.
+The checks run in the contract's *Order of checks*, and each raises its ``Refusal``. The last three (exists, not
+deleted, version matches) are one atomic step of the store; when it fails, the application looks for the reason.
 
 A policy is a table from the state of ``If-Match`` to an error row, never a branch. ``SPINE`` is the contract. ``R4``
 and ``OPTIONAL`` are what other servers do. ``UNPROTECTED`` has no lock and shows what is then lost.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -36,19 +36,50 @@ _TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
 """The strings of a JSON text, and the characters that precede its values. Scans each character once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A refused request: the status, and the issues of its OperationOutcome."""
+# --- refusals ---
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # it is an answer, not a failure of the endpoint
+    """A refused request: the status, the issues of its OperationOutcome, and further header fields."""
 
     status: int
     issues: tuple[Issue, ...]
+    headers: tuple[tuple[str, str], ...] = ()
 
-    @classmethod
-    def because(
-        cls, status: int, code: str, spine_code: str, diagnostics: str, *, expression: tuple[str, ...] = ()
-    ) -> Refusal:
-        """Return a refusal with one issue of severity error (ERR-2)."""
-        return cls(status, (Issue("error", code, spine_code, "", diagnostics, expression),))
+
+class ErrorRow(NamedTuple):
+    """One row of the contract's error table (ERR-3)."""
+
+    status: int
+    issue_type: str
+    spine_code: str
+
+    def because(self, *diagnostics: str, expression: tuple[str, ...] = (), retry_after: float | None = None) -> Refusal:
+        """Return the refusal with one issue for each diagnostics (ERR-2); a ``retry_after`` is in seconds."""
+        issues = [Issue("error", self.issue_type, self.spine_code, "", text, expression) for text in diagnostics]
+        headers = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
+        return Refusal(self.status, tuple(issues), headers)
+
+
+NOT_WELL_FORMED: Final = ErrorRow(400, "structure", "MESSAGE_NOT_WELL_FORMED")
+BAD_REQUEST: Final = ErrorRow(400, "invalid", "BAD_REQUEST")
+INVALID_HEADER: Final = ErrorRow(400, "invalid", "MISSING_OR_INVALID_HEADER")
+OTHER_ASID: Final = ErrorRow(403, "forbidden", "ASID_CHECK_FAILED")
+NO_RECORD: Final = ErrorRow(404, "not-found", "NO_RECORD_FOUND")
+MAY_NOT_ASSIGN: Final = ErrorRow(405, "forbidden", "MSG_RESOURCE_ID_FAIL")
+NOT_ACCEPTABLE: Final = ErrorRow(406, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
+TOO_SLOW: Final = ErrorRow(408, "timeout", "BAD_REQUEST")
+STALE: Final = ErrorRow(409, "conflict", "RESOURCE_VERSION_MISMATCH")
+NO_PRECONDITION: Final = ErrorRow(412, "structure", "PRECONDITION_FAILED")
+TOO_LONG: Final = ErrorRow(413, "too-long", "BAD_REQUEST")
+LONG_TARGET: Final = ErrorRow(414, "too-long", "BAD_REQUEST")
+UNSUPPORTED: Final = ErrorRow(415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
+MISDIRECTED: Final = ErrorRow(421, "processing", "BAD_REQUEST")
+LONG_HEAD: Final = ErrorRow(431, "too-long", "BAD_REQUEST")
+UNFORESEEN: Final = ErrorRow(500, "processing", "INTERNAL_SERVER_ERROR")
+NOT_IMPLEMENTED: Final = ErrorRow(501, "not-supported", "NOT_IMPLEMENTED")
+UNAVAILABLE: Final = ErrorRow(503, "transient", "INTERNAL_SERVER_ERROR")
 
 
 # --- policies ---
@@ -60,14 +91,6 @@ class Lock(enum.Enum):
     MISSING = "no If-Match was sent"
     MALFORMED = 'the If-Match sent is not of the form W/"<version id>"'
     STALE = "If-Match names another version than the current one"
-
-
-class ErrorRow(NamedTuple):
-    """One row of the contract's error table."""
-
-    status: int
-    issue_type: str
-    spine_code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +115,20 @@ class Policy:
             f"one that names another version than the current {words[Lock.STALE]}."
         )
 
-    def refusal(self, lock: Lock, diagnostics: str) -> Refusal | None:
-        """Return the refusal for this state; ``None`` if the policy accepts the write."""
-        row = self.refuses.get(lock)
-        return Refusal.because(row.status, row.issue_type, row.spine_code, diagnostics) if row else None
+    def check(self, lock: Lock, diagnostics: str) -> None:
+        """Refuse a write in this state, unless the policy accepts it."""
+        if row := self.refuses.get(lock):
+            raise row.because(diagnostics)
 
 
-SPINE: Final = Policy(
-    "SPINE",
-    {
-        Lock.MISSING: ErrorRow(412, "structure", "PRECONDITION_FAILED"),
-        Lock.MALFORMED: ErrorRow(412, "structure", "PRECONDITION_FAILED"),
-        Lock.STALE: ErrorRow(409, "conflict", "RESOURCE_VERSION_MISMATCH"),
-    },
-)
+SPINE: Final = Policy("SPINE", {Lock.MISSING: NO_PRECONDITION, Lock.MALFORMED: NO_PRECONDITION, Lock.STALE: STALE})
 """The guide's own rules (UPD-6, UPD-7, UPD-8), with STU3's pair 409 and 412."""
 
 R4: Final = Policy(
     "R4",
     {
         Lock.MISSING: ErrorRow(400, "required", "MISSING_OR_INVALID_HEADER"),
-        Lock.MALFORMED: ErrorRow(400, "invalid", "MISSING_OR_INVALID_HEADER"),
+        Lock.MALFORMED: INVALID_HEADER,
         Lock.STALE: ErrorRow(412, "conflict", "RESOURCE_VERSION_MISMATCH"),
     },
 )
@@ -130,14 +146,6 @@ POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPRO
 # --- the decision ---
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A valid body that replaces version ``expected``; ``None`` replaces any version."""
-
-    resource: dict[str, Any]
-    expected: str | None
-
-
 Validator = Callable[[str, dict[str, Any]], "tuple[Issue, ...]"]
 """``(resource type, resource) -> issues``; no issues if the resource is valid (VAL-1)."""
 
@@ -151,63 +159,47 @@ def check_update(
     *,
     policy: Policy,
     validate: Validator,
-) -> Submission | Refusal:
-    """Check a PUT in the contract's order, apart from routing (501) before and the store after."""
-    refusal = check_id(logical_id) or check_body_headers(content_type, body)
-    if refusal:
-        return refusal
+) -> tuple[dict[str, Any], str | None]:
+    """Check a PUT in the contract's order, apart from routing (501) before and the store after.
 
+    Return the valid resource, and the version id that it may replace: ``None`` for any.
+    """
+    check_id(logical_id)
+    check_body_headers(content_type, body)
     expected = check_lock(if_match, policy)
-    if isinstance(expected, Refusal):
-        return expected
-
     resource = check_body(resource_type, body)
-    if isinstance(resource, Refusal):
-        return resource
-    if resource.get("id") != logical_id:
-        return _disagrees("id", resource.get("id"), logical_id, resource_type)
-
-    issues = validate(resource_type, without_version(resource))
-    return Refusal(422, issues) if issues else Submission(resource, expected)
+    _check_agrees(resource, resource_type, "id", logical_id)
+    _check_valid(resource, resource_type, validate)
+    return resource, expected
 
 
-def check_create(
-    resource_type: str, content_type: str | None, body: bytes, *, validate: Validator
-) -> Submission | Refusal:
-    """Check a POST (CR-1, CR-2)."""
-    refusal = check_body_headers(content_type, body)
-    if refusal:
-        return refusal
-
+def check_create(resource_type: str, content_type: str | None, body: bytes, *, validate: Validator) -> dict[str, Any]:
+    """Check a POST, and return its resource (CR-1, CR-2)."""
+    check_body_headers(content_type, body)
     resource = check_body(resource_type, body)
-    if isinstance(resource, Refusal):
-        return resource
     if "id" in resource:
-        return may_not_assign(
+        raise MAY_NOT_ASSIGN.because(
             f"the body carries the id {quoted(resource['id'])}; leave it out, the endpoint assigns one."
         )
+    _check_valid(resource, resource_type, validate)
+    return resource
 
-    issues = validate(resource_type, without_version(resource))
-    return Refusal(422, issues) if issues else Submission(resource, None)
 
-
-def check_id(logical_id: str) -> Refusal | None:
+def check_id(logical_id: str) -> None:
     """Refuse with 400 an id in the URL that is not a FHIR id."""
-    if LOGICAL_ID.fullmatch(logical_id):
-        return None
-    return bad_request(f"{quoted(logical_id)} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
+    if not LOGICAL_ID.fullmatch(logical_id):
+        raise BAD_REQUEST.because(f"{quoted(logical_id)} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
 
 
-def check_body_headers(content_type: str | None, body: bytes) -> Refusal | None:
+def check_body_headers(content_type: str | None, body: bytes) -> None:
     """Refuse with 415 a body that is not FHIR JSON (FMT-1), with 413 one beyond ``BODY_LIMIT`` or ``MOST_VALUES``."""
     if media_type(content_type) not in MEDIA_TYPES:
         sent = f"Content-Type {quoted(content_type)}" if content_type else "no Content-Type"
-        return unsupported(415, f"the request has {sent}; send application/fhir+json.")
+        raise UNSUPPORTED.because(f"the request has {sent}; send application/fhir+json.")
     if len(body) > BODY_LIMIT:
-        return too_long(f"the body is over the limit of {BODY_LIMIT} bytes.")
+        raise TOO_LONG.because(f"the body is over the limit of {BODY_LIMIT} bytes.")
     if _has_too_many_values(body):
-        return too_long(f"the body is over the limit of {MOST_VALUES} values.")
-    return None
+        raise TOO_LONG.because(f"the body is over the limit of {MOST_VALUES} values.")
 
 
 def _has_too_many_values(body: bytes) -> bool:
@@ -220,31 +212,30 @@ def _has_too_many_values(body: bytes) -> bool:
     return len(tokens) == most or len(tokens) - tokens.count(ord('"')) >= MOST_VALUES
 
 
-def check_lock(if_match: str | None, policy: Policy) -> str | Refusal | None:
-    """Return the version id that a write may replace, ``None`` for any, or the refusal (UPD-7, UPD-8, DL-2)."""
+def check_lock(if_match: str | None, policy: Policy) -> str | None:
+    """Return the version id that a write may replace, ``None`` for any (UPD-7, UPD-8, DL-2)."""
     found, version_id = read_if_match(if_match)
     if found is Precondition.VERSION:
         return version_id if Lock.STALE in policy.refuses else None
     if found is Precondition.MISSING:
-        return policy.refusal(Lock.MISSING, "the request has no If-Match; send the ETag that you read.")
-    return policy.refusal(
-        Lock.MALFORMED,
-        f'If-Match is {quoted(if_match)}, which is not of the form W/"<version id>"; send the ETag as you read it.',
-    )
+        policy.check(Lock.MISSING, "the request has no If-Match; send the ETag that you read.")
+    else:
+        policy.check(
+            Lock.MALFORMED,
+            f'If-Match is {quoted(if_match)}, which is not of the form W/"<version id>"; send the ETag as you read it.',
+        )
+    return None
 
 
-def check_body(resource_type: str, body: bytes) -> dict[str, Any] | Refusal:
+def check_body(resource_type: str, body: bytes) -> dict[str, Any]:
     """Return the body as a resource of the URL's type, or refuse it with 400 (ERR-3, UPD-9)."""
     try:
         resource = json.parse(body)
     except BadInput as error:
-        return Refusal.because(
-            400, "structure", "MESSAGE_NOT_WELL_FORMED", f"the body is not well-formed JSON: {error}"
-        )
+        raise NOT_WELL_FORMED.because(f"the body is not well-formed JSON: {error}") from None
     if not isinstance(resource, dict):
-        return bad_request("the body is JSON but not an object; a resource is an object.")
-    if resource.get("resourceType") != resource_type:
-        return _disagrees("resourceType", resource.get("resourceType"), resource_type, resource_type)
+        raise BAD_REQUEST.because("the body is JSON but not an object; a resource is an object.")
+    _check_agrees(resource, resource_type, "resourceType", resource_type)
     return resource
 
 
@@ -253,79 +244,16 @@ def media_type(value: str | None) -> str:
     return (value or "").partition(";")[0].strip().lower()
 
 
-def _disagrees(element: str, sent: object, wanted: str, resource_type: str) -> Refusal:
+def _check_agrees(resource: dict[str, Any], resource_type: str, element: str, wanted: str) -> None:
+    sent = resource.get(element)
+    if sent == wanted:
+        return
     has = f"no {element}" if sent is None else f"the {element} {quoted(sent)}"
-    return bad_request(f"the body has {has}, but the URL says {wanted!r}.", expression=(f"{resource_type}.{element}",))
-
-
-# --- the contract's error table: one function a row ---
-
-
-def stale(policy: Policy, expected: str, current: str) -> Refusal | None:
-    """Refuse a write whose ``If-Match`` is not current (UPD-6, DL-2)."""
-    return policy.refusal(
-        Lock.STALE, f'If-Match names version {expected}, but the current version is W/"{current}"; nothing was changed.'
+    raise BAD_REQUEST.because(
+        f"the body has {has}, but the URL says {wanted!r}.", expression=(f"{resource_type}.{element}",)
     )
 
 
-def deleted(resource_type: str, logical_id: str) -> Refusal:
-    """404 for a deleted resource; it stays deleted (UPD-11)."""
-    return no_record(f"{resource_type}/{logical_id} has been deleted.")
-
-
-def no_record(diagnostics: str) -> Refusal:
-    """404: no such resource."""
-    return Refusal.because(404, "not-found", "NO_RECORD_FOUND", diagnostics)
-
-
-def invalid_headers(problems: Iterable[str]) -> Refusal:
-    """400: required Spine headers are missing or malformed, one issue for each (HDR-1 to HDR-5)."""
-    return Refusal(
-        400, tuple(Issue("error", "invalid", "MISSING_OR_INVALID_HEADER", "", problem) for problem in problems)
-    )
-
-
-def other_asid(diagnostics: str) -> Refusal:
-    """403: the request names another accredited system than this endpoint."""
-    return Refusal.because(403, "forbidden", "ASID_CHECK_FAILED", diagnostics)
-
-
-def may_not_assign(diagnostics: str) -> Refusal:
-    """405: the client tried to assign an id (UPD-10, CR-2)."""
-    return Refusal.because(405, "forbidden", "MSG_RESOURCE_ID_FAIL", diagnostics)
-
-
-def not_implemented(diagnostics: str) -> Refusal:
-    """501: a type or an interaction that the CapabilityStatement does not list (UPD-12)."""
-    return Refusal.because(501, "not-supported", "NOT_IMPLEMENTED", diagnostics)
-
-
-def unavailable(diagnostics: str) -> Refusal:
-    """503: the endpoint cannot serve the request now, and did nothing (W: the guide's table has no such row)."""
-    return Refusal.because(503, "transient", "INTERNAL_SERVER_ERROR", diagnostics)
-
-
-def too_long(diagnostics: str) -> Refusal:
-    """413: the request is over a limit."""
-    return Refusal.because(413, "too-long", "BAD_REQUEST", diagnostics)
-
-
-def bad_request(diagnostics: str, *, expression: tuple[str, ...] = ()) -> Refusal:
-    """400: ids or types that disagree, an unusable parameter or id."""
-    return Refusal.because(400, "invalid", "BAD_REQUEST", diagnostics, expression=expression)
-
-
-def misdirected(host: str) -> Refusal:
-    """421: the request names another host (RFC 9110, 15.5.20)."""
-    return Refusal.because(
-        421,
-        "processing",
-        "BAD_REQUEST",
-        f"Host is {quoted(host)}, which is neither this machine nor the base URL of this endpoint; "
-        "the endpoint's --base-url makes a name known.",
-    )
-
-
-def unsupported(status: int, diagnostics: str) -> Refusal:
-    """415 for the format of a request body, 406 for the format of the response."""
-    return Refusal.because(status, "not-supported", "UNSUPPORTED_MEDIA_TYPE", diagnostics)
+def _check_valid(resource: dict[str, Any], resource_type: str, validate: Validator) -> None:
+    if issues := validate(resource_type, without_version(resource)):
+        raise Refusal(422, issues)

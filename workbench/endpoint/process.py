@@ -11,10 +11,11 @@ starts a child: an endpoint for a notebook, or one worker. The child runs this m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -25,11 +26,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from workbench.endpoint import log
 from workbench.endpoint.settings import FIRST_LINE, MEMORY, STOP_SECONDS, Serving, Settings
 from workbench.errors import BadInput, EndpointError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.endpoint.server import Server
 
 _BACKLOG: Final = 2048
 _START_SECONDS: Final = 60.0
@@ -43,58 +47,19 @@ _DONE: Final = "done"
 _log: Final = logging.getLogger("workbench.endpoint.process")
 
 
-class RunningServer(Protocol):
-    """A ``Server`` in this process, or ``Workers`` in others."""
-
-    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
-        """Run one command; see ``application.run_command``."""
-
-    def run(self, listening: socket.socket) -> None:
-        """Serve until SIGINT, SIGTERM or ``stop``."""
-
-    def stop(self) -> None:
-        """Make ``run`` end; from any thread."""
-
-
 # --- the service ---
-
-
-class SigtermHandler:
-    """Ends the process at SIGTERM until the server has installed its own handler.
-
-    The interpreter drops an exception that is raised during some callbacks, such as those of an import. So the handler
-    also remembers the signal.
-    """
-
-    received = False
-    raises = True
-    """False where an exception would do harm; the handler then stops ``server`` instead."""
-
-    server: RunningServer | None = None
-
-    def __init__(self) -> None:
-        signal.signal(signal.SIGTERM, self)
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """Raise ``SystemExit``, or stop the server."""
-        self.received = True
-        if self.raises:
-            raise SystemExit(0)
-        if self.server is not None:
-            self.server.stop()
 
 
 def serve(
     settings: Settings,
     serving: Serving,
     *,
-    sigterm: SigtermHandler,
     inherited: tuple[socket.socket, str] | None = None,
-    on_start: Callable[[RunningServer], None] | None = None,
+    with_server: Callable[[Server | Workers], None] | None = None,
 ) -> None:
-    """Print the base URL, then serve until SIGINT, SIGTERM or ``stop``.
+    """Serve until SIGINT, SIGTERM or ``stop``; print the base URL once the endpoint serves.
 
-    ``inherited`` is a listening socket and its base URL; without it this function opens one. ``on_start`` receives
+    ``inherited`` is a listening socket and its base URL; without it this function opens one. ``with_server`` receives
     the server before it runs. Raises ``BadInput`` for options that do not go together, and ``EndpointError`` for an
     address, a certificate or a database that cannot be used.
     """
@@ -104,28 +69,22 @@ def serve(
         if settings.clock is not None:
             raise BadInput("A lesson's clock is one process's own; use one worker.")
         if sys.platform == "win32":
-            raise BadInput("Several workers on one port are not to be had on Windows; use one.")
+            raise BadInput("Several workers on one port do not work on Windows; use one.")
 
     listening, base_url = inherited or (listen(serving), "")
     with listening:
         base_url = base_url or serving.url_at(listening.getsockname()[1])
-        # An exception while workers start could lose track of the one that is just being started.
-        sigterm.raises = serving.workers == 1
-        server: RunningServer
+        server: Server | Workers
         if serving.workers > 1:
-            server = Workers(settings, serving, base_url, listening)
+            server = Workers(settings, serving, base_url)
         else:
             # Imported here: a parent of workers does not need what it takes to respond.
             from workbench.endpoint.server import Server
 
             server = Server(settings, serving, base_url)
-        sigterm.server, sigterm.raises = server, False
-        if sigterm.received:
-            raise SystemExit(0)
-        if on_start:
-            on_start(server)
-        _print(f"{FIRST_LINE}{base_url}")
-        server.run(listening)
+        if with_server:
+            with_server(server)
+        server.run(listening, lambda: _print(f"{FIRST_LINE}{base_url}"))
 
 
 def listen(serving: Serving) -> socket.socket:
@@ -151,7 +110,7 @@ def listen(serving: Serving) -> socket.socket:
     return listening
 
 
-def stop_with_input(server: RunningServer) -> None:
+def stop_with_input(server: Server | Workers) -> None:
     """Stop the server when standard input closes; its lines are discarded."""
 
     def wait() -> None:
@@ -181,25 +140,38 @@ class ServerProcess:
         self._lock = threading.Lock()
         # A worker logs where its parent does. A notebook's endpoint is silent, unless it cannot start.
         is_worker = descriptor is not None
-        self._stderr: IO[bytes] | None = None if is_worker else tempfile.TemporaryFile()  # noqa: SIM115  # _end closes it
+        stderr = None if is_worker else tempfile.TemporaryFile()  # noqa: SIM115  # _end closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workbench.endpoint.process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._stderr,
+            stderr=stderr,
             pass_fds=() if descriptor is None else (descriptor,),
         )
-        self._end = weakref.finalize(self, _end, self._process, self._stderr)
+        self._end = weakref.finalize(self, _end, self._process, stderr)
         # A service waits for its workers at exit. A notebook's endpoint sees its standard input close.
         self._end.atexit = is_worker
+
+        # A child that neither prints nor ends would block a notebook for ever.
+        timer = threading.Timer(_START_SECONDS, self._process.kill)
+        timer.start()
         first = {
             "settings": dataclasses.asdict(settings),
             "serving": dataclasses.asdict(serving),
             "descriptor": descriptor,
             "base_url": base_url,
         }
-        self._write(first)
-        self.base_url = self._read_base_url()
+        line = self._ask(first)
+        timer.cancel()
+        if not line.startswith(FIRST_LINE):
+            self._process.kill()
+            self._process.wait()
+            if not line and stderr is not None:
+                stderr.seek(0)
+                line = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+            self.stop()
+            raise EndpointError(f"The endpoint did not start. {line}".strip())
+        self.base_url = line.removeprefix(FIRST_LINE)
 
     @property
     def pid(self) -> int:
@@ -212,14 +184,13 @@ class ServerProcess:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Wait until the child ends, for whatever reason; return its exit code."""
+        """Wait until the child ends; return its exit code."""
         return self._process.wait()
 
     def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
         """Run one command in the child, and wait until it is done; raise ``EndpointError`` if it fails."""
         with self._lock:
-            self._write([command, *arguments])
-            line = self._read_line()
+            line = self._ask([command, *arguments])
         if line != _DONE:
             raise EndpointError(f"The endpoint could not do that. {line}".strip())
 
@@ -232,35 +203,16 @@ class ServerProcess:
         self._process.kill()
         self.stop()
 
-    def _write(self, value: Any) -> None:
+    def _ask(self, value: Any) -> str:
+        """Write one line, and return the line that the child prints; an empty one if it ends."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
         except (OSError, ValueError):
             raise EndpointError("The endpoint is no longer running.") from None
-
-    def _read_line(self) -> str:
-        assert self._process.stdout is not None
         return self._process.stdout.readline().decode().strip()
-
-    def _read_base_url(self) -> str:
-        # A child that neither prints nor ends would block a notebook for ever.
-        timer = threading.Timer(_START_SECONDS, self._process.kill)
-        timer.start()
-        line = self._read_line()
-        timer.cancel()
-        if line.startswith(FIRST_LINE):
-            return line.removeprefix(FIRST_LINE)
-
-        self._process.kill()
-        self._process.wait()
-        if not line and self._stderr is not None:
-            self._stderr.seek(0)
-            errors = self._stderr.read().decode(errors="replace").strip().splitlines()
-            line = errors[-1] if errors else ""
-        self.stop()
-        raise EndpointError(f"The endpoint did not start. {line}".strip())
 
 
 def _end(process: subprocess.Popen[bytes], stderr: IO[bytes] | None) -> None:
@@ -283,23 +235,13 @@ class Workers:
     that happens. The socket stays open while a worker is replaced, so no connection is refused.
     """
 
-    def __init__(self, settings: Settings, serving: Serving, base_url: str, listening: socket.socket) -> None:
-        """Start all workers; raise ``EndpointError`` if one cannot start, and leave none running."""
-        log.configure(serving.log_format)
+    def __init__(self, settings: Settings, serving: Serving, base_url: str) -> None:
         self._settings = settings
-        self._serving = dataclasses.replace(serving, workers=1)
-        self._base_url, self._listening = base_url, listening
+        self._serving = serving
+        self._base_url = base_url
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        # The first starts alone: it reports an unusable database once, and resets it once.
-        self._workers = [self._start()]
-        self._settings = dataclasses.replace(settings, reset=False)
-        with ThreadPoolExecutor() as pool:
-            starts = [pool.submit(self._start) for _ in range(serving.workers - 1)]
-        self._workers += [start.result() for start in starts if start.exception() is None]
-        if len(self._workers) < serving.workers:
-            self._stop_all()
-            raise EndpointError("Not all of the endpoint's workers could be started.")
+        self._workers: list[ServerProcess] = []
 
     def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
         """Run a command in every worker, but ``reset`` in one: they share the database."""
@@ -310,19 +252,31 @@ class Workers:
             if command == "faults":
                 self._settings = dataclasses.replace(self._settings, faults=arguments)
 
-    def run(self, listening: socket.socket) -> None:  # noqa: ARG002  # the workers have inherited it
-        """Replace workers that end until SIGINT, SIGTERM or ``stop``; then let each finish its requests in flight."""
+    def run(self, listening: socket.socket, on_start: Callable[[], None]) -> None:
+        """Start all workers, and replace those that end until SIGINT, SIGTERM or ``stop``.
+
+        Then let each finish its requests in flight. Raises ``EndpointError`` if one cannot start.
+        """
+        log.configure(self._serving.log_format)
+        # Before the first worker starts: an exception of the signal's could lose it.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        watchers = [
-            threading.Thread(target=self._watch, args=(index,), daemon=True) for index in range(len(self._workers))
-        ]
-        for watcher in watchers:
-            watcher.start()
-        self._stopping.wait()
-        self._stop_all()
-        for watcher in watchers:
-            watcher.join()
+        watchers: list[threading.Thread] = []
+        try:
+            self._start_all(listening)
+            if self._stopping.is_set():
+                return
+            on_start()
+            for index in range(len(self._workers)):
+                watchers.append(threading.Thread(target=self._watch, args=(index, listening), daemon=True))
+                watchers[-1].start()
+            self._stopping.wait()
+        finally:
+            self.stop()
+            with self._lock, ThreadPoolExecutor(self._serving.workers) as pool:
+                list(pool.map(ServerProcess.stop, self._workers))
+            for watcher in watchers:
+                watcher.join()
 
     def stop(self) -> None:
         """Make ``run`` end; from any thread."""
@@ -332,42 +286,39 @@ class Workers:
         # In another thread: the one that is interrupted may hold the event's lock.
         threading.Thread(target=self.stop).start()
 
-    def _start(self) -> ServerProcess:
-        descriptor = self._listening.fileno()
-        return ServerProcess(self._settings, self._serving, descriptor=descriptor, base_url=self._base_url)
+    def _start_all(self, listening: socket.socket) -> None:
+        # The first starts alone: it reports an unusable database once, and resets it once.
+        self._workers.append(self._start(listening))
+        self._settings = dataclasses.replace(self._settings, reset=False)
+        with ThreadPoolExecutor() as pool:
+            starts = [pool.submit(self._start, listening) for _ in range(self._serving.workers - 1)]
+        self._workers += [start.result() for start in starts if start.exception() is None]
+        if len(self._workers) < self._serving.workers:
+            raise EndpointError("Not all of the endpoint's workers could be started.")
 
-    def _watch(self, index: int) -> None:
+    def _start(self, listening: socket.socket) -> ServerProcess:
+        serving = dataclasses.replace(self._serving, workers=1)
+        return ServerProcess(self._settings, serving, descriptor=listening.fileno(), base_url=self._base_url)
+
+    def _watch(self, index: int, listening: socket.socket) -> None:
         """Wait for one worker to end, and replace it, until the endpoint stops."""
-        while True:
-            code = self._workers[index].wait()
-            if self._stopping.is_set():
-                return
-            _log.error("worker %s ended with code %s; another takes its place", self._workers[index].pid, code)
-            if not any(self._replace(index) for _ in range(_MOST_FAILURES)):
-                _log.critical("a worker cannot be started; the endpoint stops")
-                self.stop()
-                return
-
-    def _replace(self, index: int) -> bool:
-        """Start another worker in this one's place; return whether it started."""
-        with self._lock:
-            if self._stopping.is_set():
-                return True
-            self._workers[index].stop()
-            try:
-                self._workers[index] = self._start()
-            except EndpointError:
-                _log.exception("a worker did not start")
-                return False
-        return True
-
-    def _stop_all(self) -> None:
-        with self._lock:
-            threads = [threading.Thread(target=worker.stop) for worker in self._workers]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        failures = 0
+        while failures < _MOST_FAILURES:
+            worker = self._workers[index]
+            code = worker.wait()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                _log.error("worker %s ended with code %s; another takes its place", worker.pid, code)
+                worker.stop()
+                try:
+                    self._workers[index] = self._start(listening)
+                    failures = 0
+                except EndpointError:
+                    _log.exception("a worker did not start")
+                    failures += 1
+        _log.critical("a worker cannot be started; the endpoint stops")
+        self.stop()
 
 
 # --- a child process, seen from inside ---
@@ -375,7 +326,6 @@ class Workers:
 
 def main() -> int:
     """Serve what the first line of standard input says; return the exit code."""
-    sigterm = SigtermHandler()
     lines = _input_lines()
     line = next(lines, None)
     if line is None:
@@ -385,27 +335,27 @@ def main() -> int:
     inherited = None
     if first["descriptor"] is not None:
         inherited = socket.socket(fileno=first["descriptor"]), first["base_url"]
-        # Ctrl-C reaches a terminal's whole process group; a worker stops when its parent says so.
+        # Ctrl-C reaches a terminal's whole process group; a worker stops when its parent stops it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def run_commands(server: RunningServer) -> None:
+    def run_commands(server: Server | Workers) -> None:
         threading.Thread(target=_run_commands, args=(lines, server), daemon=True).start()
 
     try:
         settings, serving = Settings(**first["settings"]), Serving(**first["serving"])
-        serve(settings, serving, sigterm=sigterm, inherited=inherited, on_start=run_commands)
+        serve(settings, serving, inherited=inherited, with_server=run_commands)
     except WorkbenchError as error:
         _print(str(error))  # the parent reads it instead of the base URL
         return 2
     return 0
 
 
-def _run_commands(lines: Iterator[bytes], server: RunningServer) -> None:
+def _run_commands(lines: Iterator[bytes], server: Server | Workers) -> None:
     for line in lines:
         command, *arguments = json.loads(line)
         try:
             server.run_command(command, arguments)
-        except Exception as error:  # noqa: BLE001  # the parent waits for a line, whatever the error
+        except Exception as error:  # noqa: BLE001  # the parent waits for a line after any error
             _print(" ".join(str(error).split()) or type(error).__name__)
         else:
             _print(_DONE)
@@ -414,20 +364,8 @@ def _run_commands(lines: Iterator[bytes], server: RunningServer) -> None:
 
 def _input_lines() -> Iterator[bytes]:
     """Yield the lines of standard input, unbuffered: a thread that waits in a buffered read delays the exit."""
-    rest = b""
-    while True:
-        line, end, after = rest.partition(b"\n")
-        if end:
-            rest = after
-            yield line
-            continue
-        try:
-            more = os.read(0, 65536)
-        except OSError:
-            return
-        if not more:
-            return
-        rest += more
+    with contextlib.suppress(OSError), io.FileIO(0, closefd=False) as standard_input:
+        yield from standard_input
 
 
 def _print(text: str) -> None:

@@ -12,12 +12,13 @@ import ssl
 from datetime import UTC, datetime
 from typing import Final
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from workbench.endpoint.application import refused
 from workbench.endpoint.log import log_request
-from workbench.endpoint.policy import BODY_LIMIT, Refusal
+from workbench.endpoint.policy import BODY_LIMIT, LONG_HEAD, LONG_TARGET, NOT_WELL_FORMED, TOO_LONG, TOO_SLOW, Refusal
 from workbench.exchange.text import reason
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -32,23 +33,14 @@ LINGER_SECONDS: Final = 2.0
 _SLICE: Final = 8 * 1024
 """Bytes parsed at once. One slice can hold hundreds of requests, and each is kept until it is answered."""
 
-_MALFORMED: Final = Refusal.because(
-    400, "structure", "MESSAGE_NOT_WELL_FORMED", "the request is not well-formed HTTP/1.1."
+_MALFORMED: Final = NOT_WELL_FORMED.because("the request is not well-formed HTTP/1.1.")
+_LONG_TARGET: Final = LONG_TARGET.because(f"the request target is over the limit of {HEAD_LIMIT} bytes.")
+_LONG_HEAD: Final = LONG_HEAD.because(
+    f"the request line and its header fields are over the limit of {HEAD_LIMIT} bytes."
 )
-_LONG_TARGET: Final = Refusal.because(
-    414, "too-long", "BAD_REQUEST", f"the request target is over the limit of {HEAD_LIMIT} bytes."
-)
-_LONG_HEAD: Final = Refusal.because(
-    431, "too-long", "BAD_REQUEST", f"the request line and its header fields are over the limit of {HEAD_LIMIT} bytes."
-)
-_LONG_FRAMING: Final = Refusal.because(
-    413, "too-long", "BAD_REQUEST", f"the body with its chunk headers is over the limit of {BODY_LIMIT} bytes."
-)
-_TOO_SLOW: Final = Refusal.because(
-    408,
-    "timeout",
-    "BAD_REQUEST",
-    f"the request did not come to its end within {REQUEST_SECONDS:.0f} s; nothing was done.",
+_LONG_FRAMING: Final = TOO_LONG.because(f"the body with its chunk headers is over the limit of {BODY_LIMIT} bytes.")
+_TOO_SLOW: Final = TOO_SLOW.because(
+    f"the request did not come to its end within {REQUEST_SECONDS:.0f} s; nothing was done."
 )
 
 _NOT_TLS: Final = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})
@@ -114,20 +106,11 @@ class SpineProtocol(HttpToolsProtocol):
     """Whether a request has begun to arrive and is not complete."""
 
     _in_head = False
-    _head_size = 0
-    """Bytes of the fields of the present head, and of its trailers."""
-
-    _line_size = 0
-    """Bytes of an incomplete line, which no callback has received."""
-
-    _body_size = 0
-    """Bytes of the present body as they arrived, with the headers of its chunks."""
+    _size = 0
+    """Bytes of the incomplete request as they arrived, and of complete ones in the slice in which it began."""
 
     _unparsed = b""
     """Bytes that wait until the requests before them are answered."""
-
-    _parse_refusal: Refusal | None = None
-    """Why the parser was stopped."""
 
     _last_refusal: Refusal | None = None
     """The refusal that ends the connection, once the requests before it are answered."""
@@ -136,7 +119,7 @@ class SpineProtocol(HttpToolsProtocol):
         """Start the timer of the first request."""
         super().connection_made(transport)
         self.flow = _PausableFlow(transport)
-        self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
+        self._start_request_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timers."""
@@ -160,7 +143,7 @@ class SpineProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Continue writing. The timer runs until the whole response is written."""
         super().resume_writing()
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_idle():
             self._cancel_write_timer()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -169,47 +152,47 @@ class SpineProtocol(HttpToolsProtocol):
 
     def _parse(self) -> None:
         while self._unparsed and not self.pipeline and not self.transport.is_closing():
-            data, self._unparsed = self._unparsed[:_SLICE], self._unparsed[_SLICE:]
+            # A slice ends where the head would be over its limit.
+            size = min(_SLICE, HEAD_LIMIT - self._size) if self._in_head else _SLICE
+            data, self._unparsed = self._unparsed[:size], self._unparsed[size:]
             self._parse_slice(data)
         if self._last_refusal is None and self.flow.paused != bool(self._unparsed):
             self.flow.set_paused(bool(self._unparsed))
 
     def _parse_slice(self, data: bytes) -> None:
-        in_body, head_before = self._incomplete and not self._in_head, self._head_size
-        super().data_received(data)
-        if self._last_refusal is not None or self.transport.is_closing():
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # To this parser, another protocol follows. A new one reads the same head again, without the upgrade.
+            self._unparsed = self._head_without_upgrade() + data[upgrade.args[0] :] + self._unparsed
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
             return
-        if self._incomplete and head_before == self._head_size:
-            self._line_size += len(data)  # no callback receives a line before its end
-        else:
-            self._line_size = 0
-        if self._in_head and self._head_size + self._line_size > HEAD_LIMIT:
-            self._refuse(self._too_long())
-        elif in_body and self._incomplete and not self._in_head:
-            self._body_size += len(data)
-            # The application refuses a body over the limit; this limits the chunk headers around it.
-            if self._body_size > BODY_LIMIT + HEAD_LIMIT and not self.cycle.response_started:
-                self._refuse(_LONG_FRAMING)
+        except httptools.HttpParserError:
+            self._refuse(_MALFORMED)
+            return
+
+        if not self._incomplete:
+            return
+        self._size += len(data)
+        if self._in_head and self._size >= HEAD_LIMIT:
+            self._refuse(_LONG_HEAD if self.headers else _LONG_TARGET)
+        # The application refuses a body over the limit; this limits the chunk headers around it, and the trailers.
+        elif self._size > BODY_LIMIT + 2 * HEAD_LIMIT and not self.cycle.response_started:
+            self._refuse(_LONG_FRAMING)
 
     def on_message_begin(self) -> None:
-        """Start the timer of a request, and its counts."""
+        """Start the timer of a request, and its count."""
         super().on_message_begin()
         self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
-        self._incomplete, self._in_head = True, True
-        self._head_size = self._line_size = self._body_size = 0
-        if self._request_timer is None:
-            self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
-
-    def on_url(self, url: bytes) -> None:
-        """Count a part of the request line."""
-        super().on_url(url)
-        self._count_head(len(url))
+        self._incomplete, self._in_head, self._size = True, True, 0
+        self._start_request_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header field or a trailer; a trailer is not a header field (RFC 9110, 6.5.1)."""
+        """Keep a header field, but not a trailer, which is none (RFC 9110, 6.5.1)."""
         if self._in_head:
             super().on_header(name, value)
-        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """End the head."""
@@ -236,31 +219,33 @@ class SpineProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._write_refusal(self._last_refusal)
 
+    def _should_upgrade(self) -> bool:
+        """Whether the head holds an upgrade; uvicorn then leaves it to ``_parse_slice``, which ignores the upgrade."""
+        return any(name == b"upgrade" for name, _ in self.headers)
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     def shutdown(self) -> None:
         """Abort an idle connection: over TLS, ``close`` would wait half a minute for the client."""
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self.transport.get_write_buffer_size():
+        if self._is_idle() and not self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             super().shutdown()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Refuse a request that the parser rejects; uvicorn's ``msg`` says less."""
-        self._refuse(self._parse_refusal or _MALFORMED)
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
-    def _count_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > HEAD_LIMIT:
-            self._parse_refusal = self._too_long()
-            raise ValueError("the head is over the limit")  # stops the parser; uvicorn calls send_400_response
-
-    def _too_long(self) -> Refusal:
-        return _LONG_HEAD if self.headers else _LONG_TARGET
+    def _start_request_timer(self) -> None:
+        self._cancel_request_timer()
+        self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
 
     def _cancel_request_timer(self) -> None:
         if self._request_timer is not None:
             self._request_timer.cancel()
-            self._request_timer = None
 
     def _cancel_write_timer(self) -> None:
         if self._write_timer is not None:
@@ -268,9 +253,8 @@ class SpineProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     def _on_timeout(self) -> None:
-        self._request_timer = None
         if self._unparsed:  # the client sent it in time; it waits for the responses before it
-            self._request_timer = self.loop.call_later(self.seconds, self._on_timeout)
+            self._start_request_timer()
         elif self._incomplete and not self.transport.is_closing():
             self._refuse(_TOO_SLOW)
         else:
@@ -295,7 +279,7 @@ class SpineProtocol(HttpToolsProtocol):
                 return
             idle = True
         else:
-            idle = self.cycle is None or self.cycle.response_complete
+            idle = self._is_idle()
         if idle:
             self._write_refusal(refusal)
 

@@ -6,15 +6,17 @@ search that silently drops a condition returns resources that the client did not
 
 from __future__ import annotations
 
+import calendar
 import enum
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from workbench.endpoint.policy import MEDIA_TYPES, Refusal, bad_request, media_type, too_long
+from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type
 from workbench.exchange.message import Request
 from workbench.fhir.printable import quoted
 from workbench.fhir.resource import LOGICAL_ID, instant
@@ -45,21 +47,18 @@ QUERY_LIMIT: Final = 64 * 1024
 """Bytes of a search sent as a form: the limit that a query string in a request's head has too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RoutedRequest:
-    """A request with its interaction, path and parameters, and the one instant at which it is handled.
+    """A request with its interaction and path, and the one instant at which it is handled.
 
     ``interaction`` is ``None`` if the CapabilityStatement does not list it. ``segments`` are the unescaped path
-    segments below the base; ``None`` if the path is elsewhere. ``refusal`` is set if the parameters are too many
-    or too long.
+    segments below the base; ``None`` if the path is elsewhere.
     """
 
     request: Request
     now: datetime
     segments: tuple[str, ...] | None
     interaction: str | None
-    parameters: Sequence[tuple[str, str]] = ()
-    refusal: Refusal | None = None
 
     def header(self, name: str) -> str | None:
         """Return the value of a header field."""
@@ -80,31 +79,33 @@ class RoutedRequest:
         """The path below the base: ``List`` or ``List/744e…``."""
         return "/".join(self.segments or ())
 
+    @cached_property
+    def parameters(self) -> Sequence[tuple[str, str]]:
+        """The parameters of the URL, and of a search sent as a form; refuses them if they are too many or too long."""
+        form = b""
+        if self.interaction == SEARCH and self.request.method == "POST" and is_form(self.request):
+            form = self.request.body
+        if len(form) > QUERY_LIMIT:
+            raise TOO_LONG.because(f"a search is at most {QUERY_LIMIT} bytes long.")
+        texts = (self.request.url.partition("?")[2], form.decode("latin-1"))
+        try:
+            return [
+                parameter
+                for text in texts
+                for parameter in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+            ]
+        except ValueError:
+            raise BAD_REQUEST.because(f"a request has at most {MOST_PARAMETERS} parameters.") from None
+
 
 def route(request: Request, now: datetime) -> RoutedRequest:
-    """Return the request with its interaction, path and parameters; never raises."""
-    path, _, query = request.url.partition("?")
+    """Return the request with its interaction and path; never raises."""
+    path = request.url.partition("?")[0]
     if path != BASE_PATH and not path.startswith(f"{BASE_PATH}/"):
         return RoutedRequest(request, now, None, None)
     segments = tuple(map(unquote, path.removeprefix(BASE_PATH).removesuffix("/").split("/")[1:]))
-    interaction = _interaction("GET" if request.method == "HEAD" else request.method, segments)
-
-    form = request.body if interaction == SEARCH and request.method == "POST" and is_form(request) else b""
-    if len(form) > QUERY_LIMIT:
-        refusal = too_long(f"a search is at most {QUERY_LIMIT} bytes long.")
-        return RoutedRequest(request, now, segments, interaction, refusal=refusal)
-
-    try:
-        parameters = [
-            parameter
-            for text in (query, form.decode("latin-1"))
-            if text
-            for parameter in parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
-        ]
-    except ValueError:
-        refusal = bad_request(f"a request has at most {MOST_PARAMETERS} parameters.")
-        return RoutedRequest(request, now, segments, interaction, refusal=refusal)
-    return RoutedRequest(request, now, segments, interaction, parameters)
+    method = "GET" if request.method == "HEAD" else request.method
+    return RoutedRequest(request, now, segments, _interaction(method, segments))
 
 
 def _interaction(method: str, segments: tuple[str, ...]) -> str | None:
@@ -212,7 +213,7 @@ Span = tuple[str | None, str | None]
 _PAGE_PARAMETER: Final = "_page"
 _DATE: Final = re.compile(
     r"(?P<prefix>eq|ge|gt|le|lt|sa|eb)?(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?P<time>T\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,6}))?)?(?:Z|[+ \-]\d\d:\d\d))?)?)?",
+    r"(?P<time>T\d\d:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,6}))?)?(?:Z|[+ \-]\d\d:\d\d))?)?)?",
     re.ASCII,
 )
 _PAGE_START: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+ ]00:00)/([A-Za-z0-9\-.]{1,64})", re.ASCII)
@@ -233,7 +234,7 @@ class Query:
     after: tuple[str, str] | None = None
 
 
-def read_query(parameters: Iterable[tuple[str, str]]) -> Query | Refusal:
+def read_query(parameters: Iterable[tuple[str, str]]) -> Query:
     """Parse the parameters of a search, or refuse the first one that cannot be used."""
     query = Query()
     for name, value in parameters:
@@ -241,11 +242,11 @@ def read_query(parameters: Iterable[tuple[str, str]]) -> Query | Refusal:
             continue
         if name not in _READERS:
             known = ", ".join(sorted(set(_READERS) - {_PAGE_PARAMETER}))
-            return bad_request(f"the search parameter {quoted(name)} is not known; there are {known}.")
+            raise BAD_REQUEST.because(f"the search parameter {quoted(name)} is not known; there are {known}.")
         if name == "_id" and value.count(",") >= MOST_IDS:
-            return bad_request(f"a search takes {MOST_IDS} ids at most; ask in parts.")
+            raise BAD_REQUEST.because(f"a search takes {MOST_IDS} ids at most; ask in parts.")
         if not _READERS[name](query, value):
-            return bad_request(f"the search parameter {name} cannot have the value {quoted(value)}.")
+            raise BAD_REQUEST.because(f"the search parameter {name} cannot have the value {quoted(value)}.")
     return query
 
 
@@ -334,30 +335,17 @@ def read_span(text: str) -> Span | None:
 
 def _period(found: re.Match[str]) -> tuple[datetime, datetime | None]:
     """Return the first instant of the period written, and the first after it; ``None`` where the calendar ends."""
-    start, next_start = _start(found)
-    try:
-        return start, next_start(start)
-    except (ValueError, OverflowError):
-        return start, None
-
-
-def _start(found: re.Match[str]) -> tuple[datetime, Callable[[datetime], datetime]]:
-    """Return the first instant of the period, and the step to the next period of the same precision."""
     if found["time"]:
         # An unescaped plus sign arrives as a space.
-        text = found[0].removeprefix(found["prefix"] or "").replace(" ", "+")
-        if found["fraction"]:
-            step = timedelta(milliseconds=1)
-        elif found["time"].count(":") > (1 if text.endswith("Z") else 2):
-            step = timedelta(seconds=1)
-        else:
-            step = timedelta(minutes=1)
-        return datetime.fromisoformat(text), lambda start: start + step
-
-    year, month, day = int(found["year"]), int(found["month"] or 1), int(found["day"] or 1)
-    first = datetime(year, month, day, tzinfo=UTC)
-    if found["day"]:
-        return first, lambda start: start + timedelta(days=1)
-    if found["month"]:
-        return first, lambda start: start.replace(year=year + month // 12, month=month % 12 + 1)
-    return first, lambda start: start.replace(year=year + 1)
+        start = datetime.fromisoformat(found[0].removeprefix(found["prefix"] or "").replace(" ", "+"))
+        unit = "milliseconds" if found["fraction"] else "seconds" if found["seconds"] else "minutes"
+        step = timedelta(**{unit: 1})
+    else:
+        year, month, day = int(found["year"]), int(found["month"] or 1), int(found["day"] or 1)
+        start = datetime(year, month, day, tzinfo=UTC)
+        days_of_month = calendar.monthrange(year, month)[1]
+        step = timedelta(1 if found["day"] else days_of_month if found["month"] else 365 + calendar.isleap(year))
+    try:
+        return start, start + step
+    except OverflowError:
+        return start, None

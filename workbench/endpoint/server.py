@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import uvicorn
@@ -65,21 +65,35 @@ class Server:
             raise EndpointError(f"The certificate, its key or the CA cannot be used: {why}.") from None
         if isinstance(config.ssl, ssl.SSLContext):
             config.ssl.sslobject_class = AlertingSSLObject
-        self._server = uvicorn.Server(config)
+        self._server = _UvicornServer(config)
 
     def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
         """Run one command; see ``application.run_command``."""
         run_command(self._application, self._faults, command, arguments)
 
-    def run(self, listening: socket.socket) -> None:
-        """Serve until SIGINT, SIGTERM or ``stop``; then finish the requests in flight."""
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
-            self._server.run(sockets=[listening])
-        self._application.close()
+    def run(self, listening: socket.socket, on_start: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGINT, SIGTERM or ``stop``; then finish the requests in flight.
+
+        ``on_start`` is called once signals no longer end the process at once.
+        """
+        self._server.on_start = on_start
+        try:
+            with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
+                self._server.run(sockets=[listening])
+        finally:
+            self._application.close()
 
     def stop(self) -> None:
         """Make ``run`` end; from any thread."""
         self._server.should_exit = True
+
+
+class _UvicornServer(uvicorn.Server):
+    on_start: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_start()
 
 
 def _raise_connection_limit() -> None:

@@ -14,10 +14,10 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
@@ -25,9 +25,6 @@ from sqlalchemy.pool import StaticPool
 from workbench.endpoint.request import PAGE_BYTES, Query
 from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
 from workbench.errors import BadInput, EndpointError
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +157,6 @@ class Store:
         self._name, self._engine = _open(address, synchronous)
         # A database in memory is one connection, which one thread uses at a time.
         self._lock = threading.Lock() if address == MEMORY else contextlib.nullcontext()
-        self._insert = _insert_for(self._engine.dialect.name)
         weakref.finalize(self, self._engine.dispose)
         try:
             with self._connection() as connection:
@@ -188,9 +184,12 @@ class Store:
 
     def insert(self, resource_type: str, logical_id: str, new: Stored) -> bool:
         """Store a resource under a new id; return ``False`` if the id was ever assigned."""
-        statement = self._insert(_resource).values(_values(resource_type, logical_id, new))
         with self._connection() as connection:
-            return connection.execute(statement.on_conflict_do_nothing().returning(_row.id)).first() is not None
+            try:
+                connection.execute(sa.insert(_resource), _values(resource_type, logical_id, new))
+            except sa.exc.IntegrityError:
+                return False
+        return True
 
     def swap(self, resource_type: str, logical_id: str, expected: str, new: Stored) -> bool:
         """Replace version ``expected`` by ``new`` (no body: delete it); return ``False`` if it was not current."""
@@ -291,17 +290,6 @@ def _follows(last_updated: str, logical_id: str, oldest_first: bool) -> sa.Colum
     else:
         further, same = _row.last_updated < last_updated, _row.id > logical_id
     return sa.or_(further, sa.and_(_row.last_updated == last_updated, same))
-
-
-def _insert_for(dialect: str) -> Callable[..., sqlite.Insert | postgresql.Insert]:
-    """Return the INSERT with ON CONFLICT; a dialect loads slowly, so only the one in use is imported."""
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        return postgresql_insert
-    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-    return sqlite_insert
 
 
 # --- opening a database ---

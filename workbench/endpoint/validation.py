@@ -45,7 +45,7 @@ class _Element(typing.NamedTuple):
     codes: frozenset[str]
     any_resource: bool = False
     may_skip: bool = False
-    """Whether null may stand for an item: in a repeating primitive, for an item that has only an extension."""
+    """Whether an item may be null: in a repeating primitive, for an item that has only an extension."""
 
 
 def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
