@@ -21,7 +21,6 @@ from workbench.exchange.spine import WRITES
 from workbench.fhir.resource import RESOURCE_TYPE
 
 
-
 def new_trace_id() -> str:
     """Return a new UUID."""
     return str(uuid.uuid4())
