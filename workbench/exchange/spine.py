@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-import jwt
-
 from workbench.exchange.message import Headers
 from workbench.fhir.printable import quoted
 
@@ -64,6 +62,8 @@ def _authorization_problems(
     if not token:
         yield "Authorization is missing; send Bearer and a token." if not scheme else "Authorization is not of Bearer."
         return
+
+    import jwt  # slow to import, and only strict mode reads tokens
 
     try:
         decoded = jwt.decode_complete(token.strip(), options={"verify_signature": False})
