@@ -24,17 +24,17 @@ def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.Capture
     assert {path.name for path in (tmp_path / "charts").iterdir()} == {"tries.svg", "latency.svg", "chain.svg"}
 
 
-def test_without_an_address_it_brings_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_url_it_starts_an_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["race", "--clients", "1", "--updates", "2", "--policy", "UNPROTECTED", "--strategy", "blind"]
     assert main(arguments) == 0
     assert "2 accepted" in capsys.readouterr().out
 
 
-def test_another_host_is_not_raced_without_a_yes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_race_at_another_host_needs_allow_writes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["race", "http://192.0.2.1/STU3"]) == 2
-    told = capsys.readouterr().err
-    assert "192.0.2.1 is not this machine" in told
-    assert "--allow-writes" in told
+    err = capsys.readouterr().err
+    assert "192.0.2.1 is not this machine" in err
+    assert "--allow-writes" in err
 
 
 @pytest.mark.parametrize("arguments", [["--clients", "0"], ["--policy", "NONE"], ["ftp://host/"]], ids=" ".join)
@@ -43,7 +43,7 @@ def test_what_cannot_be_raced_is_one_sentence(arguments: list[str], capsys: pyte
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_its_exit_code_says_what_came_of_it() -> None:
+def test_its_exit_code() -> None:
     with Endpoint.in_process() as endpoint:
         done: Race = race(endpoint, clients=1, updates=2, progress=False)
     before = next(each for each in done.journal if each.interaction == "read")
