@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,25 @@ def test_the_example_in_the_help_can_be_parsed(command: str) -> None:
     assert examples
     for example in examples:
         assert _parser().parse_args(shlex.split(example.removeprefix("Example: spine-workbench "))).run
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == (0, f"spine-workbench {metadata.version('spine-workbench')}\n", "")
+
+
+def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    code, script, _ = said(capsys, "completion", "bash")
+    assert code == 0
+    complete = "COMP_WORDS=(spine-workbench {}); COMP_CWORD=1; _shtab_spine_workbench; echo ${{COMPREPLY[@]}}"
+    asked = complete.format("ch") + "\n" + complete.replace("COMP_CWORD=1", "COMP_CWORD=2").format("race --str")
+    done = subprocess.run(["bash"], input=f"{script}\n{asked}", capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["check", "--strategy"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_a_script_too(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    code, script, _ = said(capsys, "completion", shell)
+    assert (code, "--strategy" in script) == (0, True)
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from workbench import __version__
 from workbench.app import MOST_PAGES, end_by_signal, serve, wait_for
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError, needs
 from workbench.fhir.printable import printable
 from workbench.races.strategy import STRATEGIES
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 NOT_RUN: Final = 2
 INTERRUPTED: Final = 130
+
+_LESSONS: Final = "spine-workbench-lessons"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="spine-workbench",
         description="Load a FHIR resource, edit it, PUT it with If-Match, and see the result.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_lab(commands)
@@ -73,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_connect(commands)
     _add_check(commands)
     _add_race(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -338,7 +344,8 @@ def _add_race(commands: _Commands) -> None:
 
 
 def _race(options: argparse.Namespace) -> int:
-    import pandas  # noqa: F401  # the result needs it: imported here, so that Ctrl-C ends quickly
+    with needs("races"):
+        import pandas  # noqa: F401  # the result needs it: imported here, so that Ctrl-C ends quickly
 
     from workbench.endpoint.endpoint import Endpoint
     from workbench.journal.export import check_writable, write_private
@@ -459,7 +466,7 @@ def _fields_of(record: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     return {field.name: given[field.name] for field in dataclasses.fields(record)}
 
 
-# --- lab and app ---
+# --- lab and app: the lessons ---
 
 
 def _add_lab(commands: _Commands) -> None:
@@ -469,18 +476,68 @@ def _add_lab(commands: _Commands) -> None:
         _lab,
         summary="open JupyterLab on the first notebook",
         description="Open JupyterLab on the first notebook. Everything after `--` is passed to JupyterLab unchanged.",
-        epilog="Example: spine-workbench lab notebooks/02-two-practitioners.ipynb -- --no-browser",
+        epilog="Example: spine-workbench lab notebooks/02-two-practitioners.ipynb -- --no-browser\n"
+        "Example: spine-workbench lab --lessons my-lessons",
     )
-    parser.add_argument("notebook", nargs="?", default="notebooks/00-start-here.ipynb", help="default: %(default)s")
+    _add_notebook(parser, default="00-start-here.ipynb")
     parser.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="options for JupyterLab")
 
 
+def _add_notebook(parser: argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument("notebook", nargs="?", help=f"default: {default}, the one in ./notebooks or in --lessons")
+    parser.add_argument(
+        "--lessons",
+        metavar="FOLDER",
+        type=Path,
+        help="copy the lessons into this folder, and open the notebook there; files that exist are kept "
+        f"(default: {_LESSONS}, unless there is a folder notebooks here)",
+    )
+    parser.set_defaults(first=default)
+
+
+def _notebook(options: argparse.Namespace) -> str:
+    """Return the path of the notebook to open. Copy the lessons first, if it is one of them and none are here."""
+    if options.lessons is None and options.notebook:
+        return str(options.notebook)
+    if options.lessons is None and (checkout := Path("notebooks", options.first)).is_file():
+        return str(checkout)
+
+    folder = options.lessons or Path(_LESSONS)
+    copy_lessons(folder)
+    return str(folder / (options.notebook or options.first))
+
+
+def copy_lessons(folder: Path) -> None:
+    """Copy the notebooks of this package into a folder. Files that exist are kept, and named if they differ."""
+    installed = Path(__file__).with_name("lessons")
+    source = installed if installed.is_dir() else Path(__file__).parents[1] / "notebooks"
+    changed = []
+    try:
+        for pattern in ("*.ipynb", "templates/*.ipynb", "templates/*.json"):  # as in hatch_build.py
+            for lesson in sorted(source.glob(pattern)):
+                target = folder / lesson.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with target.open("xb") as file:
+                        file.write(lesson.read_bytes())
+                except FileExistsError:
+                    if target.read_bytes() != lesson.read_bytes():
+                        changed.append(str(target.relative_to(folder)))
+    except OSError as error:
+        raise BadInput(f"The lessons cannot be copied to {folder}: {error.strerror}. Name another folder.") from error
+    if changed:
+        say(f"Kept as they are in {folder}: {', '.join(changed)}. Delete a file to get the lesson anew.", sys.stderr)
+
+
 def _lab(options: argparse.Namespace) -> int:
+    with needs("lab"):
+        metadata.distribution("jupyterlab")
+    notebook = _notebook(options)
     # JupyterLab refuses to run as root without this option. In a container, users often are root.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     # The printed address leads to the notebook too, for a browser that cannot be opened from here.
-    first = f"--LabApp.default_url=/lab/tree/{quote(Path(options.notebook).name)}"
-    command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, first, *options.rest]
+    first = f"--LabApp.default_url=/lab/tree/{quote(Path(notebook).name)}"
+    command = [sys.executable, "-m", "jupyterlab", notebook, *as_root, first, *options.rest]
 
     end_by_signal()
     return wait_for(subprocess.Popen(command))
@@ -498,12 +555,37 @@ def _add_app(commands: _Commands) -> None:
         f"Up to {MOST_PAGES} pages can be open at once, each with a kernel that ends with it.",
         epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
     )
-    parser.add_argument("notebook", nargs="?", default="notebooks/app.ipynb", help="default: %(default)s")
+    _add_notebook(parser, default="app.ipynb")
     parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--dark", action="store_true", help="use dark colours")
 
 
 def _app(options: argparse.Namespace) -> int:
+    with needs("lab"):
+        metadata.distribution("voila")
     end_by_signal()
-    return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)
+    return serve(_notebook(options), port=options.port, dark=options.dark, browser=not options.no_browser)
+
+
+# --- completion ---
+
+
+def _add_completion(commands: _Commands) -> None:
+    parser = _add_command(
+        commands,
+        "completion",
+        _completion,
+        summary="print a script that completes commands and options in your shell",
+        description="Print a script that completes the commands and options of spine-workbench in your shell.",
+        epilog="Example: spine-workbench completion bash\n\n"
+        'For bash, add this line to ~/.bashrc: eval "$(spine-workbench completion bash)"',
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="your shell")
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(_parser(), shell=options.shell))
+    return 0

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import GUARDED, Verdict
 from workbench.fhir.etag import ETag
@@ -518,9 +518,10 @@ def _timeline_svg(
     shown: Sequence[Numbered], clients: dict[str, str], tracks: Sequence[_Track], note: str, description: str
 ) -> str:
     """Draw a row of axes for every 24 exchanges, and below them the verdicts that occur."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
+    with needs("tables"):
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
 
     rows = [shown[start : start + _ROW_OF_MARKS] for start in range(0, len(shown), _ROW_OF_MARKS)] or [[]]
     heights = [len({exchange.client for _, exchange in row}) + len(tracks) + 1 for row in rows]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.hosts import is_live
 from workbench.exchange.message import SAFE_METHODS, Exchange, Request, Response, size_of
 from workbench.exchange.verdict import Verdict
@@ -222,7 +222,8 @@ class Journal:
 
         A body that is no longer kept has a size and no text (``None``).
         """
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         columns = [
             *("seq", "time", "client", "interaction", "method", "url", "status", "verdict", "ms"),

@@ -18,7 +18,7 @@ from decimal import Decimal
 from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import (
     Digest,
     Exchange,
@@ -163,8 +163,9 @@ def check_rows(first: int, rows: Sequence[tuple[Any, ...]]) -> None:
 
 def to_frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
     """Return batches of rows as one table: texts, nullable numbers, and times in UTC to the microsecond."""
-    import numpy as np
-    import pandas as pd
+    with needs("tables"):
+        import numpy as np
+        import pandas as pd
 
     columns: dict[str, Any] = {name: [] for name in Row._fields} | {"seq": array("q"), "time": array("q")}
     same: dict[str | None, str | None] = {}  # equal texts share one object

@@ -17,7 +17,7 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.history.check import Proof, history
@@ -187,7 +187,8 @@ class Race:
         ``update`` is the number of the client's update and ``attempt`` the number of the try, both from 1. ``base`` is
         the ETag that the client had read last. ``at`` is the time since the first exchange, in seconds.
         """
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         rows = pd.DataFrame(self.journal.rows(self.first), columns=list(Transition._fields))
         rows = rows[rows["client"].isin(self.clients)].reset_index(drop=True)
@@ -210,7 +211,8 @@ class Race:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per update: the fields of ``Turn``, and whether its entry is ``still_there`` at the end."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         frame = pd.DataFrame(self.turns, columns=list(Turn._fields))
         return frame.assign(
@@ -221,7 +223,8 @@ class Race:
     @cached_property
     def latency(self) -> pd.DataFrame:
         """Percentiles in milliseconds of each kind of exchange, and of whole updates with all their tries."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         frame = self.frame.assign(what=self.frame["interaction"] + ", " + self.frame["verdict"])
         parts = [(str(what), ms.dropna()) for what, ms in frame.groupby("what")["ms"]]
@@ -293,7 +296,8 @@ class Sweep:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per race."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         return pd.DataFrame([race.row for race in self.races])
 
@@ -402,7 +406,8 @@ def _draw_success(races: Sequence[Race]) -> Picture:
 
 def _draw_tries(races: Sequence[Race]) -> Picture:
     """Draw how often the updates were sent and how they ended: a row of bars for each race."""
-    from matplotlib.ticker import MaxNLocator
+    with needs("races"):
+        from matplotlib.ticker import MaxNLocator
 
     _require_updates(races)
     with _chart_style():
@@ -439,7 +444,8 @@ def _draw_tries(races: Sequence[Race]) -> Picture:
 
 def _draw_latency(races: Sequence[Race]) -> Picture:
     """Draw the percentiles of the duration of whole updates, with all their tries."""
-    from matplotlib.ticker import ScalarFormatter
+    with needs("races"):
+        from matplotlib.ticker import ScalarFormatter
 
     _require_updates(races)
     with _chart_style():
@@ -519,7 +525,8 @@ def _require_updates(races: Sequence[Race]) -> None:
 
 
 def _chart_style() -> AbstractContextManager[None]:
-    import matplotlib as mpl  # here, because it takes long to load
+    with needs("races"):
+        import matplotlib as mpl  # here, because it takes long to load
 
     return mpl.rc_context(_STYLE)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.errors import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON, needs
 from workbench.exchange.message import Headers, Request, Response, check_answered, check_field, check_method, check_url
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT, changes
@@ -174,7 +174,8 @@ class Drift:
     @property
     def frame(self) -> pd.DataFrame:
         """Return the differences as a table: ``seq``, ``client``, ``request``, ``what``, ``then``, ``now``."""
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         return pd.DataFrame(self.differences, columns=list(Difference._fields))
 
