@@ -88,7 +88,8 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise NotInstalled(
-            f"This needs {error.name}, which is not installed; run: pip install 'spine-workbench[{extra}]'.",
-            name=error.name,
+            f"This needs {package}, which is not installed; run: pip install 'spine-workbench[{extra}]'.",
+            name=package,
         ) from None
