@@ -180,7 +180,8 @@ def to_frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
         "status": pd.array(columns["status"], dtype="Int64"),
         "ms": pd.array(columns["ms"], dtype="Float64"),
     }
-    texts = {name: pd.array(columns[name], dtype="str") for name in Row._fields if name not in numbers}
+    text = pd.StringDtype(na_value=np.nan)  # what "str" means in pandas 3; pandas 2 has it too
+    texts = {name: pd.array(columns[name], dtype=text) for name in Row._fields if name not in numbers}
     return pd.DataFrame({name: (numbers | texts)[name] for name in Row._fields})
 
 
