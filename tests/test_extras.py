@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -53,6 +54,11 @@ def test_the_extra_that_is_named_brings_the_package() -> None:
     uses = list(uses_of_needs())
     assert len(uses) > 15
     assert [use for use in uses if use[2] not in modules_of(use[1])] == []
+
+
+def test_the_install_page_lists_every_extra() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == PROJECT["optional-dependencies"].keys()
 
 
 def test_all_holds_every_extra() -> None:
