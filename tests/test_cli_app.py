@@ -5,7 +5,6 @@ Voilà itself is started here, but no browser and, but for one look at the page,
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
@@ -28,13 +27,13 @@ from loopback import free_port
 from nbformat import v4
 
 from workbench import app as application
-from workbench.cli import _parser, main
+from workbench.cli import main
 
 NOTEBOOK = str(Path(__file__).parents[1] / "notebooks" / "app.ipynb")
 START_DEADLINE = 90.0
 STOP_DEADLINE = 30.0
 
-# Whoever starts the tests in the background has SIGINT ignored, and a child would inherit that.
+# SIGINT is ignored in tests that a shell started in the background, and a child would inherit that.
 AS_IN_A_TERMINAL = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "from workbench.cli import main; raise SystemExit(main())"
@@ -43,7 +42,7 @@ AS_IN_A_TERMINAL = (
 
 @contextmanager
 def running(folder: Path, *options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The command in a session of its own, as in a terminal; and the first line it has printed."""
+    """Run the command in a new session, as a terminal does; yield it and the first line that it prints."""
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     private = {name: str(folder / name.lower()) for name in names}
     process = subprocess.Popen(
@@ -131,7 +130,7 @@ def expect_end(process: subprocess.Popen[bytes], address: str, way: signal.Signa
     started = psutil.Process(process.pid).children(recursive=True)
     assert len(started) >= 3
     if way is signal.SIGINT:
-        os.killpg(process.pid, way)  # a terminal tells everybody in it
+        os.killpg(process.pid, way)  # a terminal signals the whole group
     else:
         process.send_signal(way)
     assert process.wait(STOP_DEADLINE) == code
@@ -219,14 +218,3 @@ def test_a_page_too_many_says_so_and_a_kernel_ends_with_its_page_or_when_it_is_l
         deadline = time.monotonic() + START_DEADLINE
         while served.has(session, lost):
             assert time.monotonic() < deadline, "a kernel without a page is not culled"
-
-
-def test_the_help_names_the_limit() -> None:
-    (app,) = [parser for name, parser in _commands().items() if name == "app"]
-    assert f"Up to {application.MOST_PAGES} pages" in (app.description or "")
-
-
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    (found,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    parsers: dict[str, argparse.ArgumentParser] = found.choices
-    return parsers

@@ -14,7 +14,6 @@ from workbench.cli import main
 
 COMMANDS = {"connect": [], "check": [], "race": ["--clients=1", "--updates=1"]}
 each_command = pytest.mark.parametrize("command", COMMANDS)
-with_connection = pytest.mark.parametrize("command", ["check", "race"])
 not_check = pytest.mark.parametrize("command", ["connect", "race"])  # tests/test_cli_check.py has check
 
 
@@ -34,7 +33,7 @@ def test_the_name_of_a_profile_in_place_of_a_base_url(profiles: str, command: st
     assert run(command, "here", "--profiles", profiles) == 0
 
 
-@with_connection
+@each_command
 def test_a_profile_by_the_option_connection(profiles: str, command: str) -> None:
     assert run(command, "--connection", "here", "--profiles", profiles) == 0
 
@@ -85,7 +84,7 @@ def test_a_client_certificate_and_its_key(guarded: Guarded, command: str) -> Non
     assert run(command, guarded.base_url) != 0
 
 
-@with_connection
+@each_command
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -108,6 +107,7 @@ def test_options_that_contradict_each_other(
     assert (out, err.count("\n")) == ("", 1)
 
 
-def test_check_needs_an_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check"]) == 2
+@pytest.mark.parametrize("command", ["connect", "check"])
+def test_without_an_endpoint_it_asks_for_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command]) == 2
     assert "Which endpoint?" in capsys.readouterr().err

@@ -25,17 +25,17 @@ def test_a_race_at_an_endpoint_that_runs(spine: Endpoint, capsys: pytest.Capture
     assert {path.name for path in (tmp_path / "charts").iterdir()} == {"tries.svg", "latency.svg", "chain.svg"}
 
 
-def test_without_an_address_it_brings_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_url_it_starts_an_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["race", "--clients", "1", "--updates", "2", "--policy", "UNPROTECTED", "--strategy", "blind"]
     assert main(arguments) == 0
     assert "2 accepted" in capsys.readouterr().out
 
 
-def test_another_host_is_not_raced_without_a_yes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_race_at_another_host_needs_allow_writes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["race", "http://192.0.2.1/STU3"]) == 2
-    told = capsys.readouterr().err
-    assert "192.0.2.1 is not this machine" in told
-    assert "--allow-writes" in told
+    err = capsys.readouterr().err
+    assert "192.0.2.1 is not this machine" in err
+    assert "--allow-writes" in err
 
 
 @pytest.mark.parametrize("arguments", [["--clients", "0"], ["--policy", "NONE"], ["ftp://host/"]], ids=" ".join)

@@ -36,7 +36,19 @@ NEEDS_MORE = {
 }
 """What stands in a block that is only compiled here, and why."""
 
-OTHER_PROGRAMS = {"createdb", "git", "jupyter", "make", "openssl", "pip", "pytest", "python", "python3"}
+OTHER_PROGRAMS = {
+    "createdb",
+    "docker",
+    "eval",
+    "git",
+    "jupyter",
+    "make",
+    "openssl",
+    "pip",
+    "pytest",
+    "python",
+    "python3",
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -124,6 +136,8 @@ def check(words: list[str]) -> None:
     program = Path(words[0]).name
     if program in ("python", "python3") and words[1:3] == ["-m", "workbench"]:
         program, words = "spine-workbench", words[2:]
+    if words[:2] == ["docker", "run"]:  # the image, whose entry point is `serve`
+        program, words = "spine-workbench", ["docker", "serve", *words[words.index("spine-workbench") + 1 :]]
     if program != "spine-workbench":
         assert program in OTHER_PROGRAMS, words
         if program == "make":

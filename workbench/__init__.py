@@ -1,4 +1,4 @@
-"""spine-workbench: load a FHIR resource, edit it, PUT it with ``If-Match``, and see what became of it.
+"""spine-workbench: load a FHIR resource, edit it, PUT it with ``If-Match``, and see the result.
 
 >>> import workbench as wb
 >>> spine = wb.Endpoint.in_process(clock="2018-05-25T16:10:00Z", seed=1)

@@ -1,6 +1,6 @@
 """The workbench as a web application: Voilà serves a notebook on this machine, without its code.
 
-``serve`` starts Voilà in a process of its own and ends it again.
+``serve`` starts Voilà in a new process and ends it again.
 ``python -m workbench.app`` is that process; only it imports Voilà, so importing this module is quick.
 
 Voilà finds our template by an environment variable of its process.
@@ -99,9 +99,7 @@ def _command(notebook: str, port: int, *, dark: bool) -> list[str]:
 
 
 def _environment(token: str) -> dict[str, str]:
-    paths = [str(_TEMPLATES)]
-    if before := os.environ.get("JUPYTER_PATH"):
-        paths.append(before)
+    paths = filter(None, [str(_TEMPLATES), os.environ.get("JUPYTER_PATH")])
     return os.environ | {"JUPYTER_PATH": os.pathsep.join(paths), TOKEN_VARIABLE: token}
 
 
@@ -120,13 +118,17 @@ def _wait_until_it_listens(voila: subprocess.Popen[bytes], port: int) -> None:
 
 
 def end_by_signal() -> None:
-    """Let SIGTERM and SIGHUP end this process by ``SystemExit``, so that ``finally`` blocks run.
+    """Let SIGTERM and SIGHUP end this process by ``SystemExit``, so that ``finally`` blocks run."""
+    for number in _ending_signals():
+        signal.signal(number, _exit)
 
-    An ignored SIGHUP stays ignored, as ``nohup`` wants it.
-    """
-    signal.signal(signal.SIGTERM, _exit)
+
+def _ending_signals() -> list[int]:
+    """Return SIGTERM, and SIGHUP unless it is ignored, as under ``nohup``."""
+    found: list[int] = [signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _exit)
+        found.append(signal.SIGHUP)
+    return found
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:
@@ -241,7 +243,7 @@ if __name__ == "__main__":
             )
             self.update_config(config)
             super().initialize(argv)  # an option on the command line overrides these
-            for number in _ending_signals():
+            for number in (signal.SIGINT, *_ending_signals()):
                 signal.signal(number, _stop)
 
         def init_handlers(self) -> list[Any]:
@@ -252,16 +254,9 @@ if __name__ == "__main__":
             assert not missing, "Voilà's handlers are not the ones that this replaces."
             return handlers
 
-    def _ending_signals() -> list[int]:
-        """Return SIGINT and SIGTERM, and SIGHUP unless it is ignored, as under ``nohup``."""
-        found = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            found.append(signal.SIGHUP)
-        return list(found)
-
     def _stop(_signal: int, _frame: FrameType | None) -> None:
         """End as Ctrl-C does, once: a second signal would interrupt the shutdown of the kernels."""
-        for number in _ending_signals():
+        for number in (signal.SIGINT, *_ending_signals()):
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 

@@ -15,14 +15,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import textwrap
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from workbench.app import end_by_signal, serve, wait_for
-from workbench.errors import BadInput, WorkbenchError
+from workbench import __version__
+from workbench.app import MOST_PAGES, end_by_signal, serve, wait_for
+from workbench.errors import BadInput, WorkbenchError, needs
 from workbench.fhir.printable import printable
 from workbench.races.strategy import STRATEGIES
 
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from workbench.client.client import Client
     from workbench.conformance.finding import Finding
     from workbench.conformance.report import Report
-    from workbench.endpoint.endpoint import Endpoint
     from workbench.races.results import Race
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -40,13 +42,15 @@ FAILED: Final = 1
 NOT_RUN: Final = 2
 INTERRUPTED: Final = 130
 
+_LESSONS: Final = "spine-workbench-lessons"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    end = words.index("--") if "--" in words else len(words)
-    options = _parser().parse_args(words[:end])
-    options.rest = words[end + 1 :]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    end = given.index("--") if "--" in given else len(given)
+    options = _parser().parse_args(given[:end])
+    options.rest = given[end + 1 :]
 
     try:
         return int(options.run(options))
@@ -67,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="spine-workbench",
         description="Load a FHIR resource, edit it, PUT it with If-Match, and see the result.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_lab(commands)
@@ -74,23 +79,44 @@ def _parser() -> argparse.ArgumentParser:
     _add_connect(commands)
     _add_check(commands)
     _add_race(commands)
+    _add_completion(commands)
+    return parser
+
+
+def _add_command(
+    commands: _Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    summary: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    """Add a command that calls ``run``. The lines of its epilog, the examples, are shown as they are."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=textwrap.fill(description, 78),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
     return parser
 
 
 # --- from a URL or a profile to a client: connect, check and race ---
 
 
-def _add_endpoint_options(parser: argparse.ArgumentParser, *, optional: bool = False, default: str = "") -> None:
+def _add_endpoint_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that name an endpoint and say how to connect to it; ``_client`` reads them."""
     where = parser.add_argument_group("the endpoint")
     where.add_argument(
         "where",
-        nargs="?" if optional else None,
+        nargs="?",
         metavar="URL|PROFILE",
-        help="a base URL such as http://127.0.0.1:8080/STU3, or the name of a profile" + default,
+        help="a base URL such as http://127.0.0.1:8080/STU3, or the name of a profile",
     )
-    if optional:
-        where.add_argument("--connection", metavar="NAME", help="the profile, in place of PROFILE")
+    where.add_argument("--connection", metavar="NAME", help="the profile, in place of PROFILE")
     where.add_argument("--profiles", metavar="FILE", help="the file of profiles (default: the one in your settings)")
     where.add_argument(
         "--header",
@@ -102,21 +128,14 @@ def _add_endpoint_options(parser: argparse.ArgumentParser, *, optional: bool = F
     where.add_argument("--ca", metavar="FILE", help="trust this CA for HTTPS (PEM)")
     where.add_argument("--cert", metavar="FILE", help="present this client certificate (PEM)")
     where.add_argument("--key", metavar="FILE", help="the certificate's key, if in another file (PEM, not encrypted)")
-
-
-def _add_allow_writes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--allow-writes", action="store_true", help="allow writes to a host that is not this machine")
+    where.add_argument("--allow-writes", action="store_true", help="allow writes to a host that is not this machine")
 
 
 def _client(options: argparse.Namespace, name: str) -> Client:
     """Return a client of the endpoint that the options name."""
     from workbench.client.profiles import connect
 
-    given = vars(options)
-    flags = [
-        f"--{flag.replace('_', '-')}" for flag in ("header", "ca", "cert", "key", "allow_writes") if given.get(flag)
-    ]
-    profile = given.get("connection")
+    profile = options.connection
     if profile and options.where:
         raise BadInput(f"Both {options.where} and --connection name an endpoint; give one of them.")
     where = profile or options.where
@@ -124,7 +143,8 @@ def _client(options: argparse.Namespace, name: str) -> Client:
         raise BadInput("Which endpoint? Give its base URL, or the name of a profile.")
 
     if profile or "://" not in where:
-        if flags:
+        settings = ("header", "ca", "cert", "key", "allow_writes")
+        if flags := [f"--{name.replace('_', '-')}" for name in settings if getattr(options, name)]:
             raise BadInput(
                 f"The profile {where!r} holds all connection settings. "
                 f"Leave out {', '.join(flags)}, or give a base URL."
@@ -141,7 +161,7 @@ def _client(options: argparse.Namespace, name: str) -> Client:
         headers=dict(map(_header, options.header)),
         verify=options.ca or True,
         cert=(options.cert, options.key) if options.key else options.cert,
-        allow_writes=given.get("allow_writes", False),
+        allow_writes=options.allow_writes,
     )
 
 
@@ -165,23 +185,24 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _add_connect(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "connect",
-        help="try the connection to an endpoint",
+        _connect,
+        summary="try the connection to an endpoint",
         description="Read an endpoint's CapabilityStatement, and say what works or which step failed. "
         "Exit code 0: it works; 1: it does not work; 2: it could not be tried.",
         epilog="Example: spine-workbench connect integration",
     )
     _add_endpoint_options(parser)
-    parser.set_defaults(run=_connect)
 
 
 def _connect(options: argparse.Namespace) -> int:
     from workbench.client.profiles import try_connection
 
-    trial = try_connection(_client(options, "me"))
-    say(trial.words if trial.ok else f"Failed at: {trial.failed_at}. {trial.words}")
-    return 0 if trial.ok else FAILED
+    result = try_connection(_client(options, "me"))
+    say(result.words if result.ok else f"Failed at: {result.failed_at}. {result.words}")
+    return 0 if result.ok else FAILED
 
 
 # --- check ---
@@ -196,18 +217,18 @@ Example: spine-workbench check https://fhir.example/STU3 --allow-writes --consen
 
 
 def _add_check(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "check",
-        help="check which promises of the contract an endpoint keeps",
+        _check,
+        summary="check which promises of the contract an endpoint keeps",
         description="Probe every promise of the contract at an endpoint. "
-        "Each probe creates a resource of its own and deletes it again. "
+        "Each probe creates a resource and deletes it again. "
         "Exit code 0: all as it should be; 1: something deviates; 2: it could not be run; "
         "130: Ctrl-C ended it, and the report holds the probes that were done.",
         epilog=_CHECK_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_endpoint_options(parser, optional=True)
-    _add_allow_writes(parser)
+    _add_endpoint_options(parser)
 
     scope = parser.add_argument_group("what is checked")
     scope.add_argument("--resource", metavar="TYPE/ID", help="use this one resource, if none may be created")
@@ -224,18 +245,10 @@ def _add_check(commands: _Commands) -> None:
     files.add_argument("--html", metavar="FILE", type=Path, help="write one page with all the evidence")
     files.add_argument("--json", metavar="FILE", type=Path, help="write JSON, for --against")
     files.add_argument("--against", metavar="FILE", type=Path, help="list the changes since that JSON report")
-    parser.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from workbench.conformance.report import (
-        Report,
-        console_for,
-        print_report,
-        to_html,
-        to_json,
-        to_junit,
-    )
+    from workbench.conformance.report import Report, console_for, print_report, to_html, to_json, to_junit
     from workbench.journal.export import check_writable, write_private
 
     before = Report.load(options.against) if options.against else None
@@ -285,23 +298,23 @@ Example: spine-workbench race --connection integration --clients 2
 
 
 def _add_race(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "race",
-        help="let several clients update the same resource at once",
+        _race,
+        summary="let several clients update the same resource at once",
         description="Let several clients update the same List at once, and count accepted, refused "
-        "and lost updates. Without an endpoint it starts one of its own. "
+        "and lost updates. Without a URL or profile it starts an embedded endpoint. "
         "At the end it checks that a correct endpoint could have given these responses. "
         "Exit code 0: consistent and nothing lost; 1: inconsistent, or an accepted update was lost; "
         "2: it could not be run; 130: Ctrl-C ended it.",
         epilog=_RACE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_endpoint_options(parser, optional=True, default=" (default: an endpoint of its own)")
-    _add_allow_writes(parser)
+    _add_endpoint_options(parser)
     parser.add_argument(
         "--policy",
         default="SPINE",
-        help="of its own endpoint: SPINE, UNPROTECTED, … (default: %(default)s)",
+        help="of the embedded endpoint: SPINE, UNPROTECTED, … (default: %(default)s)",
     )
 
     course = parser.add_argument_group("the race")
@@ -329,19 +342,22 @@ def _add_race(commands: _Commands) -> None:
     files = parser.add_argument_group("the result as files")
     files.add_argument("--journal", metavar="FILE", help="write every exchange: .jsonl, .har, .csv or .svg")
     files.add_argument("--charts", metavar="FOLDER", help="write the charts as SVG into this folder")
-    parser.set_defaults(run=_race)
 
 
 def _race(options: argparse.Namespace) -> int:
-    import pandas  # noqa: F401  # the result needs it: imported here, so that Ctrl-C ends quickly
+    with needs("races"):
+        import pandas  # noqa: F401  # the result needs it: imported here, so that Ctrl-C ends quickly
 
-    from workbench.journal.export import check_writable
+    from workbench.endpoint.endpoint import Endpoint
+    from workbench.journal.export import check_writable, write_private
     from workbench.races.race import race
 
     if options.journal:
         check_writable(Path(options.journal), overwrite=True)  # the option allows overwriting
 
-    with _endpoint_to_race(options) as where:
+    named = options.where or options.connection
+    endpoint = nullcontext(_client(options, "race")) if named else Endpoint.start(policy=options.policy)
+    with endpoint as where:
         done = race(
             where,
             clients=options.clients,
@@ -359,29 +375,12 @@ def _race(options: argparse.Namespace) -> int:
     if options.journal:
         done.journal.export(options.journal, overwrite=True)
     if options.charts:
-        _write_charts(done, Path(options.charts))
+        folder = Path(options.charts)
+        folder.mkdir(parents=True, exist_ok=True)
+        charts = {"tries": done.tries_chart, "latency": done.latency_chart, "chain": done.chain_chart}
+        for name, draw in charts.items():
+            write_private(folder / f"{name}.svg", draw().svg, overwrite=True)
     return race_exit_code(done)
-
-
-def _endpoint_to_race(options: argparse.Namespace) -> AbstractContextManager[Endpoint | Client]:
-    from workbench.endpoint.endpoint import Endpoint
-
-    if options.where or options.connection:
-        return nullcontext(_client(options, "race"))
-    return Endpoint.start(policy=options.policy)
-
-
-def _write_charts(done: Race, folder: Path) -> None:
-    from workbench.journal.export import write_private
-
-    folder.mkdir(parents=True, exist_ok=True)
-    charts = {
-        "tries": done.tries_chart,
-        "latency": done.latency_chart,
-        "chain": done.chain_chart,
-    }
-    for name, draw in charts.items():
-        write_private(folder / f"{name}.svg", draw().svg, overwrite=True)
 
 
 def race_exit_code(done: Race) -> int:
@@ -404,14 +403,15 @@ faults, KIND[:INTERACTION][:share=0.3][:times=1][:seconds=0.2]:
 
 
 def _add_serve(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "serve",
-        help="serve the embedded Spine until Ctrl-C",
+        _serve,
+        summary="serve the embedded Spine until Ctrl-C",
         description="Serve the embedded Spine until Ctrl-C or SIGTERM. "
         "The first line printed is its base URL; all other messages go to standard error. "
         "docs/endpoint.md has the details.",
         epilog=_SERVE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -447,7 +447,6 @@ def _add_serve(commands: _Commands) -> None:
     service.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     service.add_argument("--log-format", default="text", help="text, json or none: a line a request (default: text)")
     service.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input closes")
-    parser.set_defaults(run=_serve)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -467,49 +466,126 @@ def _fields_of(record: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     return {field.name: given[field.name] for field in dataclasses.fields(record)}
 
 
-# --- lab and app ---
+# --- lab and app: the lessons ---
 
 
 def _add_lab(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "lab",
-        help="open JupyterLab on the first notebook",
+        _lab,
+        summary="open JupyterLab on the first notebook",
         description="Open JupyterLab on the first notebook. Everything after `--` is passed to JupyterLab unchanged.",
-        epilog="Example: spine-workbench lab notebooks/02-two-practitioners.ipynb -- --no-browser",
+        epilog="Example: spine-workbench lab notebooks/02-two-practitioners.ipynb -- --no-browser\n"
+        "Example: spine-workbench lab --lessons my-lessons",
     )
-    parser.add_argument("notebook", nargs="?", default="notebooks/00-start-here.ipynb", help="default: %(default)s")
+    _add_notebook(parser, default="00-start-here.ipynb")
     parser.add_argument("rest", nargs="*", metavar="-- OPTIONS", help="options for JupyterLab")
-    parser.set_defaults(run=_lab)
+
+
+def _add_notebook(parser: argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument("notebook", nargs="?", help=f"default: {default}, the one in ./notebooks or in --lessons")
+    parser.add_argument(
+        "--lessons",
+        metavar="FOLDER",
+        type=Path,
+        help="copy the lessons into this folder, and open the notebook there; files that exist are kept "
+        f"(default: {_LESSONS}, unless there is a folder notebooks here)",
+    )
+    parser.set_defaults(first=default)
+
+
+def _notebook(options: argparse.Namespace) -> str:
+    """Return the path of the notebook to open. Copy the lessons first, if it is one of them and none are here."""
+    if options.lessons is None and options.notebook:
+        return str(options.notebook)
+    if options.lessons is None and (checkout := Path("notebooks", options.first)).is_file():
+        return str(checkout)
+
+    folder = options.lessons or Path(_LESSONS)
+    copy_lessons(folder)
+    return str(folder / (options.notebook or options.first))
+
+
+def copy_lessons(folder: Path) -> None:
+    """Copy the notebooks of this package into a folder. Files that exist are kept, and named if they differ."""
+    installed = Path(__file__).with_name("lessons")
+    source = installed if installed.is_dir() else Path(__file__).parents[1] / "notebooks"
+    changed = []
+    try:
+        for pattern in ("*.ipynb", "templates/*.ipynb", "templates/*.json"):  # as in hatch_build.py
+            for lesson in sorted(source.glob(pattern)):
+                target = folder / lesson.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with target.open("xb") as file:
+                        file.write(lesson.read_bytes())
+                except FileExistsError:
+                    if target.read_bytes() != lesson.read_bytes():
+                        changed.append(str(target.relative_to(folder)))
+    except OSError as error:
+        raise BadInput(f"The lessons cannot be copied to {folder}: {error.strerror}. Name another folder.") from error
+    if changed:
+        say(f"Kept as they are in {folder}: {', '.join(changed)}. Delete a file to get the lesson anew.", sys.stderr)
 
 
 def _lab(options: argparse.Namespace) -> int:
+    with needs("lab"):
+        metadata.distribution("jupyterlab")
+    notebook = _notebook(options)
     # JupyterLab refuses to run as root without this option. In a container, users often are root.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     # The printed address leads to the notebook too, for a browser that cannot be opened from here.
-    first = f"--LabApp.default_url=/lab/tree/{quote(Path(options.notebook).name)}"
-    command = [sys.executable, "-m", "jupyterlab", options.notebook, *as_root, first, *options.rest]
+    first = f"--LabApp.default_url=/lab/tree/{quote(Path(notebook).name)}"
+    command = [sys.executable, "-m", "jupyterlab", notebook, *as_root, first, *options.rest]
 
     end_by_signal()
     return wait_for(subprocess.Popen(command))
 
 
 def _add_app(commands: _Commands) -> None:
-    parser = commands.add_parser(
+    parser = _add_command(
+        commands,
         "app",
-        help="serve the workbench as a web page, without any code",
+        _app,
+        summary="serve the workbench as a web page, without any code",
         description="Serve a notebook as a web page on this machine, without its code, "
         "until Ctrl-C or SIGTERM. The first line printed is its address. "
         "The address holds a token, without which no page is shown. "
-        "Up to 8 pages can be open at once, each with a kernel that ends with it.",
+        f"Up to {MOST_PAGES} pages can be open at once, each with a kernel that ends with it.",
         epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
     )
-    parser.add_argument("notebook", nargs="?", default="notebooks/app.ipynb", help="default: %(default)s")
+    _add_notebook(parser, default="app.ipynb")
     parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--dark", action="store_true", help="use dark colours")
-    parser.set_defaults(run=_app)
 
 
 def _app(options: argparse.Namespace) -> int:
+    with needs("lab"):
+        metadata.distribution("voila")
     end_by_signal()
-    return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)
+    return serve(_notebook(options), port=options.port, dark=options.dark, browser=not options.no_browser)
+
+
+# --- completion ---
+
+
+def _add_completion(commands: _Commands) -> None:
+    parser = _add_command(
+        commands,
+        "completion",
+        _completion,
+        summary="print a script that completes commands and options in your shell",
+        description="Print a script that completes the commands and options of spine-workbench in your shell.",
+        epilog="Example: spine-workbench completion bash\n\n"
+        'For bash, add this line to ~/.bashrc: eval "$(spine-workbench completion bash)"',
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="your shell")
+
+
+def _completion(options: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(_parser(), shell=options.shell))
+    return 0

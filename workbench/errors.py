@@ -11,6 +11,7 @@
     ├── WriteNotAllowed     a write to a remote host without ``allow_writes``
     ├── EndpointError       the embedded endpoint could not start, or has stopped
     ├── CannotCheck         an endpoint could not be checked; no probe ran
+    ├── NotInstalled        a package that an extra brings is missing
     └── UnwantedVerdict     raised by ``Exchange.raise_for_verdict()``; defined beside ``Exchange``
 
 A message says what happened and what to do next. A status code alone raises no error: the response
@@ -19,7 +20,8 @@ comes back as an ``Exchange``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class WorkbenchError(Exception):
@@ -71,3 +73,23 @@ class EndpointError(WorkbenchError):
 
 class CannotCheck(WorkbenchError):
     """An endpoint could not be checked: it does not answer, or it has no resource to test with."""
+
+
+class NotInstalled(WorkbenchError, ImportError):
+    """A package is missing. The message has the command that installs it."""
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Raise ``NotInstalled`` where the body imports a package that is missing.
+
+    ``extra`` is the extra of spine-workbench that brings the package; ``pyproject.toml`` lists them.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise NotInstalled(
+            f"This needs {package}, which is not installed; run: pip install 'spine-workbench[{extra}]'.",
+            name=package,
+        ) from None

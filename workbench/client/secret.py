@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final, SupportsIndex, TypeVar
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 
 Secret = Callable[[], str]
 """A function that gives a secret: a ``Reference``, or one of the user's."""
@@ -159,8 +159,9 @@ class Reference:
 
 
 def _from_keyring(what: str, about: str) -> SecretText:
-    import keyring  # slow to import, and rarely needed
-    from keyring.errors import KeyringError
+    with needs("live"):
+        import keyring  # slow to import, and rarely needed
+        from keyring.errors import KeyringError
 
     service, _, name = what.rpartition("/")
     try:

@@ -16,24 +16,25 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, StrictUndefined, Template
-from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
-
 from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level
 from workbench.conformance.finding import AS_PROMISED, Finding, Result
 from workbench.conformance.servers import Fit, fits
-from workbench.errors import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
 from workbench.fhir import json
 from workbench.fhir.printable import printable, printable_json
 from workbench.journal.export import read_bounded, write_private
 from workbench.journal.records import as_json, from_json
+
+with needs("check"):
+    from jinja2 import Environment, StrictUndefined, Template
+    from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.segment import Segment
+    from rich.table import Table
+    from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +148,8 @@ class Report:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each finding: ``promise level probe result expected observed dialect why``."""
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         rows = [_fields(finding, level=finding.level.value, result=finding.result.value) for finding in self.findings]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")

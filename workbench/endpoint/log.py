@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Final
 
+from workbench.errors import needs
 from workbench.exchange.message import Headers, Request, Response
 
 _access: Final = logging.getLogger("workbench.endpoint.access")
@@ -70,7 +71,8 @@ def _text_formatter() -> logging.Formatter:
 
 
 def _json_formatter() -> logging.Formatter:
-    from pythonjsonlogger.json import JsonFormatter
+    with needs("serve"):
+        from pythonjsonlogger.json import JsonFormatter
 
     class RequestFormatter(JsonFormatter):
         """Writes the fields of a request beside the time, instead of a message."""

@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from workbench.endpoint.request import PAGE_BYTES, Query
 from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
-from workbench.errors import BadInput, EndpointError
+from workbench.errors import BadInput, EndpointError, needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +336,8 @@ def _open(address: str, synchronous: str) -> tuple[str, sa.Engine]:
         raise BadInput(_UNREADABLE) from None
     if url.drivername not in _DRIVERS:
         raise BadInput(_UNREADABLE)
+    with needs("postgres"):
+        import psycopg  # noqa: F401  # SQLAlchemy would import it, and say less
     # The time limits keep one stuck statement from blocking the endpoint.
     options = f"-c lock_timeout={int(_BUSY_SECONDS * 1000)} -c statement_timeout=15000 -c timezone=UTC"
     engine = _engine(

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.hosts import is_live
 from workbench.exchange.message import Exchange, Response, kept_bytes, size_of
 from workbench.exchange.text import decode
@@ -215,7 +215,8 @@ class Journal:
 
         A body that is no longer kept has a size and no text (``None``).
         """
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         exchanges = list(self)
         requests = [exchange.request for exchange in exchanges]

@@ -18,7 +18,7 @@ from json import JSONEncoder
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import (
     Digest,
     Exchange,
@@ -164,15 +164,18 @@ _DTYPES: Final[dict[str, Any]] = {"seq": "int64", "time": "datetime64[us, UTC]",
 
 def to_frame(batches: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
     """Return batches of transitions, stored or not, as one table: texts, nullable numbers, and times in UTC."""
-    import pandas as pd
+    with needs("tables"):
+        import numpy as np
+        import pandas as pd
 
     columns: dict[str, list[Any]] = {name: [] for name in Transition._fields}
     same: dict[str | None, str | None] = {}  # equal texts share one object, which halves the time and the memory
     for batch in batches:
         for (name, column), values in zip(columns.items(), zip(*batch, strict=True), strict=True):
             column.extend(values if name in _DTYPES else map(same.setdefault, values, values))
+    text = pd.StringDtype(na_value=np.nan)  # what "str" means in pandas 3; pandas 2 has it too
     return pd.DataFrame(
-        {name: pd.Series(columns.pop(name), dtype=_DTYPES.get(name, "str")) for name in Transition._fields}
+        {name: pd.Series(columns.pop(name), dtype=_DTYPES.get(name, text)) for name in Transition._fields}
     )
 
 

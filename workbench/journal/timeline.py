@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from workbench.errors import needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.diagram import (
@@ -112,9 +113,10 @@ def _timeline_svg(
     shown: Sequence[Numbered], clients: dict[str, str], tracks: Sequence[_Track], note: str, description: str
 ) -> str:
     """Draw a row of axes for every 24 exchanges, and below them the verdicts that occur."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
+    with needs("tables"):
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
 
     rows = [shown[start : start + _ROW_OF_MARKS] for start in range(0, len(shown), _ROW_OF_MARKS)] or [[]]
     heights = [len({exchange.client for _, exchange in row}) + len(tracks) + 1 for row in rows]

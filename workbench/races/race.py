@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.client.client import LAST_READ, Client
 from workbench.client.connection import Connection
 from workbench.client.threads import DaemonThreads, as_ended
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
@@ -236,7 +236,8 @@ def _last_reads(referee: Client, targets: Iterable[TypeAndId], stop: Event) -> d
 @contextmanager
 def _progress_bar(total: int, progress: bool | None, watch: Watch | None, unit: str = "updates") -> Iterator[Watch]:
     """Show a bar in a notebook or a terminal, and pass the counts to ``watch``."""
-    from tqdm.auto import tqdm
+    with needs("races"):
+        from tqdm.auto import tqdm
 
     only_in_a_terminal = None  # what tqdm takes it to mean
     by_default = False if "notebook" in tqdm.__mro__[1].__module__ else only_in_a_terminal

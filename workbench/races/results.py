@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.history.check import Proof, history
@@ -184,7 +184,8 @@ class Race:
         ``update`` is the number of the client's update and ``attempt`` the number of the try, both from 1. ``base`` is
         the ETag that the client had read last. ``at`` is the time since the first exchange, in seconds.
         """
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         rows = pd.DataFrame(self.journal.rows(self.first), columns=list(Transition._fields))
         rows = rows[rows["client"].isin(self.clients)].reset_index(drop=True)
@@ -207,7 +208,8 @@ class Race:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per update: the fields of ``Turn``, and whether its entry is ``still_there`` at the end."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         frame = pd.DataFrame(self.turns, columns=list(Turn._fields))
         return frame.assign(
@@ -218,7 +220,8 @@ class Race:
     @cached_property
     def latency(self) -> pd.DataFrame:
         """Percentiles in milliseconds of each kind of exchange, and of whole updates with all their tries."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         frame = self.frame.assign(what=self.frame["interaction"] + ", " + self.frame["verdict"])
         parts = [(str(what), ms.dropna()) for what, ms in frame.groupby("what")["ms"]]
@@ -291,7 +294,8 @@ class Sweep:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per race."""
-        import pandas as pd
+        with needs("races"):
+            import pandas as pd
 
         return pd.DataFrame([race.row for race in self.races])
 
@@ -349,8 +353,9 @@ _STYLE: Final = CHART_STYLE | {
 @contextmanager
 def _new_figure(races: Sequence[Race], height: float) -> Iterator[Figure]:
     """Yield an empty figure in the style of these charts. Raise ``BadInput`` where no update has ended."""
-    import matplotlib as mpl  # here, because it takes long to load
-    from matplotlib.figure import Figure
+    with needs("races"):
+        import matplotlib as mpl  # here, because it takes long to load
+        from matplotlib.figure import Figure
 
     if not any(race.turns for race in races):
         raise BadInput("There is nothing to draw, because no update has ended. Run the race for longer.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.client import Client
-from workbench.errors import BadInput
+from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.fhir.resource import without_version
@@ -145,7 +145,8 @@ class Play:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per step: client, step, status, ETag and verdict."""
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         rows = [
             {
@@ -224,7 +225,8 @@ def interleavings(
 
 def play_all(endpoint: Endpoint, clients: Sequence[str] = ("alice", "bob")) -> pd.DataFrame:
     """Play every interleaving of the clients on a new List. One row each: its statuses, and whose update was lost."""
-    import pandas as pd
+    with needs("tables"):
+        import pandas as pd
 
     rows = []
     for schedule in interleavings(clients):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.clock import LESSON_START
-from workbench.errors import BadInput, MalformedJSON
+from workbench.errors import BadInput, MalformedJSON, needs
 from workbench.exchange.message import Exchange, Request, Response
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT, changes
@@ -168,7 +168,8 @@ class Drift:
     @property
     def frame(self) -> pd.DataFrame:
         """Return the differences as a table: ``seq``, ``client``, ``request``, ``what``, ``then``, ``now``."""
-        import pandas as pd
+        with needs("tables"):
+            import pandas as pd
 
         return pd.DataFrame(self.differences, columns=list(Difference._fields))
 

@@ -10,12 +10,11 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
 from workbench.conformance.finding import Finding, Result
-from workbench.conformance.report import Report
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
 from workbench.exchange.verdict import Verdict, explain
@@ -23,6 +22,9 @@ from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
+
+if TYPE_CHECKING:
+    from workbench.conformance.report import Finding, Report
 
 TONES: Final = {
     Verdict.READ: "neutral",
