@@ -24,7 +24,7 @@ from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
 
 if TYPE_CHECKING:
-    from workbench.conformance.report import Finding, Report
+    from workbench.conformance.report import Report
 
 TONES: Final = {
     Verdict.READ: "neutral",
