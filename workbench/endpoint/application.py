@@ -320,7 +320,7 @@ def build_application(settings: Settings, base_url: str) -> Application:
         policy=POLICIES[settings.policy],
         clock=clock,
         new_id=_new_ids(settings.seed),
-        # A source of its own: an error does not change the ids of the resources created after it.
+        # A separate source, so that an error does not change the ids of the resources created after it.
         new_outcome_id=_new_ids(None if settings.seed is None else f"outcomes/{settings.seed}"),
         strict=settings.strict,
     )
