@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type
+from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type, unpack
 from workbench.exchange.message import Request
 from workbench.fhir.printable import quoted
 from workbench.fhir.resource import LOGICAL_ID, instant
@@ -84,7 +84,7 @@ class RoutedRequest:
         """The parameters of the URL, and of a search sent as a form; refuses them if they are too many or too long."""
         form = b""
         if self.interaction == SEARCH and self.request.method == "POST" and is_form(self.request):
-            form = self.request.body
+            form = unpack(self.request.body, self.header("Content-Encoding"))
         if len(form) > QUERY_LIMIT:
             raise TOO_LONG.because(f"a search is at most {QUERY_LIMIT} bytes long.")
         texts = (self.request.url.partition("?")[2], form.decode("latin-1"))
@@ -117,6 +117,17 @@ def _interaction(method: str, segments: tuple[str, ...]) -> str | None:
         return SEARCH
     is_operation = len(segments) == 2 and segments[1][:1] in ("_", "$")  # such as _history
     return None if is_operation else _INTERACTIONS.get((method, len(segments)))
+
+
+def allowed_methods(request: RoutedRequest) -> str:
+    """Return the ``Allow`` of a 405: the methods that the CapabilityStatement offers at this path.
+
+    >>> allowed_methods(route(Request("PUT", "/STU3/List/1"), datetime(2018, 5, 25)))
+    'GET, HEAD, PUT, DELETE'
+    """
+    size = len(request.segments or ())
+    methods = [method for method, length in _INTERACTIONS if length == size]
+    return ", ".join(methods).replace("GET", "GET, HEAD")
 
 
 def is_form(request: Request) -> bool:

@@ -1,6 +1,6 @@
 """Write and read an OperationOutcome, the resource in which a server says what went wrong.
 
-``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, PRF-3). ``read`` accepts one of any FHIR
+``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, ERR-5, PRF-3). ``read`` accepts one of any FHIR
 server and raises no error. Control characters in the texts that it returns are written as escapes.
 """
 
@@ -22,7 +22,7 @@ DISPLAYS: Final = {
     "INVALID_RESOURCE": "Invalid validation of resource",
     "MESSAGE_NOT_WELL_FORMED": "Message not well formed",
     "MISSING_OR_INVALID_HEADER": "There is a required header missing or invalid",
-    "MSG_RESOURCE_ID_FAIL": "Unable to allocate resource id",
+    "MSG_RESOURCE_ID_FAIL": "Client is not permitted to assign an id",
     "NOT_IMPLEMENTED": "Not implemented",
     "NO_RECORD_FOUND": "No record found",
     "PRECONDITION_FAILED": "Required condition was not fulfilled",
@@ -72,10 +72,11 @@ class OperationOutcome:
         return any(issue.code == code for issue in self.issues)
 
 
-def build(issues: Iterable[Issue]) -> dict[str, Any]:
-    """Return the OperationOutcome resource with these issues (ERR-1, ERR-2)."""
+def build(issues: Iterable[Issue], logical_id: str) -> dict[str, Any]:
+    """Return the OperationOutcome resource with these issues and this id (ERR-1, ERR-2, ERR-5)."""
     return {
         "resourceType": "OperationOutcome",
+        "id": logical_id,
         "meta": {"profile": [PROFILE]},
         "issue": [_build_issue(issue) for issue in issues],
     }
