@@ -1,4 +1,4 @@
-"""The example resources: one of each type, valid, of a test patient, with NHS's own profiles (contract, *The stories*)."""
+"""The example resources: one of each type, valid, of a test patient, with NHS's profiles (contract, *The stories*)."""
 
 import re
 from typing import Any
