@@ -113,7 +113,7 @@ def test_what_it_does_not_know_is_exit_code_2(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--policy", "NOPE"], "There is no policy 'NOPE'; there are OPTIONAL, R4, SPINE, UNPROTECTED."),
+        (["--policy", "NOPE"], "There is no policy 'NOPE'; there are NHS_GATEWAY, OPTIONAL, R4, SPINE, UNPROTECTED."),
         (["--clock", "yesterday"], "The clock cannot start at 'yesterday'"),
         (["--clock", "2018-05-25T16:10:00"], "has no time zone"),
         (["--port", "{busy}"], "Port {busy} of 127.0.0.1 cannot be used"),

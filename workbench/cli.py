@@ -434,7 +434,7 @@ def _add_serve(commands: _Commands) -> None:
 
     behaviour = parser.add_argument_group("how it responds")
     behaviour.add_argument(
-        "--policy", default="SPINE", help="SPINE, R4, OPTIONAL or UNPROTECTED (default: %(default)s)"
+        "--policy", default="SPINE", help="SPINE, R4, NHS_GATEWAY, OPTIONAL or UNPROTECTED (default: %(default)s)"
     )
     behaviour.add_argument("--strict", action="store_true", help="require the headers that a live Spine requires")
     behaviour.add_argument("--fault", action="append", default=[], metavar="FAULT", help="inject a fault; repeatable")

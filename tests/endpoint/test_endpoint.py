@@ -104,7 +104,7 @@ def test_a_clock_may_be_written_in_several_ways(clock: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"policy": "NOPE"}, "There is no policy 'NOPE'; there are OPTIONAL, R4, SPINE, UNPROTECTED."),
+        ({"policy": "NOPE"}, "There is no policy 'NOPE'; there are NHS_GATEWAY, OPTIONAL, R4, SPINE, UNPROTECTED."),
         ({"policy": ""}, "There is no policy ''"),
         ({"policy": "spine"}, "There is no policy 'spine'"),
         ({"clock": "yesterday"}, "The clock cannot start at 'yesterday'"),
@@ -231,14 +231,20 @@ def test_an_outsider_needs_only_the_base_url(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("start", "policy"),
-    [(Endpoint.in_process, "SPINE"), (Endpoint.in_process, "UNPROTECTED"), (Endpoint.start, "UNPROTECTED")],
-    ids=["SPINE", "UNPROTECTED", "UNPROTECTED, start"],
+    [
+        (Endpoint.in_process, "SPINE"),
+        (Endpoint.in_process, "NHS_GATEWAY"),
+        (Endpoint.in_process, "UNPROTECTED"),
+        (Endpoint.start, "UNPROTECTED"),
+    ],
+    ids=["SPINE", "NHS_GATEWAY", "UNPROTECTED", "UNPROTECTED, start"],
 )
 def test_the_policy_decides_about_the_lock(start: Start, policy: str) -> None:
     with start(policy=policy) as endpoint:
         client = endpoint.client()
         draft = client.read("List", LOGICAL_ID).resource
-        assert client.update(draft, if_match=None).status == {"SPINE": 412, "UNPROTECTED": 200}[policy]
+        wanted = {"SPINE": 412, "NHS_GATEWAY": 400, "UNPROTECTED": 200}[policy]
+        assert client.update(draft, if_match=None).status == wanted
         assert endpoint.policy == policy
 
 

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from workbench.endpoint import policy as update
-from workbench.endpoint.policy import OPTIONAL, POLICIES, R4, SPINE, UNPROTECTED, ErrorRow, Lock, Policy, Refusal
+from workbench.endpoint.policy import (
+    NHS_GATEWAY,
+    OPTIONAL,
+    POLICIES,
+    R4,
+    SPINE,
+    UNPROTECTED,
+    ErrorRow,
+    Lock,
+    Policy,
+    Refusal,
+)
 from workbench.fhir.outcome import Issue
 from workbench.fhir.resource import without_version
 
@@ -19,6 +30,7 @@ PRECONDITION = (412, "structure", "PRECONDITION_FAILED")
 STALE = (409, "conflict", "RESOURCE_VERSION_MISMATCH")
 MISSING_IN_R4 = (400, "required", "MISSING_OR_INVALID_HEADER")
 MALFORMED_IN_R4 = (400, "invalid", "MISSING_OR_INVALID_HEADER")
+AT_GATEWAY = (400, "value", "MISSING_OR_INVALID_HEADER")
 STALE_IN_R4 = (412, "conflict", "RESOURCE_VERSION_MISMATCH")
 
 
@@ -53,12 +65,13 @@ def refusal_of(call: Callable[[], object]) -> tuple[int, str, str]:
 
 
 def test_the_policies() -> None:
-    assert set(POLICIES) == {"SPINE", "R4", "OPTIONAL", "UNPROTECTED"}
+    assert set(POLICIES) == {"SPINE", "R4", "NHS_GATEWAY", "OPTIONAL", "UNPROTECTED"}
     assert SPINE.refuses == {Lock.MISSING: PRECONDITION, Lock.MALFORMED: PRECONDITION, Lock.STALE: STALE}
     assert R4.refuses == {Lock.MISSING: MISSING_IN_R4, Lock.MALFORMED: MALFORMED_IN_R4, Lock.STALE: STALE_IN_R4}
+    assert NHS_GATEWAY.refuses == {Lock.MISSING: AT_GATEWAY, Lock.MALFORMED: AT_GATEWAY, Lock.STALE: STALE}
     assert OPTIONAL.refuses == {Lock.MALFORMED: PRECONDITION, Lock.STALE: STALE}
     assert UNPROTECTED.refuses == {}
-    assert [policy.locks for policy in POLICIES.values()] == [True, True, False, False]
+    assert [policy.locks for policy in POLICIES.values()] == [True, True, True, False, False]
 
 
 def test_what_passes_is_the_body_as_it_was_sent() -> None:
@@ -92,6 +105,9 @@ LOCKS = [
     (R4, CURRENT, "25777f7d-27bc"),
     (R4, None, (400, "required", "MISSING_OR_INVALID_HEADER")),
     (R4, "*", (400, "invalid", "MISSING_OR_INVALID_HEADER")),
+    (NHS_GATEWAY, CURRENT, "25777f7d-27bc"),
+    (NHS_GATEWAY, None, AT_GATEWAY),
+    (NHS_GATEWAY, "*", AT_GATEWAY),
     (OPTIONAL, CURRENT, "25777f7d-27bc"),
     (OPTIONAL, None, None),
     (OPTIONAL, "*", PRECONDITION),

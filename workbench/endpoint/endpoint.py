@@ -56,9 +56,9 @@ class Endpoint:
         """Start an endpoint in its own process, on a free port of loopback. It ends with this process.
 
         ``clock`` and ``seed`` make times and version ids the same in every run. ``clock`` is the instant of the
-        first request; each further request is one second later. ``policy`` is SPINE, R4, OPTIONAL, or UNPROTECTED,
-        which has no lock. ``db`` is ``:memory:``, a file, or ``postgresql://…``. ``strict`` requires the headers
-        of a live Spine. ``faults`` are as in ``set_faults``. Several ``workers`` share a ``db``.
+        first request; each further request is one second later. ``policy`` is SPINE, R4, NHS_GATEWAY, OPTIONAL,
+        or UNPROTECTED, which has no lock. ``db`` is ``:memory:``, a file, or ``postgresql://…``. ``strict`` requires
+        the headers of a live Spine. ``faults`` are as in ``set_faults``. Several ``workers`` share a ``db``.
 
         Raises ``BadInput`` for a value that cannot be used, and ``EndpointError`` if the endpoint cannot start.
         """

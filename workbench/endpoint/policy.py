@@ -3,8 +3,8 @@
 The checks run in the contract's *Order of checks*, and each raises its ``Refusal``. The last three (exists, not
 deleted, version matches) are one atomic step of the store; when it fails, the application looks for the reason.
 
-A policy is a table from the state of ``If-Match`` to an error row, never a branch. ``SPINE`` is the contract. ``R4``
-and ``OPTIONAL`` are what other servers do. ``UNPROTECTED`` has no lock and shows what is then lost.
+A policy is a table from the state of ``If-Match`` to an error row, never a branch. ``SPINE`` is the contract. ``R4``,
+``NHS_GATEWAY`` and ``OPTIONAL`` are what other servers do. ``UNPROTECTED`` has no lock and shows what is then lost.
 """
 
 from __future__ import annotations
@@ -147,13 +147,20 @@ R4: Final = Policy(
 )
 """FHIR R4's reversed pair: a stale ``If-Match`` is 412, a missing one 400 (contract, *Dialects*)."""
 
+_GATEWAY_HEADER: Final = ErrorRow(400, "value", "MISSING_OR_INVALID_HEADER")
+
+NHS_GATEWAY: Final = Policy(
+    "NHS_GATEWAY", {Lock.MISSING: _GATEWAY_HEADER, Lock.MALFORMED: _GATEWAY_HEADER, Lock.STALE: STALE}
+)
+"""The gateway before NHS's Reasonable Adjustments service: it refuses the header itself with 400, the service 409."""
+
 OPTIONAL: Final = Policy("OPTIONAL", {lock: SPINE.refuses[lock] for lock in (Lock.MALFORMED, Lock.STALE)})
 """An optional lock: the endpoint checks ``If-Match`` where it is sent, and accepts a write without it."""
 
 UNPROTECTED: Final = Policy("UNPROTECTED", {})
 """No lock: a write's ``If-Match`` is ignored, and the last write wins. Not a Spine endpoint; a warning."""
 
-POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPROTECTED)}
+POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, NHS_GATEWAY, OPTIONAL, UNPROTECTED)}
 
 
 # --- the decision ---

@@ -1,7 +1,11 @@
 """The example resources that a new endpoint holds, exactly as the JSON files in this folder say.
 
-The List and the Subscription have the ids, version id and date of the guide's own examples. The patient is a test
-patient: NHS numbers that start with 999 are never given to people.
+There is one of each type, and each is a story. The List and the Subscription have the ids, version id and date of the
+guide's own examples. The others belong to the List: a patient's reasonable adjustments, with the profiles, systems and
+codes of NHS's Reasonable Adjustments service. The patient agreed to the record (Consent), has an impairment
+(Condition), and needs information in easy read (Flag).
+
+The patient is a test patient: NHS numbers that start with 999 are never given to people.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
+from workbench.endpoint.search import index
 from workbench.endpoint.store import Stored
 from workbench.fhir import json
 
@@ -25,5 +30,5 @@ def rows() -> Iterator[tuple[str, str, Stored]]:
     """Yield each example as the store takes it: its type, its id, and its version with date and JSON."""
     for resource in load():
         meta = resource["meta"]
-        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode())
+        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode(), index(resource))
         yield resource["resourceType"], resource["id"], stored
