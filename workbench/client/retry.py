@@ -100,7 +100,7 @@ class Retried:
             outcome, because = self.resolution.outcome.value, self.resolution.because
             sentences.append(f"An earlier attempt had no answer. Outcome: {outcome}, because {because}")
         if self.resolution and self.resolution.landed:
-            # The last exchange would say that somebody else changed the resource.
+            # The last exchange would only say that the version is stale.
             ended = f"was answered {last.status}" if last.response else "was not sent"
             sentences.append(f"So {last.client}'s update of {last.target} is done; the last attempt {ended}.")
         else:
