@@ -28,9 +28,15 @@ E_TAG: Final = "E-Tag"
 """The header in which NHS Immunisation names a version, in requests and responses: a bare number."""
 
 
-def changes_nothing(method: str, interaction: str) -> bool:
-    """Return whether a request asks for no change: its method is safe, or it is a search by POST (FHIR, *search*)."""
-    return method in SAFE_METHODS or interaction == "search-type"
+def changes_nothing(method: str, url: str) -> bool:
+    """Return whether a request asks for no change: its method is safe, or it is a search by POST (FHIR, *search*).
+
+    >>> changes_nothing("POST", "https://spine.example/STU3/List/_search")
+    True
+    >>> changes_nothing("POST", "https://spine.example/STU3/List#/_search")
+    False
+    """
+    return method in SAFE_METHODS or (method == "POST" and re.split(r"[?#]", url)[0].endswith("/_search"))
 
 
 class Verdict(enum.Enum):
@@ -92,7 +98,7 @@ def judge(exchange: Exchange) -> Verdict:
         return Verdict.UNKNOWN if exchange.sent else Verdict.FAILED
 
     status, method = exchange.response.status, exchange.request.method
-    is_write = not changes_nothing(method, exchange.interaction)
+    is_write = not changes_nothing(method, exchange.request.url)
     if is_write and _leaves_open(exchange, status):
         return Verdict.UNKNOWN
 
@@ -125,7 +131,7 @@ def _judge_accepted(exchange: Exchange, status: int, *, is_write: bool) -> Verdi
 
 def left_open(exchange: Exchange) -> bool:
     """Return whether it is a write that may have been carried out although no answer confirms it."""
-    if changes_nothing(exchange.request.method, exchange.interaction):
+    if changes_nothing(exchange.request.method, exchange.request.url):
         return False
     # A server's own error can come before or after the write.
     return exchange.verdict is Verdict.UNKNOWN or (exchange.verdict is Verdict.FAILED and exchange.response is not None)
@@ -190,9 +196,10 @@ def _judge_failed_precondition(exchange: Exchange, sent: Precondition, said: str
         return Verdict.STALE
     if sent is Precondition.MALFORMED:
         # Blaze and Helios accept other forms of If-Match, and say "conflict" where the version is another one.
-        # Helios also says "conflict" of a form that it cannot read, and calls that form malformed.
+        # They also say "conflict" of a value without quotation marks, which they cannot read.
         found = exchange.outcome
-        was_read = found is not None and found.has_code("conflict") and "malformed" not in said
+        is_quoted = '"' in (exchange.if_match or "")
+        was_read = is_quoted and found is not None and found.has_code("conflict") and "malformed" not in said
         return Verdict.STALE if was_read else Verdict.UNGUARDED
     return Verdict.UNGUARDED if about_version or exchange.interaction in GUARDED else None
 
@@ -413,7 +420,7 @@ _PARAGRAPHS: Final = {
         ),
         _Paragraph(
             _WRITE + " failed: the endpoint answered {status}.",
-            lambda exchange: changes_nothing(exchange.request.method, exchange.interaction),
+            lambda exchange: changes_nothing(exchange.request.method, exchange.request.url),
         ),
         _Paragraph(_WRITE + " failed: the endpoint answered {status}. " + _OPEN),
     ),
@@ -424,7 +431,7 @@ _PARAGRAPHS: Final = {
         ),
         _Paragraph(
             _WRITE + " got no answer. {failure} A read changes nothing, so send it again.",
-            lambda exchange: changes_nothing(exchange.request.method, exchange.interaction),
+            lambda exchange: changes_nothing(exchange.request.method, exchange.request.url),
         ),
         _Paragraph(_WRITE + " was sent, but no answer came. {failure} " + _OPEN),
     ),

@@ -17,8 +17,8 @@ from functools import lru_cache, partial
 from math import ceil
 from typing import Final, NamedTuple
 
-from workbench.exchange.message import SAFE_METHODS, Exchange
-from workbench.exchange.verdict import Verdict, left_open
+from workbench.exchange.message import Exchange
+from workbench.exchange.verdict import Verdict, changes_nothing, left_open
 from workbench.fhir.etag import VERSION_ID, ETag
 from workbench.fhir.resource import version_of
 
@@ -238,7 +238,7 @@ class Track:
                 self.absences.append(Interval(end, start, seq))
             elif event.named is not None and said is Said.STALE:
                 self.refusals.setdefault(event.named, []).append(Interval(end, start, seq))
-            if exchange.request.method not in SAFE_METHODS:
+            if not changes_nothing(exchange.request.method, exchange.request.url):
                 self.unchanged.append(seq)
         elif said is Said.ACCEPTED:
             self._accept(self._write(seq, exchange.client, event, start, end))
