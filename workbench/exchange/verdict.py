@@ -161,13 +161,11 @@ def _leaves_open(exchange: Exchange, status: int) -> bool:
 def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
     """Return whether a write was refused because of its version; ``None`` if for another reason."""
     sent = _sent_precondition(exchange)
-    found = exchange.outcome
-    said = found.diagnostics.lower() if found else ""
+    said = _said(exchange)
 
     if status == 428:
         return Verdict.UNGUARDED
-    says_stale = found is not None and found.spine_code in _STALE_CODES
-    if found is not None and not says_stale and (found.has_code(*_OTHER_REASONS) or _OTHER_TEXTS.search(said)):
+    if _names_another_reason(exchange):
         return None
     if status == 400:
         return _judge_bad_request(sent, said)
@@ -176,6 +174,20 @@ def _judge_precondition(exchange: Exchange, status: int) -> Verdict | None:
     if status == 412:
         return _judge_failed_precondition(exchange, sent, said)
     return None
+
+
+def _said(exchange: Exchange) -> str:
+    """Return the start of what the OperationOutcome says, in lower case."""
+    found = exchange.outcome
+    return found.diagnostics[:_SAID_LIMIT].lower() if found else ""
+
+
+def _names_another_reason(exchange: Exchange) -> bool:
+    """Return whether the OperationOutcome of a 400, 409 or 412 names another reason than the version."""
+    found = exchange.outcome
+    if found is None or found.spine_code in _STALE_CODES:
+        return False
+    return found.has_code(*_OTHER_REASONS) or _OTHER_TEXTS.search(_said(exchange)) is not None
 
 
 def _judge_bad_request(sent: Precondition, said: str) -> Verdict | None:
@@ -221,6 +233,9 @@ def _sent_precondition(exchange: Exchange) -> Precondition:
     return read_if_match(if_match)[0]
 
 
+_SAID_LIMIT: Final = 2000
+"""How many characters of a server's text are searched, as some patterns need more than linear time."""
+
 _STALE_CODES: Final = frozenset({"RESOURCE_VERSION_MISMATCH", "MSG_VERSION_AWARE_CONFLICT"})
 """Codes in ``details`` that name a stale version: Spine's, and FHIR's own."""
 
@@ -246,7 +261,8 @@ _OTHER_TEXTS: Final = re.compile(
 _NAMES_HEADER: Final = re.compile(r"\bif-match\b|\be-?tag\b")
 
 _ANOTHER_HEADER: Final = re.compile(
-    r"\b(?:x|nhsd)-[a-z-]+|\bif-(?:none-match|none-exist|unmodified-since|modified-since)\b"
+    r"\b(?:x|nhsd)-[a-z-]+ header\b|\bheader '(?:x|nhsd)-"
+    r"|\bif-(?:none-match|none-exist|unmodified-since|modified-since)\b"
 )
 """Headers that a 412 can be about instead."""
 
@@ -297,6 +313,12 @@ def _is_surely_unchanged(exchange: Exchange) -> bool:
     """Return whether the response says that nothing was changed. Its status must promise that."""
     found = exchange.outcome
     return exchange.status in _NOT_CARRIED_OUT and not (found is not None and found.has_code(*_DOUBTS))
+
+
+def _is_lost_race(exchange: Exchange) -> bool:
+    """Return whether a write of one resource without a version was refused with 409, and not for another reason."""
+    is_blind = exchange.if_match is None and exchange.interaction in GUARDED
+    return exchange.status == 409 and is_blind and not _names_another_reason(exchange)
 
 
 _WRITE: Final = "{client}'s {interaction} of {target}"
@@ -401,7 +423,7 @@ _PARAGRAPHS: Final = {
         _Paragraph(
             _REJECTED + ": it conflicts with the current state of the resource. No version was sent with it. "
             "{unchanged}Read the resource, compare, and send your changes with its version in If-Match.",
-            lambda exchange: _is_lost_race(exchange),
+            _is_lost_race,
         ),
         _Paragraph(_REJECTED + ". {unchanged}Correct the request and send it again."),
     ),
@@ -437,15 +459,6 @@ _PARAGRAPHS: Final = {
     ),
 }
 """The paragraphs for each verdict; the first that applies is used."""
-
-
-def _is_lost_race(exchange: Exchange) -> bool:
-    """Return whether a write of one resource without a version was refused with 409, and not for another reason."""
-    found = exchange.outcome
-    if exchange.status != 409 or exchange.if_match is not None or exchange.interaction not in GUARDED:
-        return False
-    return found is None or not (found.has_code(*_OTHER_REASONS) or _OTHER_TEXTS.search(found.diagnostics.lower()))
-
 
 _INTERACTION_WORDS: Final = {"search-type": "search", "capabilities": "read of the capabilities"}
 
