@@ -64,7 +64,7 @@ def test_the_profiles_of_your_own_endpoint_can_be_read(tmp_path: Path, monkeypat
     path = tmp_path / "profiles.toml"
     path.write_text("\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)), encoding="utf-8")
     names = workbench.profile_names(path)
-    assert names == ["hapi", "integration", "gateway"]
+    assert names == ["hapi", "integration", "gateway", "pds", "pds-int"]
     for name in names:
         workbench.read_profile(name, path)
 

@@ -6,6 +6,7 @@ from .client.client import Client as Client
 from .client.connection import Connection as Connection
 from .client.identity import FreshId as FreshId
 from .client.identity import SpineIdentity as SpineIdentity
+from .client.identity import platform_identity as platform_identity
 from .client.profiles import ConnectionTest as ConnectionTest
 from .client.profiles import Profile as Profile
 from .client.profiles import connect as connect

@@ -392,7 +392,7 @@ def test_the_answer_was_lost_and_the_409_to_the_second_attempt_is_explained(case
     assert put.resolution.outcome is LANDED
     assert put.explain().startswith("An earlier attempt had no answer. Outcome: landed, because version ")
     assert f"So alice's update of List/{LIST} is done; the last attempt was answered 409." in put.explain()
-    assert "the resource changed after that version was read" not in put.explain()
+    assert "is not its current version" not in put.explain()
     assert ", earlier attempt: landed>" in repr(put)
     assert case.alice.last_seen("List", LIST) != FIRST
     assert case.proof().sound
@@ -404,7 +404,7 @@ def test_another_client_updated_before_the_second_attempt(case: Case) -> None:
     assert put.verdict is Verdict.STALE
     assert put.resolution is not None
     assert put.resolution.outcome is DID_NOT
-    assert "the resource changed after that version was read" in put.explain()
+    assert "is not its current version" in put.explain()
     assert "did not land, because bob's update named version" in put.explain()
     assert case.alice.last_seen("List", LIST) == FIRST
 

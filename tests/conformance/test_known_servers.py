@@ -26,7 +26,8 @@ def test_each_server_answers_existing_probes_and_has_a_source(profile: KnownServ
 
 
 def test_the_profiles_of_the_contract_s_dialects_are_there() -> None:
-    servers = {"pds", "microsoft-stu3", "microsoft-r4", "hapi", "medplum", "blaze", "aidbox"}
+    nhs = {"nhs-pds", "nhs-gateway", "nhs-immunisation", "nhs-booking", "nhs-wales"}
+    servers = nhs | {"microsoft-stu3", "microsoft-r4", "hapi", "medplum", "blaze", "aidbox"}
     assert {"spine", "stu3", "r4"} | servers <= BY_NAME.keys()
     assert known_server("HAPI") is BY_NAME["hapi"]
 
@@ -36,7 +37,11 @@ def test_the_profiles_of_the_contract_s_dialects_are_there() -> None:
     [
         ("stu3", AS_PROMISED, AS_PROMISED),
         ("r4", "412", "400"),
-        ("pds", AS_PROMISED, AS_PROMISED),
+        ("nhs-pds", AS_PROMISED, AS_PROMISED),
+        ("nhs-gateway", AS_PROMISED, "400"),
+        ("nhs-immunisation", "400", "400"),
+        ("nhs-booking", AS_PROMISED, AS_PROMISED),
+        ("nhs-wales", "412", "428"),
         ("microsoft-stu3", AS_PROMISED, AS_PROMISED),
         ("microsoft-r4", "412", "400"),
         ("hapi", AS_PROMISED, "200"),

@@ -107,7 +107,7 @@ UPDATES = {
     # fault: status, verdict, whether the update was carried out
     "": (200, Verdict.UPDATED, True),
     "latency:seconds=0.01": (200, Verdict.UPDATED, True),
-    "refuse": (503, Verdict.FAILED, False),
+    "refuse": (503, Verdict.UNKNOWN, False),
     "drop-request": (None, Verdict.UNKNOWN, False),
     "drop-answer": (None, Verdict.UNKNOWN, True),
     "slow-body:seconds=0.01": (200, Verdict.UPDATED, True),

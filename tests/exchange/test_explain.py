@@ -1,11 +1,12 @@
 """The paragraph for each verdict: what happened, whether anything changed, and what to do next."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from exchangekit import NEXT, VERSION, exchange, outcome
 
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, Headers
 from workbench.exchange.verdict import Verdict, explain
 
 SAID = outcome(code="conflict", spine_code="RESOURCE_VERSION_MISMATCH", diagnostics="the current version is 9.")
@@ -15,7 +16,7 @@ PARAGRAPHS: dict[Verdict, tuple[Exchange, list[str]]] = {
     Verdict.NOT_MODIFIED: (exchange("read", 304), ["List/1", "has not changed", "304"]),
     Verdict.CREATED: (exchange("create", 201, etag=VERSION), ["List/1", "25777f7d-27bc"]),
     Verdict.UPDATED: (exchange("update", 200, if_match=VERSION, etag=NEXT), [VERSION, NEXT, "accepted"]),
-    Verdict.DELETED: (exchange("delete", 204, if_match=VERSION), ["List/1", "404"]),
+    Verdict.DELETED: (exchange("delete", 204, if_match=VERSION), ["List/1", "204"]),
     Verdict.STALE: (
         exchange("update", 409, if_match=VERSION, body=SAID),
         [VERSION, "409", "Nothing was changed", "Read it again", "the current version is 9."],
@@ -62,7 +63,11 @@ VARIANTS = {
     "stale delete": (exchange("delete", 409, if_match=VERSION), Verdict.STALE, ["Alice's delete of List/1", VERSION]),
     "a read without an ETag": (exchange("read"), Verdict.READ, ["no ETag"]),
     "update without an ETag": (exchange("update", 200), Verdict.UPDATED, ["accepted", "no ETag"]),
-    "update without If-Match": (exchange("update", 200, etag=NEXT), Verdict.UPDATED, [f"Its ETag changed to {NEXT}"]),
+    "update without If-Match": (
+        exchange("update", 200, etag=NEXT),
+        Verdict.UPDATED,
+        ["without a version", f"The ETag is now {NEXT}"],
+    ),
     "an update that changes nothing": (
         exchange("update", 200, if_match=VERSION, etag=VERSION),
         Verdict.UPDATED,
@@ -110,10 +115,91 @@ def test_a_failed_read_can_be_sent_again() -> None:
     assert "before you send it again" not in exchange("read", 500).explain()
 
 
-def test_an_unchanged_version_has_its_own_paragraph() -> None:
-    assert "older version" in exchange("update", 200, if_match=VERSION, etag=NEXT).explain()
-    assert "older version" not in exchange("update", 200, if_match=VERSION, etag=VERSION).explain()
-    assert "older version" not in exchange("update", 200, if_match=VERSION).explain()
+# --- an explanation says only what the exchange shows ---
+
+
+@pytest.mark.parametrize("etag", [NEXT, VERSION, None])
+@pytest.mark.parametrize("if_match", [VERSION, 'W/"another"', "*", None])
+def test_an_accepted_update_says_nothing_about_later_updates(if_match: str | None, etag: str | None) -> None:
+    """The endpoint may have no lock, the version may not have moved, and it need not be the one that was named."""
+    text = exchange("update", 200, if_match=if_match, etag=etag).explain()
+    assert not re.search(r"older|now reject|will be|refuse|changed from", text), text
+
+
+def test_who_chose_the_id() -> None:
+    assert "alice chose the id" in exchange("update", 201, if_match=VERSION, etag=NEXT).explain()
+    assert "The endpoint assigned the id" in exchange("create", 201, etag=NEXT).explain()
+    assert "the id" not in exchange("create", 201, etag=NEXT, logical_id="").explain()
+    assert "created" not in exchange("create", 200).explain().replace("was created", "")
+    assert "does not say that a resource was created" in exchange("create", 200).explain()
+
+
+def test_a_delete_says_nothing_about_later_requests() -> None:
+    """HAPI's plain server takes an update of a deleted resource, and it is there again."""
+    text = exchange("delete", 204, if_match=VERSION).explain()
+    assert text == "Alice's delete of List/1 was accepted (204)."
+
+
+def test_a_stale_version_says_nothing_about_who_changed_it() -> None:
+    """The client may have changed it itself, or the version never existed."""
+    text = exchange("update", 409, if_match=VERSION).explain()
+    assert not re.search(r"somebody|someone|another client|quicker|changed after", text), text
+
+
+UNSURE = [
+    exchange("update", 408, if_match=VERSION, body=outcome(code="timeout")),
+    exchange("update", 503, if_match=VERSION, body=outcome(code="timeout")),
+    exchange("update", 503, if_match=VERSION),
+    exchange("update", 202, if_match=VERSION),
+    exchange("update", 423, if_match=VERSION),
+    exchange("update", 429, if_match=VERSION),
+    exchange("update", 308, if_match=VERSION),
+    exchange("update", 404, if_match=VERSION),
+    exchange("update", 409, if_match=VERSION, body=outcome(code="exception")),
+    exchange("update", 400, if_match=VERSION, body=outcome(code="incomplete")),
+    exchange("update", 499, if_match=VERSION),
+]
+
+
+@pytest.mark.parametrize("about", UNSURE, ids=repr)
+def test_nothing_was_changed_is_said_only_where_the_status_promises_it(about: Exchange) -> None:
+    assert "Nothing was changed" not in about.explain()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 412, 413, 415, 422, 428])
+def test_a_status_that_promises_it_is_quoted(status: int) -> None:
+    assert "Nothing was changed" in exchange("update", status, if_match=VERSION).explain()
+
+
+@pytest.mark.parametrize("status", [401, 403, 423, 429])
+def test_a_correct_request_is_not_to_be_corrected(status: int) -> None:
+    assert "Correct the request" not in exchange("update", status, if_match=VERSION).explain()
+
+
+def test_a_server_says_how_long_to_wait() -> None:
+    about = exchange("update", 429)
+    assert about.response is not None
+    answer = replace(about.response, headers=Headers({"Retry-After": "7"}))
+    assert "Wait 7 s, and send it again" in replace(about, response=answer).explain()
+
+
+def test_no_precondition_arrived_although_a_version_was_sent() -> None:
+    text = exchange("update", 428, if_match=VERSION).explain()
+    assert f"although If-Match {VERSION} was sent" in text
+    assert "not usable" not in text
+
+
+def test_a_lost_race_without_a_version_is_named() -> None:
+    """LinuxForHealth and HAPI answer 409 where two writes without a version meet."""
+    text = exchange("update", 409, body=outcome(code="conflict")).explain()
+    assert "conflicts with the current state" in text
+    assert "No version was sent" in text
+    assert "conflicts with" not in exchange("update", 409, body=outcome(code="duplicate")).explain()
+    assert "conflicts with" not in exchange("create", 409).explain()
+
+
+def test_the_header_of_nhs_immunisation_is_named() -> None:
+    assert "E-Tag 2 is not its current version" in exchange("update", 409, headers={"E-Tag": "2"}).explain()
 
 
 @pytest.mark.parametrize("verdict", Verdict, ids=lambda verdict: verdict.name)

@@ -215,6 +215,41 @@ def test_a_body_without_an_outcome_changes_no_verdict(body: bytes) -> None:
     assert exchange("update", 400, if_match=None, body=body).verdict is REFUSED
 
 
+XML = '<OperationOutcome xmlns="http://hl7.org/fhir"><issue><code value="{}"/>{}</issue></OperationOutcome>'
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text", "verdict"),
+    [
+        (409, "conflict", "Update Conflict (server current version = 3, client version referenced = 1)", STALE),
+        (409, "duplicate", "", REFUSED),
+        (412, "multiple-matches", "", REFUSED),
+        (503, "timeout", "", UNKNOWN),
+        (200, "informational", "", UPDATED),
+    ],
+)
+def test_an_outcome_in_xml(status: int, code: str, text: str, verdict: Verdict) -> None:
+    body = XML.format(code, f'<diagnostics value="{text}"/>' if text else "").encode()
+    assert exchange("update", status, if_match=VERSION, body=body).verdict is verdict
+
+
+def test_spine_s_own_code_is_stronger_than_a_word_in_the_text() -> None:
+    said = outcome(code="conflict", spine_code="RESOURCE_VERSION_MISMATCH", diagnostics="a duplicate of List/2")
+    assert exchange("update", 409, if_match=VERSION, body=said).verdict is STALE
+
+
+def test_a_very_long_text_is_judged_at_once() -> None:
+    said = outcome(code="invariant", diagnostics="resource version " * 60_000)
+    assert exchange("update", 400, if_match=VERSION, body=said).verdict is REFUSED
+
+
+@pytest.mark.parametrize("interaction", ["search-type", "create", "update"])
+def test_only_the_path_makes_a_post_a_search(interaction: str) -> None:
+    assert exchange(interaction, 504, method="POST", logical_id="_search").verdict is FAILED
+    assert exchange(interaction, 504, method="POST", logical_id="").verdict is UNKNOWN
+    assert exchange(interaction, 504, method="PUT", logical_id="_search").verdict is UNKNOWN
+
+
 def test_done() -> None:
     assert {READ, NOT_MODIFIED, CREATED, UPDATED, DELETED} == DONE
     assert exchange("update", 200, etag=NEXT).ok

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fhir.resources.STU3.operationoutcome import OperationOutcome as Model
 
-from workbench.fhir.outcome import DISPLAYS, Issue, OperationOutcome, build, read
+from workbench.fhir.outcome import DISPLAYS, XML_LIMIT, Issue, OperationOutcome, build, read, read_xml
 
 SYSTEM = "https://fhir.nhs.uk/STU3/CodeSystem/Spine-ErrorOrWarningCode-1"
 PROFILE = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationOutcome-1"
@@ -132,3 +132,61 @@ def test_expressions_are_texts() -> None:
     found = read(one(expression=["List.a", 5, None]))
     assert found is not None
     assert found.issues[0].expression == ("List.a", "", "")
+
+
+# --- XML ---
+
+IN_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<OperationOutcome xmlns="http://hl7.org/fhir">
+  <text><status value="generated"/><div xmlns="http://www.w3.org/1999/xhtml"><code value="none"/></div></text>
+  <issue>
+    <severity value="error"/>
+    <code value="conflict"/>
+    <details>
+      <coding>
+        <system value="http://terminology.hl7.org/CodeSystem/operation-outcome"/>
+        <code value="MSG_VERSION_AWARE_CONFLICT"/>
+      </coding>
+    </details>
+    <diagnostics value="Update Conflict (server current version = 3, client version referenced = 1)"/>
+    <expression value="List.title"/>
+  </issue>
+  <issue><severity value="warning"/><code value="processing"/><details><text value="&#x202e;x"/></details></issue>
+</OperationOutcome>"""
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n \t"])
+def test_an_outcome_in_xml(start: str) -> None:
+    text = IN_XML if "\n" not in start else IN_XML.partition("?>")[2]
+    found = read_xml((start + text).encode())
+    assert found is not None
+    first, second = found.issues
+    diagnostics = "Update Conflict (server current version = 3, client version referenced = 1)"
+    assert first == Issue("error", "conflict", "MSG_VERSION_AWARE_CONFLICT", "", diagnostics, ("List.title",))
+    assert (second.code, second.text) == ("processing", r"\u202ex")
+
+
+BOMB = """<!DOCTYPE lolz [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>"""
+OUTSIDE = """<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>"""
+ISSUE = """<OperationOutcome xmlns="http://hl7.org/fhir"><issue><code value="%s"/></issue></OperationOutcome>"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"<", id="broken off"),
+        pytest.param(b"<html><body>502</body></html>", id="a web page"),
+        pytest.param(b'<Flag xmlns="http://hl7.org/fhir"/>', id="another resource"),
+        pytest.param((BOMB + ISSUE % "&b;").encode(), id="entities"),
+        pytest.param((OUTSIDE + ISSUE % "&a;").encode(), id="an external entity"),
+        pytest.param(("<!DOCTYPE OperationOutcome>" + ISSUE % "conflict").encode(), id="a document type"),
+        pytest.param((ISSUE % ("x" * XML_LIMIT)).encode(), id="too long"),
+        pytest.param(("<OperationOutcome>" + "<a>" * 40 + "</a>" * 40 + "</OperationOutcome>").encode(), id="too deep"),
+        pytest.param(b'<?xml version="1.0" encoding="x-none"?><OperationOutcome/>', id="an unknown encoding"),
+        pytest.param(b'{"resourceType": "OperationOutcome"}', id="JSON"),
+        pytest.param(b"\x00\xff", id="bytes"),
+    ],
+)
+def test_no_other_xml_is_read(body: bytes) -> None:
+    assert read_xml(body) is None

@@ -46,6 +46,7 @@ def exchange(
     method: str | None = None,
     failure: str = "",
     sent: bool = True,
+    answered: dict[str, str] | None = None,
 ) -> Exchange:
     """An exchange of alice's about ``List/1``; ``status`` ``None``: no answer came."""
     fields = {**({"If-Match": if_match} if if_match is not None else {}), **(headers or {})}
@@ -53,7 +54,7 @@ def exchange(
     request = Request(method or METHODS[interaction], url, Headers(fields), sent_body)
     answer = None
     if status is not None:
-        named = {"ETag": etag, "Location": location}
+        named = {"ETag": etag, "Location": location, **(answered or {})}
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         answer = Response(status, Headers({name: value for name, value in named.items() if value is not None}), content)
     return Exchange(

@@ -35,7 +35,7 @@ from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput, WorkbenchError
 from workbench.exchange.hosts import is_live
 from workbench.exchange.message import Exchange, Request, can_be_sent, check_field, check_method
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import E_TAG, Verdict, changes_nothing
 from workbench.fhir import json
 from workbench.fhir.etag import ETag
 from workbench.fhir.resource import LOGICAL_ID, RESOURCE_TYPE, identity, version_of, without_version
@@ -128,6 +128,8 @@ class Client:
         self._timed = timed
         self._session = self.connection.session()
         self._versions: dict[tuple[str, str], str] = {}
+        self._found: dict[tuple[str, str], str] = {}  # by a search; what was read or written goes before it
+        self._names_versions_in = "If-Match"
         self.last_seq = 0
         """The journal's number of this client's last exchange."""
 
@@ -152,8 +154,13 @@ class Client:
         return f"{self.base_url}/{resource_type}" + (f"/{logical_id}" if logical_id else "")
 
     def last_seen(self, resource_type: str, logical_id: str) -> str | None:
-        """Return the ETag at which this client last read or wrote the resource, or ``None``."""
-        return self._versions.get((resource_type, logical_id))
+        """Return the ETag at which this client last read or wrote the resource, or ``None``.
+
+        If it did neither, this is the version that its last search found. A search does not replace a version that
+        was read: a draft made from that one would overwrite what the search only listed.
+        """
+        about = (resource_type, logical_id)
+        return self._versions.get(about) or self._found.get(about)
 
     def read(
         self,
@@ -212,7 +219,7 @@ class Client:
         outgoing = self._outgoing_update(resource, if_match, prefer, keep_meta=keep_meta)
         if retry is None:
             return self._exchange(outgoing)
-        if ETag.read(outgoing.headers.get("If-Match")) is None:
+        if ETag.read(outgoing.headers.get("If-Match")) is None and E_TAG not in outgoing.headers:
             raise BadInput(
                 "retry= needs an If-Match that names one version. Without it the update could be "
                 "written twice, over another client's. Give if_match=, or leave retry= out."
@@ -228,10 +235,13 @@ class Client:
         fields = self.connection.preview_fields(outgoing.interaction, outgoing.resource_type)
         return self._prepare(outgoing, fields)[1]
 
-    def create(self, resource: Content, *, prefer: Prefer | str | None = None) -> Exchange:
+    def create(
+        self, resource: Content, *, if_match: str | ETag | None = None, prefer: Prefer | str | None = None
+    ) -> Exchange:
         """Send ``POST base/Type`` (contract CR-1).
 
-        The endpoint assigns the id, so the resource must not have one (CR-2).
+        The endpoint assigns the id, so the resource must not have one (CR-2). ``if_match`` is for an endpoint that
+        guards a create by the version of another resource, as the NHS PDS API does for Coverage and its Patient.
         """
         content = _as_dict(resource)
         resource_type = content.get("resourceType")
@@ -240,14 +250,14 @@ class Client:
                 "create",
                 "POST",
                 resource_type if isinstance(resource_type, str) else "",
-                headers=_present({"Prefer": _preference(prefer)}),
+                headers=self._precondition(if_match) | _present({"Prefer": _preference(prefer)}),
                 body=_encoded(json.dumps(content)),
             )
         )
 
     def delete(self, resource_type: str, logical_id: str, *, if_match: IfMatch = LAST_READ) -> Exchange:
         """Send ``DELETE base/Type/id`` with ``If-Match`` as in ``update`` (contract DL-1, DL-2)."""
-        headers = _present({"If-Match": self._if_match(if_match, resource_type, logical_id)})
+        headers = self._precondition(self._if_match(if_match, resource_type, logical_id))
         return self._exchange(self._outgoing("delete", "DELETE", resource_type, logical_id or "", headers))
 
     def resolve(self, exchange: Exchange) -> Resolution:
@@ -271,10 +281,10 @@ class Client:
         shown = self.journal.redacted(read, live=self._proxied)
         found = unanswered.resolve(kept, shown, self.journal)
         if unanswered.holds(kept, shown):
-            self._versions.pop(about, None)
+            self._forget(about)
             self._remember(read)
         elif read.verdict is Verdict.NOT_FOUND:
-            self._versions.pop(about, None)
+            self._forget(about)
         return replace(found, read=read)
 
     def search(
@@ -282,19 +292,29 @@ class Client:
         resource_type: str,
         pairs: Iterable[tuple[str, Parameter]] = (),
         /,
+        *,
+        by_post: bool = False,
         **parameters: Parameter | Iterable[Parameter],
     ) -> Exchange:
         """Send ``GET base/Type?…`` (contract SR-1).
 
         For example ``search("List", _lastUpdated=["ge2018", "lt2019"], _count=10)``. A parameter with several
-        values is sent once with each. ``pairs`` are sent first: their names may repeat, and need not be
-        Python names, such as ``("code:in", "…")``.
+        values is sent once with each, so all must match; ``status="current,retired"`` asks for any of two.
+        ``pairs`` are sent first: their names may repeat, and need not be Python names, such as ``("code:in", "…")``.
+
+        ``by_post`` sends the same parameters as a form to ``POST base/Type/_search``, which keeps them out of the
+        URL and so out of logs. The client then knows the version of each resource found (see ``last_seen``).
         """
         outgoing = self._outgoing("search-type", "GET", resource_type)
-        query = _query(pairs, parameters)
+        query = conceal(urlencode(_query(pairs, parameters), quote_via=quote))
         del pairs, parameters  # they may hold a credential, which a traceback would show
-        if query:
-            outgoing = replace(outgoing, url=f"{outgoing.url}?{urlencode(query, quote_via=quote)}")
+        if by_post:
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            outgoing = replace(
+                outgoing, method="POST", url=f"{outgoing.url}/_search", headers=form, body=query.encode()
+            )
+        elif query:
+            outgoing = replace(outgoing, url=f"{outgoing.url}?{query}")
         return self._exchange(outgoing)
 
     def capabilities(self) -> Exchange:
@@ -326,6 +346,8 @@ class Client:
         segments = path.partition("?")[0].strip("/").split("/")
         if method == "GET" and segments == ["metadata"]:
             name, resource_type, logical_id = "capabilities", "", ""
+        elif method == "POST" and len(segments) == 2 and segments[1] == "_search":
+            name, resource_type, logical_id = "search-type", segments[0], ""
         else:
             name = INTERACTIONS.get((method, len(segments)), method.lower())
             resource_type, logical_id = segments[0], segments[1] if len(segments) == 2 else ""
@@ -371,6 +393,14 @@ class Client:
             )
         return version
 
+    def _precondition(self, if_match: str | ETag | None) -> dict[str, str]:
+        """Return the header that names a version, as this endpoint names its own: ``If-Match``, or a bare ``E-Tag``."""
+        if if_match is None:
+            return {}
+        if self._names_versions_in == E_TAG and (tag := ETag.read(str(if_match))):
+            return {E_TAG: tag.version_id}
+        return {self._names_versions_in: str(if_match)}
+
     def _outgoing(
         self,
         interaction: str,
@@ -392,13 +422,14 @@ class Client:
         content = _as_dict(resource)
         resource_type, logical_id = identity(content)
         if_match = self._if_match(if_match, resource_type, logical_id)
-        headers = _present({"If-Match": if_match, "Prefer": _preference(prefer)})
+        headers = self._precondition(if_match) | _present({"Prefer": _preference(prefer)})
         body = _encoded(json.dumps(content if keep_meta else without_version(content)))
         return self._outgoing("update", "PUT", resource_type, logical_id, headers, body)
 
     def _exchange(self, outgoing: _Outgoing, *, kept: dict[str, str] | None = None, seen: bool = True) -> Exchange:
         """Send a request and record the exchange. ``seen``: whether its version counts as seen by this client."""
-        self.connection.guard(outgoing.method, self.base_url)
+        if not changes_nothing(outgoing.method, outgoing.url):
+            self.connection.guard(outgoing.method, self.base_url)
         self.connection.wait_for_rate_limit()  # before a token is made, which would expire meanwhile
         added = self.connection.new_fields(outgoing.interaction, outgoing.resource_type, kept)
         prepared, request = self._prepare(outgoing, added)
@@ -480,19 +511,53 @@ class Client:
         about = (exchange.resource_type, exchange.logical_id)
         response = exchange.response
         if exchange.verdict is Verdict.DELETED:
-            self._versions.pop(about, None)
-        if exchange.verdict not in _SEEN or not exchange.logical_id or response is None:
+            self._forget(about)
+        if exchange.verdict not in _SEEN or response is None:
             return
-        if exchange.interaction == "read" and not response.body:
+        if exchange.interaction == "search-type":
+            self._found.update(_versions_found(exchange.resource))
             return
+        if not exchange.logical_id or (exchange.interaction == "read" and not response.body):
+            return
+        if "?" in exchange.request.url and _is_partial(exchange.resource):
+            return
+
         etag = response.headers.get("ETag")
-        if not can_be_sent(etag) and (version_id := version_of(exchange.resource)):
-            etag = str(ETag(version_id))
-        if etag is not None:
+        if etag is None and E_TAG in response.headers:
+            self._names_versions_in = E_TAG
+        if not can_be_sent(etag) or ETag.read(etag) is None:
+            version_id = exchange.etag.version_id if exchange.etag else version_of(exchange.resource)
+            etag = str(ETag(version_id)) if version_id else etag
+        if etag is not None and can_be_sent(etag):
             self._versions[about] = etag
+
+    def _forget(self, about: tuple[str, str]) -> None:
+        self._versions.pop(about, None)
+        self._found.pop(about, None)
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
+
+
+def _versions_found(bundle: Any) -> Iterator[tuple[tuple[str, str], str]]:
+    """Return type, id and ETag of each whole resource in the result of a search."""
+    entries = bundle.get("entry") if isinstance(bundle, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        version_id = version_of(resource)
+        if not isinstance(resource, dict) or version_id is None or _is_partial(resource):
+            continue
+        resource_type, logical_id = resource.get("resourceType"), resource.get("id")
+        etag = str(ETag(version_id))
+        if isinstance(resource_type, str) and isinstance(logical_id, str) and can_be_sent(etag):
+            yield (resource_type, logical_id), etag
+
+
+def _is_partial(resource: Any) -> bool:
+    """Return whether a resource is marked as incomplete (``SUBSETTED``): an update with it would lose elements."""
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    return isinstance(tags, list) and any(isinstance(tag, dict) and tag.get("code") == "SUBSETTED" for tag in tags)
 
 
 _SEEN: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED})

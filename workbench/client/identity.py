@@ -1,7 +1,9 @@
-"""The header fields that a live Spine requires of each request (contract HDR-1 to HDR-5), and fresh ids.
+"""Who asks: the header fields that a live Spine and the NHS API Platform require of each request; and fresh ids.
 
-``exchange.spine`` says what the fields must hold; an identity is checked against it when it is made. The
-token is an unsigned JWT (``alg: none``; RFC 7519, section 6), made for one request and valid for five minutes.
+* ``SpineIdentity``: contract HDR-1 to HDR-5. ``exchange.spine`` says what the fields must hold; an identity is
+  checked against it when it is made. The token is an unsigned JWT (``alg: none``; RFC 7519, section 6), made for
+  one request and valid for five minutes.
+* ``platform_identity``: an OAuth2 bearer token (RFC 6750), and two ids that a service desk asks for.
 """
 
 from __future__ import annotations
@@ -11,13 +13,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from workbench.client.secret import SecretText, conceal_arguments
+from workbench.client.secret import Secret, SecretText, conceal_arguments
 from workbench.clock import Clock, wall_clock
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers
-from workbench.exchange.spine import WRITES
 from workbench.fhir.resource import RESOURCE_TYPE
 
 
@@ -90,6 +91,8 @@ class SpineIdentity:
         return self._filled(self.interaction_id, interaction, resource_type)
 
     def _filled(self, template: str, interaction: str, resource_type: str) -> str:
+        from workbench.exchange.spine import WRITES
+
         access = "write" if interaction in WRITES else "read"
         about = resource_type if RESOURCE_TYPE.fullmatch(resource_type) else "CapabilityStatement"
         return template.format(resource_type=about, access=access, interaction=interaction)
@@ -124,6 +127,23 @@ class SpineIdentity:
 
     def __repr__(self) -> str:
         return f"SpineIdentity(interaction_id={str(getattr(self, 'interaction_id', ''))!r})"
+
+
+def platform_identity(
+    token: Secret | None = None, session_urid: Secret | None = None, *, new_id: Callable[[], str] = new_trace_id
+) -> dict[str, Any]:
+    """Return the settings with which a ``Connection`` meets the NHS API Platform, such as its PDS API.
+
+    ``token`` gives the OAuth2 access token, and ``session_urid`` the role of a user (``NHSD-Session-URID``). Each is
+    a function, such as a ``wb.Reference``; neither value is ever recorded. A sandbox needs no token.
+
+    Each request has a new ``X-Request-ID`` and ``X-Correlation-ID``. Both stay the same when an update is sent again
+    by ``retry=``, so that the platform recognises the repetition. Both are recorded in clear.
+    """
+    headers: dict[str, Any] = {"X-Request-ID": FreshId(new_id), "X-Correlation-ID": FreshId(new_id)}
+    if session_urid is not None:
+        headers["NHSD-Session-URID"] = session_urid
+    return {"token": token, "headers": headers}
 
 
 _SAMPLE: Final = datetime(2018, 5, 25, tzinfo=UTC)

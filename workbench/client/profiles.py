@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection, check_base_url
-from workbench.client.identity import FreshId, SpineIdentity
+from workbench.client.identity import FreshId, SpineIdentity, platform_identity
 from workbench.client.secret import FORMS, Reference, Secret, conceal
 from workbench.client.transport import Failure, Stage
 from workbench.errors import BadInput
@@ -215,12 +215,23 @@ def _read_profile(name: str, table: dict[str, Any], folder: Path) -> Profile:
             given["cert"] = (given["cert"], given.pop("key"))
         if "proxy_user" in given:
             given["proxy_auth"] = (given.pop("proxy_user"), given.pop("proxy_password"))
-        if "spine" in given:
-            given["identity"] = SpineIdentity(**{"audience": base_url} | given.pop("spine"))
-        connection = Connection(**given)
+        connection = Connection(**_with_identity(given, base_url))
     except BadInput as error:
         raise BadInput(f"{what} cannot be used. {error}") from None
     return Profile(name, base_url, connection)
+
+
+def _with_identity(given: dict[str, Any], base_url: str) -> dict[str, Any]:
+    """Return the settings of a connection, with ``spine`` or ``platform`` replaced by what they mean."""
+    settings = dict(given)
+    if "spine" in settings:
+        settings["identity"] = SpineIdentity(**{"audience": base_url} | settings.pop("spine"))
+    if "platform" in settings:
+        if "token" in settings:
+            raise BadInput("It has a token beside its table platform; write the token in that table.")
+        made = platform_identity(**settings.pop("platform"))
+        settings |= {"token": made["token"], "headers": made["headers"] | settings.get("headers", {})}
+    return settings
 
 
 def _check_keys(what: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -285,6 +296,15 @@ def _spine(value: Any, context: _Context) -> dict[str, str]:
     return {name: _text(each, context._replace(what=f"{name} in the {context.what}")) for name, each in table.items()}
 
 
+def _platform(value: Any, context: _Context) -> dict[str, Reference]:
+    """Read the identity for the NHS API Platform: the token and the role of a user, each by reference."""
+    table = _table(value, context)
+    _check_keys(f"The {context.what}", table, ("token", "session_urid"))
+    return {
+        name: _reference(each, context._replace(what=f"{name} in the {context.what}")) for name, each in table.items()
+    }
+
+
 _SPINE_KEYS: Final = [each.name for each in fields(SpineIdentity) if each.name not in ("clock", "new_id")]
 
 
@@ -311,5 +331,6 @@ KEYS: Final[dict[str, Callable[[Any, _Context], Any]]] = {
     "max_body": _as_written,
     "headers": _headers,
     "spine": _spine,
+    "platform": _platform,
 }
 """The settings of a profile, each with the function that reads it."""

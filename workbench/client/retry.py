@@ -20,15 +20,15 @@ from workbench.exchange.message import NO_HEADERS, Exchange
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.printable import printable
 
-_GATEWAY_STATUSES: Final = frozenset({502, 504})
-"""Statuses of a gateway that got no answer from the endpoint behind it."""
+_UNANSWERED_STATUSES: Final = frozenset({408, 502, 504})
+"""Statuses of a request that timed out, and of a gateway that got no answer from the endpoint behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """When ``Client.update`` sends an update again.
 
-    It does so where no answer came, after a 502 or 504, and after a 503 with ``Retry-After``.
+    It does so where no answer came, after a 408, 502 or 504, and after a 503 with ``Retry-After``.
     Any other answer ends the attempts.
 
     ``times``: attempts after the first, at most. ``pause``: seconds before the second attempt,
@@ -100,7 +100,7 @@ class Retried:
             outcome, because = self.resolution.outcome.value, self.resolution.because
             sentences.append(f"An earlier attempt had no answer. Outcome: {outcome}, because {because}")
         if self.resolution and self.resolution.landed:
-            # The last exchange would say that somebody else changed the resource.
+            # The last exchange would only say that the version is stale.
             ended = f"was answered {last.status}" if last.response else "was not sent"
             sentences.append(f"So {last.client}'s update of {last.target} is done; the last attempt {ended}.")
         else:
@@ -139,8 +139,8 @@ def send_until_answered(
 
 
 def is_unanswered(exchange: Exchange) -> bool:
-    """Return whether the endpoint gave no answer: not sent, lost, or a gateway's 502 or 504."""
-    return exchange.response is None or exchange.status in _GATEWAY_STATUSES
+    """Return whether the endpoint gave no answer: not sent, lost, a 408, or a gateway's 502 or 504."""
+    return exchange.response is None or exchange.status in _UNANSWERED_STATUSES
 
 
 def retry_after(exchange: Exchange) -> float | None:

@@ -25,8 +25,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from workbench.errors import BadInput, MalformedJSON
-from workbench.exchange.message import SAFE_METHODS, Exchange
-from workbench.exchange.verdict import Verdict, left_open
+from workbench.exchange.message import Exchange
+from workbench.exchange.verdict import Verdict, changes_nothing, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.printable import printable
@@ -79,7 +79,7 @@ class Resolution:
 def check_open(write: Exchange) -> None:
     """Raise ``BadInput`` for an exchange that is no write, was never sent, or was answered."""
     what = f"The {write.interaction} of {write.target}"
-    if write.request.method in SAFE_METHODS:
+    if changes_nothing(write.request.method, write.request.url):
         raise BadInput(f"{what} changes nothing, so there is nothing to find out; send it again.")
     if not write.sent:
         raise BadInput(f"{what} was never sent, so it did not land; send it again.")

@@ -20,7 +20,11 @@ _ASKED_HELIOS: Final = "Helios FHIR Server 0.2.7 for R4, asked with these probes
 _GUIDE: Final = "the contract"
 _STU3: Final = "the FHIR STU3 specification, http.html (Managing Resource Contention; update)"
 _R4: Final = "the FHIR R4 specification, http.html (Managing Resource Contention; update)"
-_PDS: Final = "the NHS Personal Demographics Service FHIR API, its documentation (Update patient)"
+_PDS: Final = "NHSDigital/personal-demographics-service-api: sandbox and specification (Update patient)"
+_GATEWAY: Final = "NHSDigital/reasonable-adjustments-api: RaiseFault.Invalid-If-Match.xml, api_tests, specification"
+_IMMUNISATION: Final = "NHSDigital/immunisation-fhir-api: fhir_controller.py, errors.py, validation_utils.py"
+_BOOKING: Final = "nhsconnect/NHS-Booking-API: cancel_an_appointment.md, book_an_appointment.md; nhsconnect/gpconnect"
+_WALES: Final = "the contract's section Dialects; the standard itself was not read"
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class Fit:
         return (self.met + 1) / (self.known + 2)
 
 
-_STALE: Final = "stale-previous stale-same-content stale-again-and-again race"
+_OLD: Final = "stale-previous stale-same-content stale-again-and-again"
+_STALE: Final = f"{_OLD} race"
 _EVERY_STALE: Final = f"{_STALE} stale-made-up stale-near-miss stale-body-version stale-foreign delete-stale"
 _EVERY_MISSING: Final = "missing missing-with-other-conditions delete-missing"
 _MALFORMED: Final = "malformed-bare malformed-strong malformed-unquoted malformed-list malformed-star"
@@ -199,10 +204,35 @@ KNOWN_SERVERS: Final = (
         {"412": f"{_EVERY_STALE} codes-409", "400": f"{_EVERY_MISSING} codes-412", "FHIR 4.0": "metadata"},
     ),
     KnownServer(
-        "pds",
+        "nhs-pds",
         "the NHS PDS API",
         _PDS,
         {AS_PROMISED: _PDS_AS_PROMISED, "404": "unknown-id", "FHIR 4.0": "metadata"},
+    ),
+    KnownServer(
+        "nhs-gateway",
+        "the gateway of NHS Reasonable Adjustments",
+        _GATEWAY,
+        {AS_PROMISED: _OLD, "400": "missing missing-with-other-conditions codes-412 malformed-empty"},
+    ),
+    KnownServer(
+        "nhs-immunisation",
+        "the NHS Immunisation API",
+        _IMMUNISATION,
+        # It reads E-Tag and not If-Match, so to it every If-Match is missing.
+        {"400": f"{_OLD} missing missing-with-other-conditions codes-409 codes-412", "FHIR 4.0": "metadata"},
+    ),
+    KnownServer(
+        "nhs-booking",
+        "NHS Booking and GP Connect",
+        _BOOKING,
+        {AS_PROMISED: f"{_OLD} missing", "Location with the version": "create-headers"},
+    ),
+    KnownServer(
+        "nhs-wales",
+        "the NHS Wales standard",
+        _WALES,
+        {"412": f"{_OLD} codes-409", "428": "missing missing-with-other-conditions codes-412"},
     ),
     KnownServer(
         "microsoft-stu3",

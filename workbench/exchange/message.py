@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange import text as wire
-from workbench.exchange.verdict import DONE, Verdict, explain, judge
+from workbench.exchange.verdict import DONE, E_TAG, Verdict, explain, judge
 from workbench.exchange.verdict import SAFE_METHODS as SAFE_METHODS
 from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
@@ -155,13 +155,19 @@ class Exchange:
 
     @property
     def etag(self) -> ETag | None:
-        """The ETag of the response; ``None`` if there is none, or if it is not an entity tag."""
-        return ETag.read(self.response.headers.get("ETag")) if self.response else None
+        """The ETag of the response; ``None`` if there is none, or if it is not an entity tag.
+
+        NHS Immunisation names its version in ``E-Tag: 2`` instead.
+        """
+        if self.response is None:
+            return None
+        return ETag.read(self.response.headers.get("ETag")) or ETag.read_bare(self.response.headers.get(E_TAG))
 
     @property
     def if_match(self) -> str | None:
-        """The value of ``If-Match`` as it was sent; ``None`` if there was none."""
-        return self.request.headers.get("If-Match")
+        """The value of ``If-Match``, or of ``E-Tag``, as it was sent; ``None`` if there was neither."""
+        value = self.request.headers.get("If-Match")
+        return value if value is not None else self.request.headers.get(E_TAG)
 
     @property
     def resource(self) -> Any:
@@ -178,8 +184,10 @@ class Exchange:
 
     @property
     def outcome(self) -> OperationOutcome | None:
-        """The OperationOutcome in the response; ``None`` if there is none."""
-        return outcome.read(self.resource)
+        """The OperationOutcome in the response, in JSON or XML; ``None`` if there is none."""
+        if self.response is None or not self.response.body:
+            return None
+        return outcome.read(self.resource) or outcome.read_xml(self.response.body)
 
     @property
     def is_whole(self) -> bool:

@@ -55,6 +55,15 @@ class ETag:
         except MalformedETag:
             return None
 
+    @classmethod
+    def read_bare(cls, text: str | None) -> ETag | None:
+        """Return the weak tag of a version id without quotes; ``None`` for any other text.
+
+        >>> str(ETag.read_bare("2"))
+        'W/"2"'
+        """
+        return cls(text) if text is not None and VERSION_ID.fullmatch(text) else None
+
     def names_same_version(self, other: ETag) -> bool:
         """Compare as FHIR does: return whether the version ids are identical.
 

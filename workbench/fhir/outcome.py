@@ -1,7 +1,7 @@
 """Write and read an OperationOutcome, the resource in which a server says what went wrong.
 
-``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, ERR-5, PRF-3). ``read`` accepts one of any FHIR
-server and raises no error. Control characters in the texts that it returns are written as escapes.
+``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, ERR-5, PRF-3). ``read`` and ``read_xml`` accept
+one of any FHIR server and raise no error. Control characters in the texts that they return are written as escapes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+from xml.parsers import expat
 
 from workbench.fhir.printable import printable
 
@@ -67,9 +68,9 @@ class OperationOutcome:
         """The texts of the issues, joined by semicolons."""
         return "; ".join(issue.text for issue in self.issues)
 
-    def has_code(self, code: str) -> bool:
-        """Return whether an issue has this FHIR issue-type code."""
-        return any(issue.code == code for issue in self.issues)
+    def has_code(self, *codes: str) -> bool:
+        """Return whether an issue has one of these FHIR issue-type codes."""
+        return any(issue.code in codes for issue in self.issues)
 
 
 def build(issues: Iterable[Issue], logical_id: str) -> dict[str, Any]:
@@ -101,6 +102,72 @@ def read(resource: Any) -> OperationOutcome | None:
     if not isinstance(resource, dict) or resource.get("resourceType") != "OperationOutcome":
         return None
     return OperationOutcome(tuple(_read_issue(issue) for issue in _objects(resource.get("issue"))))
+
+
+XML_LIMIT: Final = 2**20
+"""The longest OperationOutcome in XML that is read, in bytes."""
+
+
+def read_xml(body: bytes) -> OperationOutcome | None:
+    """Read an OperationOutcome in FHIR's XML format; return ``None`` for any other body.
+
+    A document type is refused, so that no entity is expanded and nothing is fetched. So are a body over
+    ``XML_LIMIT`` and elements nested deeper than a resource needs.
+    """
+    if len(body) > XML_LIMIT or not body.lstrip(_XML_START).startswith(b"<"):
+        return None
+    reader = _XMLReader()
+    try:
+        reader.parser.Parse(body, True)
+    except (expat.ExpatError, _NotAnOutcome, ValueError, LookupError):  # the last two: an unknown encoding
+        return None
+    return read({"resourceType": "OperationOutcome", "issue": reader.issues})
+
+
+class _NotAnOutcome(Exception):
+    """The XML is not an OperationOutcome, or has a document type, or is nested too deep."""
+
+
+class _XMLReader:
+    """Collect the issues of an OperationOutcome in XML, as they would be in JSON."""
+
+    def __init__(self) -> None:
+        self.issues: list[dict[str, Any]] = []
+        self._path: list[str] = []
+        self.parser = expat.ParserCreate(namespace_separator=" ")
+        self.parser.StartDoctypeDeclHandler = self._refuse
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+
+    def _refuse(self, *_: object) -> None:
+        raise _NotAnOutcome
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._path.append(name.removeprefix(_XML_NAMESPACE))
+        if self._path[0] != "OperationOutcome" or len(self._path) > _XML_DEPTH:
+            raise _NotAnOutcome
+
+        below, value = ".".join(self._path[1:]), attributes.get("value", "")
+        if below == "issue":
+            self.issues.append({"details": {"coding": []}, "expression": []})
+        elif below in ("issue.severity", "issue.code", "issue.diagnostics"):
+            self.issues[-1][self._path[-1]] = value
+        elif below == "issue.expression":
+            self.issues[-1]["expression"].append(value)
+        elif below == "issue.details.text":
+            self.issues[-1]["details"]["text"] = value
+        elif below == "issue.details.coding":
+            self.issues[-1]["details"]["coding"].append({})
+        elif below.startswith("issue.details.coding."):
+            self.issues[-1]["details"]["coding"][-1][self._path[-1]] = value
+
+    def _end(self, _: str) -> None:
+        self._path.pop()
+
+
+_XML_NAMESPACE: Final = "http://hl7.org/fhir "
+_XML_START: Final = b"\xef\xbb\xbf \t\r\n"
+_XML_DEPTH: Final = 32
 
 
 def _read_issue(issue: dict[str, Any]) -> Issue:

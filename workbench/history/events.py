@@ -17,8 +17,8 @@ from functools import lru_cache, partial
 from math import ceil
 from typing import Final, NamedTuple
 
-from workbench.exchange.message import SAFE_METHODS, Exchange
-from workbench.exchange.verdict import Verdict, left_open
+from workbench.exchange.message import Exchange
+from workbench.exchange.verdict import Verdict, changes_nothing, left_open
 from workbench.fhir.etag import VERSION_ID, ETag
 from workbench.fhir.resource import version_of
 
@@ -97,7 +97,7 @@ def read_event(exchange: Exchange) -> Event:
     elif exchange.verdict is Verdict.CREATED:
         deed = Deed.CREATE
     version = _shown(exchange) if said is Said.ACCEPTED and deed is not Deed.DELETE else None
-    return Event(said, deed, named_version(exchange.request.headers.get("If-Match")), version)
+    return Event(said, deed, named_version(exchange.if_match), version)
 
 
 _NO_EVENT: Final = Event(Said.NOTHING, Deed.UPDATE, None, None)
@@ -114,6 +114,8 @@ def _shown(exchange: Exchange) -> str | None:
     """Return the version id that a response shows: in its ETag, in its body, or in the ``If-None-Match`` (304)."""
     response = exchange.response
     tag = _version_id(response.headers.get("ETag")) if response else None
+    if tag is None and response and (etag := exchange.etag):  # NHS Immunisation's E-Tag
+        tag = etag.version_id
     if tag is None and exchange.verdict is Verdict.NOT_MODIFIED:
         return _version_id(exchange.request.headers.get("If-None-Match"))
     if tag is None and response and response.body:
@@ -236,7 +238,7 @@ class Track:
                 self.absences.append(Interval(end, start, seq))
             elif event.named is not None and said is Said.STALE:
                 self.refusals.setdefault(event.named, []).append(Interval(end, start, seq))
-            if exchange.request.method not in SAFE_METHODS:
+            if not changes_nothing(exchange.request.method, exchange.request.url):
                 self.unchanged.append(seq)
         elif said is Said.ACCEPTED:
             self._accept(self._write(seq, exchange.client, event, start, end))

@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,10 +154,10 @@ class Journal:
         before = self._current.get(name)
         after = before
         if verdict in _KNOWN_AFTER:
-            after = _etag(exchange.response.headers.get("ETag")) if exchange.response else None
+            after = str(exchange.etag) if exchange.etag else None
         elif left_open(exchange) or verdict in (Verdict.DELETED, Verdict.NOT_FOUND):
             after = None
-        elif verdict is Verdict.STALE and exchange.if_match == before:
+        elif verdict is Verdict.STALE and str(ETag.read_bare(exchange.if_match) or exchange.if_match) == before:
             after = None  # the version we took for current is stale, and the current one is unknown
         self._current[name] = after
         return before, after
@@ -339,10 +338,3 @@ class Journal:
     def __repr__(self) -> str:
         missing = f", of {self._without_bodies} without their bodies" if self._without_bodies else ""
         return f"<Journal of {len(self)} exchanges{missing}>"
-
-
-@lru_cache(maxsize=1024)
-def _etag(value: str | None) -> str | None:
-    """Return an ETag in its normal form; ``None`` for a value that is no ETag."""
-    tag = ETag.read(value)
-    return str(tag) if tag else None
