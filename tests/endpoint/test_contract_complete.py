@@ -7,16 +7,16 @@ from workbench.conformance.contract import BY_ID, PROMISES
 
 CONTRACT = [
     *("UPD-1", "UPD-2", "UPD-3", "UPD-4", "UPD-5", "UPD-6", "UPD-7", "UPD-8", "UPD-9", "UPD-10", "UPD-11", "UPD-12"),
-    *("UPD-13", "VAL-1", "UPD-14"),
+    *("UPD-13", "VAL-1", "UPD-15", "UPD-16", "UPD-17", "UPD-14"),
     *("PRF-1", "PRF-2", "PRF-3", "PRF-4", "PRF-5"),
-    *("ERR-1", "ERR-2", "ERR-3", "ERR-4"),
-    *("RD-1", "RD-2", "RD-3", "RD-4", "CR-1", "CR-2", "DL-1", "DL-2", "SR-1", "CAP-1", "VER-1"),
+    *("ERR-1", "ERR-2", "ERR-3", "ERR-4", "ERR-5"),
+    *("RD-1", "RD-2", "RD-3", "RD-4", "RD-5", "RD-6", "CR-1", "CR-2", "DL-1", "DL-2", "SR-1", "CAP-1", "VER-1"),
     *("FMT-1", "FMT-2", "FMT-3"),
     *("HDR-1", "HDR-2", "HDR-3", "HDR-4", "HDR-5"),
 ]
 """The rule ids of the contract's tables, in their order."""
 
-SOURCES = {"S", "C", "R", "D", "V", "E", "G", "P", "F", "H", "7240", "W"}
+SOURCES = {"S", "C", "R", "D", "V", "E", "G", "P", "F", "H", "9111", "7240", "N", "W"}
 
 
 def promises_named_by_tests() -> set[str]:

@@ -122,28 +122,18 @@ def _(real: Real) -> Answer:
     return real.answer
 
 
-@mutant("versions are counted", "version-ids-are-opaque", "each version id is the one before, plus one")
-def _(real: Real) -> Answer:
-    def after(resource: str, version: str) -> str:
-        text = f"{(int(version.replace('-', ''), 16) + 1) % 2**48:012x}"
-        return f"{text[:8]}-{text[8:]}"
-
-    real.store.versions.after = after  # type: ignore[method-assign]
-    return real.answer
-
-
 _SPINE_SHAPE = re.compile(rb"\b([0-9a-f]{8})-([0-9a-f]{4})(?![0-9a-f-])")
 
 
-@mutant("versions of another shape", "version-id-shape", "a version id is v, a dot and twelve hex digits")
+@mutant("versions of another shape", "version-id-shape", "a version id is v, a colon and twelve hex digits")
 def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match")
-        inward = re.sub(r"v\.([0-9a-f]{8})([0-9a-f]{4})", r"\1-\2", sent) if sent else None
+        inward = re.sub(r"v:([0-9a-f]{8})([0-9a-f]{4})", r"\1-\2", sent) if sent else None
         response = real.answer(with_headers(request, If_Match=inward))
         tag = response.headers.get("ETag")
-        outward = tag and re.sub(r'"([0-9a-f]{8})-([0-9a-f]{4})"', r'"v.\1\2"', tag)
-        body = re.sub(rb'("versionId":")([0-9a-f]{8})-([0-9a-f]{4})', rb"\1v.\2\3", response.body)
+        outward = tag and re.sub(r'"([0-9a-f]{8})-([0-9a-f]{4})"', r'"v:\1\2"', tag)
+        body = re.sub(rb'("versionId":")([0-9a-f]{8})-([0-9a-f]{4})', rb"\1v:\2\3", response.body)
         changed: Response = with_headers(Response(response.status, response.headers, body), ETag=outward)
         return changed
 
