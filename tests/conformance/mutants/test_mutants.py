@@ -97,8 +97,10 @@ def _page(found: list[tuple[str, str, str, str, str]]) -> str:
 A check that never fails says nothing. Below are {len(found)} faulty endpoints, each the embedded one with one small
 thing wrong, and the probes that catch each. Every one of the {len(PROBES)} probes is meant for at least one of them;
 the faithful endpoint is caught by none. So every mutant that loses or changes content is found by a probe. The last
-column says whether random sequences (`check --explore`) find it too; it is empty where that was not asked. The mutants are in `tests/conformance/mutants/`. `pytest -m soak` there tries
-all against all, and compares this table with what it finds (with `WORKBENCH_WRITE_DOCS=1` it writes it).
+column says whether random sequences (`check --explore`) find it too; it is empty where that was not asked.
+
+The mutants are in `tests/conformance/mutants/`. `pytest -m soak` there tries all against all, and compares this table
+with what it finds (with `WORKBENCH_WRITE_DOCS=1` it writes it).
 
 | mutant | what it does wrong | caught by the probe meant | and by | by exploring |
 | --- | --- | --- | --- | --- |
