@@ -4,6 +4,7 @@ Two rows of the table belong to strict mode (MISSING_OR_INVALID_HEADER, ASID_CHE
 """
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import sqlalchemy
 from spinekit import LIMIT, NO_VERSION, NOBODY, Held, Service, a_list, assert_refused, plain_session
 
 from workbench.clock import wall_clock
-from workbench.endpoint.application import Application
+from workbench.endpoint.application import Application, build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.policy import SPINE
+from workbench.endpoint.settings import Settings
 from workbench.endpoint.store import Store
 
 Ask = Callable[[Service, Held], requests.Response]
@@ -102,6 +104,24 @@ def test_the_diagnostics_are_about_this_request(endpoint: Service, held: Held) -
     assert "line 2" in issue["diagnostics"]
 
 
+@pytest.mark.promise("ERR-5")
+def test_every_outcome_has_an_id_of_its_own(endpoint: Service, held: Held) -> None:
+    answers = [endpoint.get(f"List/{NOBODY}") for _ in range(3)]
+    answers.append(endpoint.put(held.path, held.body(), held.etag, prefer="return=OperationOutcome"))
+    ids = {answer.json()["id"] for answer in answers}
+    assert len(ids) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", found) for found in ids)
+
+
+@pytest.mark.promise("ERR-5")
+def test_a_seed_fixes_the_ids_of_outcomes() -> None:
+    """And an error does not change the id of the resource that is created after it."""
+    one, two, three = with_seed(), with_seed(), with_seed()
+    first, second = (endpoint.get(f"List/{NOBODY}").json()["id"] for endpoint in (one, two))
+    assert first == second
+    assert one.create().logical_id == three.create().logical_id != first
+
+
 @pytest.mark.promise("ERR-2")
 def test_an_answer_does_not_give_back_a_body_at_length(endpoint: Service, held: Held) -> None:
     answer = endpoint.put(held.path, held.body() | {"id": "a" * 1_000_000}, held.etag)
@@ -109,9 +129,15 @@ def test_an_answer_does_not_give_back_a_body_at_length(endpoint: Service, held: 
     assert len(answer.content) < 10_000
 
 
+def with_seed() -> Service:
+    return Service(BASE_URL, plain_session(InProcessAdapter(build_application(Settings(seed="7"), BASE_URL))))
+
+
 def broken(*, new_id: Callable[[], str], store: Store) -> Service:
     """An endpoint in which something unforeseen is bound to happen."""
-    application = Application(store, base_url=BASE_URL, policy=SPINE, clock=wall_clock, new_id=new_id)
+    application = Application(
+        store, base_url=BASE_URL, policy=SPINE, clock=wall_clock, new_id=new_id, new_outcome_id=lambda: "outcome"
+    )
     return Service(BASE_URL, plain_session(InProcessAdapter(application)))
 
 

@@ -1,4 +1,4 @@
-"""Reading: conditional reads, the versions that are not served, and HEAD (RD-1 to RD-4)."""
+"""Reading: conditional reads, caches, the versions that are not served, and HEAD (RD-1 to RD-6)."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -126,6 +126,62 @@ def test_all_three_forms_of_an_http_date_are_read(endpoint: Service, since: str)
 )
 def test_a_date_that_is_none_is_no_condition(endpoint: Service, held: Held, since: str) -> None:
     assert endpoint.get(held.path, if_modified_since=since).status_code == 200
+
+
+CACHED = {
+    "a read": ("GET", "{path}", {}, 200),
+    "a HEAD": ("HEAD", "{path}", {}, 200),
+    "not modified": ("GET", "{path}", {"If-None-Match": "*"}, 304),
+    "not modified since": ("GET", "{path}", {"If-Modified-Since": "Fri, 25 May 2068 16:09:50 GMT"}, 304),
+    "compressed": ("GET", "metadata", {"Accept-Encoding": "gzip"}, 200),
+    "not compressed": ("GET", "metadata", {"Accept-Encoding": "identity"}, 200),
+    "a search": ("GET", "List?_count=1", {}, 200),
+    "a search by form": ("POST", "List/_search", {"Content-Type": "application/x-www-form-urlencoded"}, 200),
+    "the capabilities": ("OPTIONS", "", {}, 200),
+    # RFC 9111, 4.2.2: a cache may keep these too, and would then hide a resource that was created since.
+    "not found": ("GET", f"List/{NOBODY}", {}, 404),
+    "not implemented": ("GET", "Patient/1", {}, 501),
+}
+
+
+@pytest.mark.promise("RD-5")
+@pytest.mark.parametrize(("method", "path", "headers", "status"), CACHED.values(), ids=CACHED)
+def test_a_cache_must_ask_again(
+    endpoint: Service, held: Held, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = endpoint.send(method, path.format(path=held.path), headers=headers)
+    assert answer.status_code == status
+    assert (answer.headers["Cache-Control"], answer.headers["Vary"]) == ("no-cache", "Accept, Accept-Encoding")
+
+
+@pytest.mark.promise("RD-6")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("tags", [*NAMES_ANOTHER, ""])
+def test_if_match_with_another_version(endpoint: Service, held: Held, method: str, tags: str) -> None:
+    answer = endpoint.send(method, held.path, headers={"If-Match": tags.format(v=held.version_id)})
+    assert answer.status_code == 412
+    if method == "GET":
+        issue = assert_refused(answer, 412, "structure", "PRECONDITION_FAILED")
+        assert held.version_id in issue["diagnostics"]
+
+
+@pytest.mark.promise("RD-6")
+@pytest.mark.parametrize("tags", NAMES_IT)
+def test_if_match_with_the_current_version(endpoint: Service, held: Held, tags: str) -> None:
+    assert endpoint.get(held.path, if_match=tags.format(v=held.version_id)).status_code == 200
+
+
+@pytest.mark.promise("RD-6")
+def test_if_match_comes_before_if_none_match(endpoint: Service, held: Held) -> None:
+    """RFC 9110, 13.2.2."""
+    assert endpoint.get(held.path, if_match=NO_VERSION, if_none_match=held.etag).status_code == 412
+    assert endpoint.get(held.path, if_match=held.etag, if_none_match=held.etag).status_code == 304
+
+
+@pytest.mark.promise("RD-6")
+def test_if_match_of_what_does_not_exist(endpoint: Service) -> None:
+    """RFC 9110, 13.2.1: a precondition is ignored where the response without it would be an error."""
+    assert_refused(endpoint.get(f"List/{NOBODY}", if_match=NO_VERSION), 404, "not-found", "NO_RECORD_FOUND")
 
 
 @pytest.mark.promise("RD-4")

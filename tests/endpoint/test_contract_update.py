@@ -283,6 +283,61 @@ def test_a_resource_put_back_as_it_was_read(endpoint: Service, held: Held) -> No
     assert masked.sub(b"", endpoint.get(held.path).content) == masked.sub(b"", read.content)
 
 
+@pytest.mark.promise("UPD-15")
+@pytest.mark.parametrize("tags", ["*", 'W/"{v}"', '"{v}"', 'W/"00000000-0000", W/"{v}"'])
+@pytest.mark.parametrize("if_match", ["current", "stale", "missing", "malformed"])
+def test_an_update_of_what_must_not_exist(endpoint: Service, held: Held, if_match: str, tags: str) -> None:
+    """``If-None-Match: *`` means that the resource must not exist (RFC 9110, 13.1.2); a tag excludes its version."""
+    sent = {"current": held.etag, "stale": NO_VERSION, "missing": None, "malformed": "*"}[if_match]
+    with endpoint.unchanged(held.path):
+        answer = endpoint.put(held.path, held.body(title="x"), sent, if_none_match=tags.format(v=held.version_id))
+    assert_refused(answer, 412, "structure", "PRECONDITION_FAILED")
+
+
+@pytest.mark.promise("UPD-15")
+def test_if_none_match_of_another_version_excludes_nothing(endpoint: Service, held: Held) -> None:
+    assert endpoint.put(held.path, held.body(title="x"), held.etag, if_none_match=NO_VERSION).status_code == 200
+
+
+@pytest.mark.promise("UPD-15", "UPD-10", "UPD-11")
+def test_what_does_not_exist_is_not_created_by_if_none_match(endpoint: Service) -> None:
+    unknown = endpoint.put(f"List/{NOBODY}", a_list(id=NOBODY), NO_VERSION, if_none_match="*")
+    assert_refused(unknown, 405, "forbidden", "MSG_RESOURCE_ID_FAIL")
+    gone = endpoint.gone()
+    deleted = endpoint.put(gone.path, gone.body(), gone.etag, if_none_match="*")
+    assert_refused(deleted, 404, "not-found", "NO_RECORD_FOUND")
+
+
+SUBSETTED = {"system": "http://hl7.org/fhir/v3/ObservationValue", "code": "SUBSETTED"}
+
+
+@pytest.mark.promise("UPD-16")
+@pytest.mark.parametrize("tags", [[SUBSETTED], [{"code": "a"}, SUBSETTED], [{"code": "SUBSETTED"}]])
+def test_a_partial_resource(endpoint: Service, held: Held, tags: list[dict[str, str]]) -> None:
+    with endpoint.unchanged(held.path):
+        answer = endpoint.put(held.path, held.body(meta={"tag": tags}), held.etag)
+    issue = assert_refused(answer, 422, "invalid", "INVALID_RESOURCE")
+    assert issue["expression"] == [f"List.meta.tag[{len(tags) - 1}]"]
+    assert "SUBSETTED" in issue["diagnostics"]
+
+
+@pytest.mark.promise("UPD-16")
+def test_a_partial_resource_is_not_created_either(endpoint: Service) -> None:
+    """Once stored, no update of it as read could be accepted."""
+    before = endpoint.get("List?_count=0").json()["total"]
+    answer = endpoint.post("List", a_list(meta={"tag": [SUBSETTED]}))
+    assert_refused(answer, 422, "invalid", "INVALID_RESOURCE")
+    assert endpoint.get("List?_count=0").json()["total"] == before
+
+
+@pytest.mark.promise("UPD-16", "VAL-1")
+@pytest.mark.parametrize("meta", ["SUBSETTED", [], {"tag": "SUBSETTED"}, {"tag": ["SUBSETTED"]}, {"tag": None}])
+def test_a_meta_that_is_no_meta(endpoint: Service, held: Held, meta: object) -> None:
+    with endpoint.unchanged(held.path):
+        answer = endpoint.put(held.path, held.body(meta=meta), held.etag)
+    assert_refused(answer, 422, "invalid", "INVALID_RESOURCE")
+
+
 INVALID = {
     "required element missing": ({"status": ...}, "List.status"),
     "unknown element": ({"colour": "red"}, "List.colour"),

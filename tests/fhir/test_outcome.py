@@ -35,8 +35,9 @@ def test_every_code_of_the_contract_has_a_display() -> None:
 
 def test_build() -> None:
     issue = Issue("error", "invalid", "INVALID_RESOURCE", "", "List.title: must be a string.", ("List.title",))
-    assert build([issue]) == {
+    assert build([issue], "one") == {
         "resourceType": "OperationOutcome",
+        "id": "one",
         "meta": {"profile": [PROFILE]},
         "issue": [
             {
@@ -64,7 +65,7 @@ def test_build_and_read_are_a_round_trip(code: str) -> None:
         Issue("error", "invalid", code, DISPLAYS[code], "a", ("List.a", "List.b")),
         Issue("error", "invalid", code),
     )
-    built = build(issues)
+    built = build(issues, "one")
     Model.model_validate(built)
     found = read(built)
     assert found is not None

@@ -130,7 +130,14 @@ class ChecksThenActs(Store):
 def mutant() -> Iterator[tuple[ChecksThenActs, Callable[[str], Client], Journal]]:
     store, journal = ChecksThenActs(), Journal()
     ids = iter(f"list-{number}" for number in range(100))
-    application = Application(store, base_url=BASE_URL, policy=SPINE, clock=wall_clock, new_id=lambda: next(ids))
+    application = Application(
+        store,
+        base_url=BASE_URL,
+        policy=SPINE,
+        clock=wall_clock,
+        new_id=lambda: next(ids),
+        new_outcome_id=lambda: "outcome",
+    )
     connection = Connection(adapter=InProcessAdapter(application), allow_writes=True)
     yield store, lambda name: Client(BASE_URL, name=name, journal=journal, connection=connection), journal
     application.close()

@@ -6,6 +6,7 @@ the package's client nor its rules: what they get wrong must show.
 """
 
 import json
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -164,6 +165,7 @@ def outcome_issues(body: bytes) -> list[dict[str, Any]]:
     outcome = json.loads(text)
     OperationOutcome.model_validate(outcome)
     assert outcome["resourceType"] == "OperationOutcome"
+    assert re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", outcome["id"])
     assert outcome["meta"]["profile"] == [PROFILE]
     assert outcome["issue"]
     for issue in outcome["issue"]:

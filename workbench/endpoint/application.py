@@ -12,6 +12,7 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
@@ -50,6 +51,8 @@ from workbench.fhir.resource import instant, stamped
 
 FHIR_VERSION: Final = "3.0.2"
 
+_WRITES: Final = ("create", "update", "delete")
+
 _SMALLEST_GZIP: Final = 256
 """Bytes below which compression costs more than it saves."""
 
@@ -57,9 +60,9 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """One endpoint: its base URL, its store and its policy. The clock and the ids of new resources are arguments.
+    """One endpoint: its base URL, its store and its policy. The clock and the sources of ids are arguments.
 
-    ``strict`` checks Spine's headers before anything else.
+    ``new_id`` makes the ids of resources, and ``new_outcome_id`` those of OperationOutcomes. ``strict`` checks Spine's headers before anything else.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Application:
         policy: Policy,
         clock: Clock,
         new_id: Callable[[], str],
+        new_outcome_id: Callable[[], str],
         strict: bool = False,
     ) -> None:
         self._store = store
@@ -77,6 +81,7 @@ class Application:
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
+        self._new_outcome_id = new_outcome_id
         self._strict = strict
 
     def close(self) -> None:
@@ -85,15 +90,25 @@ class Application:
 
     def answer(self, request: Request) -> Response:
         """Return the response to any request; never raises, and never shows internals (ERR-4)."""
-        now = self._clock()
+        routed = route(request, self._clock())
         try:
-            return self._handle(route(request, now))
+            response = self._handle(routed)
         except Refusal as refusal:
-            return refused(refusal, now)
+            response = self.refuse(refusal, routed.now)
         except Exception:  # noqa: BLE001  # every request gets an OperationOutcome
             _log.exception("unforeseen error on %s", request.method)
             words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
-            return refused(policy.UNFORESEEN.because(words), now)
+            response = self.refuse(policy.UNFORESEEN.because(words), routed.now)
+        return response if routed.interaction in _WRITES else _revalidated(response)
+
+    def refuse(self, refusal: Refusal, now: datetime) -> Response:
+        """Return a refusal as a response, with an id of this endpoint's source (ERR-5)."""
+        return refused(refusal, now, self._new_outcome_id())
+
+    def out_of_service(self, seconds: float) -> Response:
+        """Return the response of the fault ``refuse``: 503 with ``Retry-After``."""
+        refusal = policy.UNAVAILABLE.because("a fault was switched on; nothing was done.", retry_after=seconds)
+        return self.refuse(refusal, wall_clock())
 
     def health(self) -> Response:
         """Return 200 while the database responds, else 503; for the monitoring of a service."""
@@ -101,7 +116,7 @@ class Application:
             self._store.ping()
         except Exception:  # noqa: BLE001  # any error means that the database does not respond
             _log.exception("the database does not answer")
-            return refused(policy.UNAVAILABLE.because("the database does not answer."), self._clock())
+            return self.refuse(policy.UNAVAILABLE.because("the database does not answer."), self._clock())
         return Response(200, Headers([("Content-Type", "application/json")]), b'{"status":"pass"}')
 
     def reset(self) -> None:
@@ -130,6 +145,11 @@ class Application:
             raise _not_found(request)
         if stored.body is None:
             raise _deleted(request)
+        tags = request.header("If-Match")
+        if tags is not None and not _name_version(tags, stored.version_id):
+            raise policy.NO_PRECONDITION.because(
+                f'If-Match is {quoted(tags)}, but the current version is W/"{stored.version_id}".'
+            )
         if _not_modified(request, stored):
             return _respond(304, request.now, stored)
         return _respond(200, request.now, stored, body=stored.body)
@@ -187,12 +207,14 @@ class Application:
         """Replace version ``expected`` by what ``build`` makes of the next version id.
 
         Return ``None`` if the id was never assigned. Without a lock (``expected`` is ``None``) replace the current
-        version, and try again if another write comes between: the last write wins.
+        version, and try again if another write comes between: the last write wins. A version that ``If-None-Match``
+        names is not replaced; ``*`` names each (UPD-15).
         """
         target = (request.resource_type, request.logical_id)
+        excluded = request.header("If-None-Match") or ""
         locked = expected
         while True:
-            if expected is not None and VERSION_ID.fullmatch(expected):
+            if expected is not None and VERSION_ID.fullmatch(expected) and not _name_version(excluded, expected):
                 new = build(self._store.versions.after(request.name, expected))
                 if self._store.swap(*target, expected, new):
                     return new
@@ -201,6 +223,11 @@ class Application:
                 return None
             if found.body is None:
                 raise _deleted(request)
+            if _name_version(excluded, found.version_id):
+                raise policy.NO_PRECONDITION.because(
+                    f"If-None-Match is {quoted(excluded)}, but {request.name} exists, at version "
+                    f'W/"{found.version_id}"; nothing was changed.'
+                )
             if locked is not None:
                 self._policy.check(
                     Lock.STALE,
@@ -218,7 +245,8 @@ class Application:
         elif wanted is Return.OPERATION_OUTCOME:
             code = "RESOURCE_CREATED" if status == 201 else "RESOURCE_UPDATED"
             done = f"{name} is now at version {new.version_id}."
-            body = _dump(outcome.build([Issue("information", "informational", code, "", done)]))
+            issue = Issue("information", "informational", code, "", done)
+            body = _dump(outcome.build([issue], self._new_outcome_id()))
         return _respond(status, request.now, new, body=body, location=f"{self._base_url}/{name}")
 
 
@@ -266,6 +294,8 @@ def build_application(settings: Settings, base_url: str) -> Application:
         policy=POLICIES[settings.policy],
         clock=clock,
         new_id=_new_ids(settings.seed),
+        # A source of its own: an error does not change the ids of the resources created after it.
+        new_outcome_id=_new_ids(None if settings.seed is None else f"outcomes/{settings.seed}"),
         strict=settings.strict,
     )
     if settings.reset:
@@ -274,7 +304,7 @@ def build_application(settings: Settings, base_url: str) -> Application:
 
 
 def _new_ids(seed: str | None) -> Callable[[], str]:
-    """Return a source of ids for created resources: random UUIDs, or with a seed the same ones every time."""
+    """Return a source of ids: random UUIDs, or with a seed the same ones every time."""
     if seed is None:
         return lambda: str(uuid.uuid4())
     numbers = random.Random(seed)  # noqa: S311  # a seed must give the same ids every time
@@ -284,15 +314,9 @@ def _new_ids(seed: str | None) -> Callable[[], str]:
 # --- refusing ---
 
 
-def refused(refusal: Refusal, now: datetime) -> Response:
-    """Return a refusal as a response: its status and its OperationOutcome (ERR-1)."""
-    return _respond(refusal.status, now, body=_dump(outcome.build(refusal.issues)), more=refusal.headers)
-
-
-def out_of_service(seconds: float) -> Response:
-    """Return the response of the fault ``refuse``: 503 with ``Retry-After``."""
-    refusal = policy.UNAVAILABLE.because("a fault was switched on; nothing was done.", retry_after=seconds)
-    return refused(refusal, datetime.now(UTC))
+def refused(refusal: Refusal, now: datetime, outcome_id: str) -> Response:
+    """Return a refusal as a response: its status and its OperationOutcome with this id (ERR-1, ERR-5)."""
+    return _respond(refusal.status, now, body=_dump(outcome.build(refusal.issues, outcome_id)), more=refusal.headers)
 
 
 def _not_found(request: RoutedRequest) -> Refusal:
@@ -344,7 +368,7 @@ def compress(response: Response, request_headers: Headers) -> Response:
     """Return the response with its body gzipped, if the request allows that and the body is large enough (FMT-3)."""
     if len(response.body) < _SMALLEST_GZIP or not accepts_gzip(request_headers.get("Accept-Encoding")):
         return response
-    fields = [*response.headers.items(), ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    fields = [*response.headers.items(), ("Content-Encoding", "gzip")]
     # A fixed time in the gzip header makes equal responses equal bytes.
     return Response(response.status, Headers(fields), gzip.compress(response.body, compresslevel=4, mtime=0))
 
@@ -373,13 +397,28 @@ def _not_modified(request: RoutedRequest, stored: Stored) -> bool:
     """Whether the client holds this version: ``If-None-Match`` overrides ``If-Modified-Since`` (RD-2, RD-3)."""
     tags = request.header("If-None-Match")
     if tags is not None:
-        return tags.strip() == "*" or stored.version_id in re.findall(r'"([^"]*)"', tags)
+        return _name_version(tags, stored.version_id)
     try:
         held = parsedate_to_datetime(request.header("If-Modified-Since") or "")
     except (ValueError, OverflowError):
         return False  # an invalid date is ignored (RFC 9110, 13.1.3)
     last = datetime.fromisoformat(stored.last_updated).replace(microsecond=0)
     return last <= (held if held.tzinfo else held.replace(tzinfo=UTC))
+
+
+def _name_version(tags: str, version_id: str) -> bool:
+    """Whether the entity tags of an ``If-Match`` or ``If-None-Match`` name this version, as FHIR compares them."""
+    return tags.strip() == "*" or version_id in re.findall(r'"([^"]*)"', tags)
+
+
+def _revalidated(response: Response) -> Response:
+    """Return the response with the fields that make a cache ask again before each use (RD-5; RFC 9111, 5.2.2.4).
+
+    A client that reads again after a 409 must not get the stale version from a cache. ``Vary`` is the same on each
+    response of a URL (RFC 9110, 12.5.5).
+    """
+    fields = [*response.headers.items(), ("Cache-Control", "no-cache"), ("Vary", "Accept, Accept-Encoding")]
+    return replace(response, headers=Headers(fields))
 
 
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:

@@ -13,10 +13,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from workbench.endpoint.application import Application, compress, out_of_service, refused
+from workbench.clock import wall_clock
+from workbench.endpoint.application import Application, compress
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.log import log_request
 from workbench.endpoint.policy import BODY_LIMIT, MISDIRECTED, NOT_WELL_FORMED, UNAVAILABLE, Refusal
@@ -89,7 +89,10 @@ class AsgiApplication:
             return
         if fault and fault.kind == "latency":
             await asyncio.sleep(fault.seconds)
-        response = refused(refusal, datetime.now(UTC)) if refusal else await self._respond(request, fault)
+        if refusal:
+            response = self._application.refuse(refusal, wall_clock())
+        else:
+            response = await self._respond(request, fault)
         try:
             await _send_response(response, fault, scope, receive, send, over=over)
         finally:
@@ -139,7 +142,7 @@ class AsgiApplication:
 
     async def _respond(self, request: Request, fault: Fault | None) -> Response:
         if fault and fault.kind == "refuse":
-            return out_of_service(fault.seconds)
+            return self._application.out_of_service(fault.seconds)
         if _path(request) == HEALTH_PATH:
             return self._application.health()
         response = await self._run(len(request.body), lambda: self._application.answer(request))

@@ -11,7 +11,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from workbench.endpoint.adapter import build_response, read_prepared
-from workbench.endpoint.application import Application, compress, out_of_service, run_command
+from workbench.endpoint.application import Application, compress, run_command
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.request import BASE_PATH
 from workbench.exchange.message import Request, Response
@@ -47,7 +47,7 @@ class InProcessAdapter(BaseAdapter):
     def _answer(self, request: Request, fault: Fault | None) -> Response:
         kind = fault.kind if fault else ""
         if fault and kind == "refuse":
-            return out_of_service(fault.seconds)
+            return self._application.out_of_service(fault.seconds)
         if kind == "drop-request":
             raise requests.ConnectionError(_DROPPED)
         response = compress(self._application.answer(request), request.headers)

@@ -76,6 +76,7 @@ TOO_LONG: Final = ErrorRow(413, "too-long", "BAD_REQUEST")
 LONG_TARGET: Final = ErrorRow(414, "too-long", "BAD_REQUEST")
 UNSUPPORTED: Final = ErrorRow(415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
 MISDIRECTED: Final = ErrorRow(421, "processing", "BAD_REQUEST")
+INVALID: Final = ErrorRow(422, "invalid", "INVALID_RESOURCE")
 LONG_HEAD: Final = ErrorRow(431, "too-long", "BAD_REQUEST")
 UNFORESEEN: Final = ErrorRow(500, "processing", "INTERNAL_SERVER_ERROR")
 NOT_IMPLEMENTED: Final = ErrorRow(501, "not-supported", "NOT_IMPLEMENTED")
@@ -138,7 +139,7 @@ OPTIONAL: Final = Policy("OPTIONAL", {lock: SPINE.refuses[lock] for lock in (Loc
 """An optional lock: the endpoint checks ``If-Match`` where it is sent, and accepts a write without it."""
 
 UNPROTECTED: Final = Policy("UNPROTECTED", {})
-"""No lock: the endpoint ignores ``If-Match``, and the last write wins. Not a Spine endpoint; a warning."""
+"""No lock: the endpoint ignores the ``If-Match`` of a write, and the last write wins. Not a Spine endpoint; a warning."""
 
 POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPROTECTED)}
 
@@ -255,5 +256,20 @@ def _check_agrees(resource: dict[str, Any], resource_type: str, element: str, wa
 
 
 def _check_valid(resource: dict[str, Any], resource_type: str, validate: Validator) -> None:
+    _check_whole(resource, resource_type)
     if issues := validate(resource_type, without_version(resource)):
-        raise Refusal(422, issues)
+        raise Refusal(INVALID.status, issues)
+
+
+def _check_whole(resource: dict[str, Any], resource_type: str) -> None:
+    """Refuse a resource that is marked as partial: storing it would lose the elements left out (UPD-16)."""
+    meta = resource.get("meta")
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    for index, tag in enumerate(tags if isinstance(tags, list) else ()):
+        if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
+            path = f"{resource_type}.meta.tag[{index}]"
+            raise INVALID.because(
+                f"{path}: SUBSETTED marks a resource of which elements were left out; they would be lost. "
+                "Read the whole resource, change it, and send it whole.",
+                expression=(path,),
+            )

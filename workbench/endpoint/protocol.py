@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import uuid
 from datetime import UTC, datetime
 from typing import Final
 
@@ -285,7 +286,7 @@ class SpineProtocol(HttpToolsProtocol):
 
     def _write_refusal(self, refusal: Refusal) -> None:
         """Write the refusal, and close the connection once the client has had time to read it."""
-        response = refused(refusal, datetime.now(UTC))
+        response = refused(refusal, datetime.now(UTC), str(uuid.uuid4()))
         fields = [*response.headers.items(), ("Content-Length", str(len(response.body))), ("Connection", "close")]
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
         start = f"HTTP/1.1 {response.status} {reason(response.status)}\r\n{head}\r\n"

@@ -1,6 +1,6 @@
 """Write and read an OperationOutcome, the resource in which a server says what went wrong.
 
-``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, PRF-3). ``read`` accepts one of any FHIR
+``build`` writes one as the contract requires (ERR-1, ERR-2, ERR-3, ERR-5, PRF-3). ``read`` accepts one of any FHIR
 server and raises no error. Control characters in the texts that it returns are written as escapes.
 """
 
@@ -72,10 +72,11 @@ class OperationOutcome:
         return any(issue.code == code for issue in self.issues)
 
 
-def build(issues: Iterable[Issue]) -> dict[str, Any]:
-    """Return the OperationOutcome resource with these issues (ERR-1, ERR-2)."""
+def build(issues: Iterable[Issue], logical_id: str) -> dict[str, Any]:
+    """Return the OperationOutcome resource with these issues and this id (ERR-1, ERR-2, ERR-5)."""
     return {
         "resourceType": "OperationOutcome",
+        "id": logical_id,
         "meta": {"profile": [PROFILE]},
         "issue": [_build_issue(issue) for issue in issues],
     }
