@@ -148,7 +148,7 @@ REFUSED = [
     "_count=1.5",
     "_count=%D9%A3",
     "_count=99999999999999999999",
-    "_id=x&status=current",
+    "_id=x&category=a",
     "=",
     "x",
 ]

@@ -5,6 +5,8 @@ import pytest
 from workbench.endpoint.policy import Refusal
 from workbench.endpoint.request import Query, read_query, read_span
 
+BASE = "http://127.0.0.1:8080/STU3"
+
 SPANS = {
     "2018": ("2018-01-01T00:00:00.000+00:00", "2019-01-01T00:00:00.000+00:00"),
     "2018-05": ("2018-05-01T00:00:00.000+00:00", "2018-06-01T00:00:00.000+00:00"),
@@ -117,7 +119,7 @@ QUERIES = [
 
 @pytest.mark.parametrize(("parameters", "query"), QUERIES)
 def test_a_query(parameters: list[tuple[str, str]], query: Query) -> None:
-    assert read_query(parameters) == query
+    assert read_query(parameters, "List", BASE) == query
 
 
 REFUSED = [
@@ -143,7 +145,7 @@ REFUSED = [
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_a_parameter_that_cannot_be_used(name: str, value: str) -> None:
     with pytest.raises(Refusal) as raised:
-        read_query([("_count", "1"), (name, value)])
+        read_query([("_count", "1"), (name, value)], "List", BASE)
     (issue,) = raised.value.issues
     assert (raised.value.status, issue.code, issue.spine_code) == (400, "invalid", "BAD_REQUEST")
     assert name in issue.diagnostics
@@ -152,5 +154,5 @@ def test_a_parameter_that_cannot_be_used(name: str, value: str) -> None:
 def test_a_long_parameter_is_not_given_back_at_length() -> None:
     for parameter in (("x" * 100_000, "1"), ("_id", "!" * 100_000)):
         with pytest.raises(Refusal) as raised:
-            read_query([parameter])
+            read_query([parameter], "List", BASE)
         assert len(raised.value.issues[0].diagnostics) < 300

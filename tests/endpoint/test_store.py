@@ -212,7 +212,7 @@ def test_a_database_of_another_schema_version_is_refused_and_unchanged(
         with pytest.raises(EndpointError, match=rf"{words} \(schema version {version}, not {SCHEMA_VERSION}\)"):
             Store(shared_db)
     with plainly(shared_db) as connection:
-        assert len(sa.inspect(connection).get_columns("resource")) == 6
+        assert len(sa.inspect(connection).get_columns("resource")) == 8
 
 
 def test_a_table_with_other_columns_is_not_ours(shared_db: str) -> None:

@@ -25,7 +25,6 @@ from workbench.endpoint.policy import POLICIES, Lock, Policy, Refusal
 from workbench.endpoint.request import (
     BASE_PATH,
     CAPABILITIES,
-    PARAMETERS,
     SEARCH,
     TYPES,
     WRITTEN,
@@ -37,8 +36,10 @@ from workbench.endpoint.request import (
     preferred_return,
     read_query,
     route,
+    search_parameters,
     unacceptable,
 )
+from workbench.endpoint.search import index
 from workbench.endpoint.settings import ASID, Settings
 from workbench.endpoint.store import VERSION_ID, Page, Store, Stored
 from workbench.endpoint.validation import validate
@@ -157,7 +158,8 @@ class Application:
     def _search(self, request: RoutedRequest) -> Response:
         if request.request.method == "POST" and not is_form(request.request):
             raise policy.UNSUPPORTED.because("a search that is sent by POST is application/x-www-form-urlencoded.")
-        page = self._store.search(request.resource_type, read_query(request.parameters))
+        query = read_query(request.parameters, request.resource_type, self._base_url)
+        page = self._store.search(request.resource_type, query)
         links = {"self": request.parameters}
         if page.more and page.found:
             last_id, last = page.found[-1]
@@ -422,7 +424,8 @@ def _revalidated(response: Response) -> Response:
 
 
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:
-    return Stored(version_id, instant(now), _dump(stamped(resource, version_id, now, logical_id=logical_id)))
+    body = _dump(stamped(resource, version_id, now, logical_id=logical_id))
+    return Stored(version_id, instant(now), body, index(resource))
 
 
 def _searchset(base: str, links: Mapping[str, Sequence[tuple[str, str]]], page: Page) -> bytes:
@@ -467,7 +470,6 @@ def capability_statement(base_url: str, policy: Policy) -> dict[str, Any]:
         "conditionalRead": "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
-        "searchParam": [{"name": name, "type": kind} for name, kind in PARAMETERS.items()],
     }
     return {
         "resourceType": "CapabilityStatement",
@@ -484,7 +486,12 @@ def capability_statement(base_url: str, policy: Policy) -> dict[str, Any]:
             {
                 "mode": "server",
                 "documentation": policy.in_words(),
-                "resource": [{"type": name} | resource for name in TYPES],
+                "resource": [{"type": name} | resource | _search_capability(name) for name in TYPES],
             }
         ],
     }
+
+
+def _search_capability(resource_type: str) -> dict[str, Any]:
+    parameters = search_parameters(resource_type)
+    return {"searchParam": [{"name": name, "type": kind} for name, kind in parameters.items()]}

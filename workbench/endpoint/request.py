@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from workbench.endpoint import search
 from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type
 from workbench.exchange.message import Request
 from workbench.fhir.printable import quoted
@@ -192,8 +193,12 @@ def _quality(part: str) -> float:
 
 # --- search parameters ---
 
-PARAMETERS: Final = {"_id": "token", "_lastUpdated": "date"}
-"""The search parameters and their FHIR types. ``_count``, ``_sort`` and ``_format`` shape the result only."""
+
+def search_parameters(resource_type: str) -> dict[str, str]:
+    """Return the search parameters of a type with their FHIR types; ``_count`` and ``_sort`` shape the result only."""
+    by_content = {name: parameter.kind for name, parameter in search.PARAMETERS[resource_type].items()}
+    return {"_id": "token", "_lastUpdated": "date", **by_content}
+
 
 MOST_IDS: Final = 1000
 """Ids in one ``_id``."""
@@ -223,30 +228,45 @@ _PAGE_START: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+ ]00:0
 class Query:
     """A parsed search.
 
-    ``ids`` are the ids that every ``_id`` allows, ``None`` without any; ``span`` likewise. ``count`` is the page
-    size. ``after`` is the last entry of the page before: ``(last updated, id)``.
+    ``ids`` are the ids that every ``_id`` allows, ``None`` without any; ``span`` likewise. A resource matches all
+    ``criteria``. ``count`` is the page size. ``after`` is the last entry of the page before: ``(last updated, id)``.
     """
 
     ids: frozenset[str] | None = None
     span: Span = (None, None)
+    criteria: tuple[search.Criterion, ...] = ()
     count: int = PAGE
     oldest_first: bool = False
     after: tuple[str, str] | None = None
 
 
-def read_query(parameters: Iterable[tuple[str, str]]) -> Query:
-    """Parse the parameters of a search, or refuse the first one that cannot be used."""
+def read_query(parameters: Iterable[tuple[str, str]], resource_type: str, base_url: str) -> Query:
+    """Parse the parameters of a search, or refuse the first one that cannot be used.
+
+    An absolute reference below ``base_url`` is to a resource of this endpoint.
+    """
     query = Query()
+    by_content = search.PARAMETERS[resource_type]
     for name, value in parameters:
         if name == "_format":
             continue
-        if name not in _READERS:
-            known = ", ".join(sorted(set(_READERS) - {_PAGE_PARAMETER}))
+        if name not in _READERS and name not in by_content:
+            known = ", ".join(sorted({*_READERS, *by_content} - {_PAGE_PARAMETER}))
             raise BAD_REQUEST.because(f"the search parameter {quoted(name)} is not known; there are {known}.")
         if name == "_id" and value.count(",") >= MOST_IDS:
             raise BAD_REQUEST.because(f"a search takes {MOST_IDS} ids at most; ask in parts.")
-        if not _READERS[name](query, value):
+        if name in by_content:
+            criterion = search.read_criterion(name, by_content[name], value, base_url)
+            is_usable = criterion is not None
+            if criterion is not None:
+                query.criteria = (*query.criteria, criterion)
+        else:
+            is_usable = _READERS[name](query, value)
+        if not is_usable:
             raise BAD_REQUEST.because(f"the search parameter {name} cannot have the value {quoted(value)}.")
+    if sum(len(criterion.values) for criterion in query.criteria) > search.MOST_VALUES:
+        names = ", ".join(by_content)
+        raise BAD_REQUEST.because(f"a search takes {search.MOST_VALUES} values of {names} at most; ask in parts.")
     return query
 
 

@@ -23,17 +23,22 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from workbench.endpoint.request import PAGE_BYTES, Query
+from workbench.endpoint.search import NO_KEYS, Keys
 from workbench.endpoint.settings import MEMORY, SYNCHRONOUS
 from workbench.errors import BadInput, EndpointError
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored resource: its version id, its date as a FHIR instant, and its JSON; no body means deleted."""
+    """A stored resource: its version id, its date as a FHIR instant, and its JSON; no body means deleted.
+
+    A search by content finds it by its ``keys``. They are written with it, and are not read back.
+    """
 
     version_id: str
     last_updated: str
     body: bytes | None
+    keys: Keys = NO_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def _format_version_id(number: int) -> str:
 
 # --- tables ---
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 # PostgreSQL would sort by its locale; instants and ids are compared byte by byte.
 _Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
@@ -119,14 +124,22 @@ _resource: Final = sa.Table(
     sa.Column("id", _Text, primary_key=True),
     sa.Column("version_id", _Text, nullable=False),
     sa.Column("last_updated", _Text, nullable=False),
+    sa.Column("subject_key", _Text),
+    sa.Column("value_keys", _Text, nullable=False),
     sa.Column("body", sa.LargeBinary),
 )
-"""One row for each resource. A deleted one keeps its row without a body, so its id is never reused (UPD-11)."""
+"""One row for each resource. A deleted one keeps its row without a body, so its id is never reused (UPD-11).
+
+The keys are in the row, so one statement still changes a resource together with what a search finds it by.
+"""
 
 _row = _resource.c
 
 sa.Index("resource_pages", _row.type, _row.last_updated.desc(), _row.id)
 """The order of a search, so that a page is found without reading those before it."""
+
+sa.Index("resource_subjects", _row.type, _row.subject_key, _row.last_updated.desc(), _row.id)
+"""The same for one subject, so that a search by patient does not read the resources of others."""
 
 _setting: Final = sa.Table(
     "setting", _schema, sa.Column("name", _Text, primary_key=True), sa.Column("value", _Text, nullable=False)
@@ -138,7 +151,11 @@ _swap = (
     sa.update(_resource)
     .where(_this_resource, _row.version_id == sa.bindparam("expected"), _row.body.is_not(None))
     .values(
-        version_id=sa.bindparam("to_version"), last_updated=sa.bindparam("to_updated"), body=sa.bindparam("to_body")
+        version_id=sa.bindparam("to_version"),
+        last_updated=sa.bindparam("to_updated"),
+        subject_key=sa.bindparam("to_subject"),
+        value_keys=sa.bindparam("to_values"),
+        body=sa.bindparam("to_body"),
     )
 )
 """The compare-and-swap. No other statement changes a row."""
@@ -199,6 +216,8 @@ class Store:
             "expected": expected,
             "to_version": new.version_id,
             "to_updated": new.last_updated,
+            "to_subject": new.keys.subject,
+            "to_values": new.keys.values,
             "to_body": new.body,
         }
         with self._connection() as connection:
@@ -219,6 +238,11 @@ class Store:
             matches.append(_row.last_updated >= since)
         if before is not None:
             matches.append(_row.last_updated < before)
+        for criterion in query.criteria:
+            if criterion.subjects is not None:
+                matches.append(_row.subject_key.in_(criterion.subjects))
+            # All keys have the same length and a space between, so none is found across two.
+            matches.append(sa.or_(*(_row.value_keys.contains(key) for key in criterion.values)))
 
         keys = sa.select(_row.id, _row.last_updated, sa.func.length(_row.body).label("size")).where(*matches)
         if query.after:
@@ -273,6 +297,8 @@ def _values(resource_type: str, logical_id: str, stored: Stored) -> dict[str, st
         "id": logical_id,
         "version_id": stored.version_id,
         "last_updated": stored.last_updated,
+        "subject_key": stored.keys.subject,
+        "value_keys": stored.keys.values,
         "body": stored.body,
     }
 

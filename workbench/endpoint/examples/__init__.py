@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
+from workbench.endpoint.search import index
 from workbench.endpoint.store import Stored
 from workbench.fhir import json
 
@@ -25,5 +26,5 @@ def rows() -> Iterator[tuple[str, str, Stored]]:
     """Yield each example as the store takes it: its type, its id, and its version with date and JSON."""
     for resource in load():
         meta = resource["meta"]
-        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode())
+        stored = Stored(meta["versionId"], meta["lastUpdated"], json.dumps(resource).encode(), index(resource))
         yield resource["resourceType"], resource["id"], stored
