@@ -20,9 +20,9 @@ SOURCES = {"S", "C", "R", "D", "V", "E", "G", "P", "F", "H", "9111", "7240", "N"
 
 
 def promises_named_by_tests() -> set[str]:
-    """The ids in the ``promise`` marks of the contract tests beside this one."""
+    """The ids in the ``promise`` marks of the tests beside this one."""
     named = set()
-    for path in Path(__file__).parent.glob("test_contract_*.py"):
+    for path in Path(__file__).parent.glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
                 named |= {ast.literal_eval(argument) for argument in node.args}
