@@ -1,6 +1,7 @@
 """The section *Errors* of the contract: the table of statuses, issue types and Spine codes, and what no answer shows.
 
-Two rows of the table belong to strict mode (MISSING_OR_INVALID_HEADER, ASID_CHECK_FAILED), which is not built yet.
+The rows of strict mode (MISSING_OR_INVALID_HEADER, ASID_CHECK_FAILED) are in ``test_contract_strict``, those of the
+transport (408, 414, 431) in ``test_refused``.
 """
 
 import logging
@@ -85,6 +86,19 @@ def test_the_error_table(endpoint: Service, held: Held, refusal: tuple[int, str,
         answer = ask(endpoint, held)
     assert_refused(answer, *refusal)
     assert not any(name in answer.headers for name in ("ETag", "Last-Modified", "Location"))
+    assert ("Allow" in answer.headers) == (answer.status_code == 405)
+
+
+@pytest.mark.promise("ERR-3")
+def test_a_405_says_what_is_offered(endpoint: Service) -> None:
+    """The header is mandatory (RFC 9110, 15.5.6); the display is the guide's."""
+    update = endpoint.put(f"List/{NOBODY}", a_list(id=NOBODY), NO_VERSION)
+    create = endpoint.post("List", a_list(id=NOBODY))
+    assert update.headers["Allow"] == "GET, HEAD, PUT, DELETE"
+    assert create.headers["Allow"] == "GET, HEAD, POST"
+    for answer in (update, create):
+        issue = assert_refused(answer, 405, "forbidden", "MSG_RESOURCE_ID_FAIL")
+        assert issue["details"]["coding"][0]["display"] == "Client is not permitted to assign an id"
 
 
 @pytest.mark.promise("ERR-1")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from spinekit import Service, a_list, assert_refused, plain_session
+from spinekit import Service, a_list, assert_refused, outcome_issues, plain_session
 from strictkit import spine_fields
 
 from workbench import Endpoint
@@ -44,18 +44,35 @@ def test_a_request_with_everything_is_answered(strict: Service) -> None:
 def test_without_one_of_them_nothing_is_looked_at(strict: Service, field: str) -> None:
     for method, path in (("GET", STORY), ("PUT", STORY), ("GET", "Patient/1"), ("GET", "List/no_id")):
         fields: dict[str, str | None] = {**spine_fields("List.write" if method == "PUT" else "List.read")}
-        issue = assert_refused(
-            strict.send(method, path, headers=fields | {field: None}), 400, "invalid", "MISSING_OR_INVALID_HEADER"
-        )
+        issue_type = "structure" if field == "Authorization" else "invalid"
+        answer = strict.send(method, path, headers=fields | {field: None})
+        issue = assert_refused(answer, 400, issue_type, "MISSING_OR_INVALID_HEADER")
         assert issue["diagnostics"].startswith(f"{field} is missing") or field == "Authorization"
 
 
 def test_reading_rights_do_not_write(strict: Service) -> None:
     fields = spine_fields("List.write", scope="patient/*.read") | {"If-Match": 'W/"25777f7d-27bc"'}
     before = strict.send("GET", STORY, headers=spine_fields("List.read"))
-    assert_refused(strict.send("DELETE", STORY, headers=fields), 400, "invalid", "MISSING_OR_INVALID_HEADER")
+    assert_refused(strict.send("DELETE", STORY, headers=fields), 400, "structure", "MISSING_OR_INVALID_HEADER")
     after = strict.send("GET", STORY, headers=spine_fields("List.read"))
     assert (after.headers["ETag"], after.content) == (before.headers["ETag"], before.content)
+
+
+def test_each_header_has_an_issue_of_its_own_type(strict: Service) -> None:
+    answer = strict.send("GET", STORY)
+    issues = outcome_issues(answer.content)
+    assert answer.status_code == 400
+    assert [issue["code"] for issue in issues] == ["structure", *["invalid"] * 4]
+    assert {issue["details"]["coding"][0]["code"] for issue in issues} == {"MISSING_OR_INVALID_HEADER"}
+
+
+@pytest.mark.promise("HDR-1")
+def test_a_citizen_s_token(strict: Service) -> None:
+    patient = "https://fhir.nhs.uk/Id/nhs-number|9990000018"
+    fields = spine_fields("List.read", sub=patient, requesting_patient=patient, reason_for_request="patientaccess")
+    assert strict.send("GET", STORY, headers=fields).status_code == 200
+    others = spine_fields("List.read", sub=patient)
+    assert_refused(strict.send("GET", STORY, headers=others), 400, "structure", "MISSING_OR_INVALID_HEADER")
 
 
 def test_somebody_else_s_asid(strict: Service) -> None:

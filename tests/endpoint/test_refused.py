@@ -55,7 +55,8 @@ def answers(base_url: str, message: bytes) -> list[tuple[int, bytes]]:
 
 def assert_answered_then_refused(found: list[tuple[int, bytes]], answered: list[int], refused: int) -> None:
     assert [status for status, _ in found] == [*answered, refused]
-    outcome_issues(found[-1][1])
+    (issue,) = outcome_issues(found[-1][1])
+    assert issue["code"] == ("structure" if refused == 400 else "processing")
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,8 @@ def test_health() -> None:
         "application/json",
         {"status": "pass"},
     )
+    assert abs(datetime.now(UTC) - parsedate_to_datetime(answer.headers["Date"])) < timedelta(seconds=60)
+    assert answer.headers["Cache-Control"] == "no-cache"
 
 
 def test_a_database_that_went_away_is_bad_health(new_database: Callable[[], str]) -> None:
@@ -164,6 +168,8 @@ def test_a_database_that_went_away_is_bad_health(new_database: Callable[[], str]
         unwell = session.get(health, timeout=30)
         update = spine.client().read("List", LIST)
     assert (unwell.status_code, unwell.json()["resourceType"]) == (503, "OperationOutcome")
+    assert int(unwell.headers["Retry-After"]) > 0
+    assert unwell.headers["Date"].endswith(" GMT")
     assert update.status == 500
     assert update.outcome is not None
     assert "spine_" not in update.outcome.diagnostics

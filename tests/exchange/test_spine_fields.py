@@ -16,6 +16,7 @@ ASID = "999999999999"
 SENDER = "200000000115"
 SYSTEM = f"https://fhir.nhs.uk/Id/accredited-system|{SENDER}"
 USER = "https://fhir.nhs.uk/Id/sds-role-profile-id|999999999999"
+PATIENT = "https://fhir.nhs.uk/Id/nhs-number|9990000018"
 Purpose = tuple[str | None, str, datetime]
 """Interaction, resource type, and the time now."""
 
@@ -57,6 +58,10 @@ RIGHT = [
     (headers(), ("delete", "List", NOW)),
     (headers(Authorization=f"bearer {token()}"), UPDATE),
     (headers(Authorization=f"Bearer {token(sub=USER, requesting_user=USER)}"), UPDATE),
+    # A citizen's token: the subject is the patient.
+    (headers(Authorization=f"Bearer {token(sub=PATIENT, requesting_patient=PATIENT)}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(sub=PATIENT, requesting_patient=PATIENT, requesting_user=USER)}"), UPDATE),
+    (headers(Authorization=f"Bearer {token(requesting_patient=PATIENT)}"), UPDATE),
     (headers(Authorization=f"Bearer {token(scope='user/Flag.read patient/List.*')}"), UPDATE),
     (headers(Authorization=f"Bearer {token(iat=ISSUED - 200, exp=ISSUED + 1)}"), UPDATE),
     (headers(Authorization=f"Bearer {token(iat=ISSUED + 60, exp=ISSUED + 360)}"), UPDATE),
@@ -107,6 +112,10 @@ WRONG = {
     "another system": (headers(fromASID="200000000116"), "requesting_system"),
     "another subject": (headers(Authorization=f"Bearer {token(sub='somebody')}"), "sub of the token"),
     "a user who is not the subject": (headers(Authorization=f"Bearer {token(requesting_user=USER)}"), "sub of"),
+    "a patient who is not the subject": (
+        headers(Authorization=f"Bearer {token(sub=USER, requesting_patient=PATIENT)}"),
+        "nor its requesting_patient",
+    ),
     "another reason": (headers(Authorization=f"Bearer {token(reason_for_request='curiosity')}"), "reason_for_request"),
     "may only read": (headers(Authorization=f"Bearer {token(scope='patient/*.read')}"), "scope"),
     "may write another type": (headers(Authorization=f"Bearer {token(scope='patient/Flag.write')}"), "scope"),

@@ -31,6 +31,7 @@ from workbench.endpoint.request import (
     Return,
     RoutedRequest,
     accepts_gzip,
+    allowed_methods,
     is_form,
     next_page,
     preferred_return,
@@ -54,6 +55,16 @@ FHIR_VERSION: Final = "3.0.2"
 
 _WRITES: Final = ("create", "update", "delete")
 
+_REVALIDATION: Final = (("Cache-Control", "no-cache"), ("Vary", "Accept, Accept-Encoding"))
+"""The fields that make a cache ask again before each use (RD-5; RFC 9111, 5.2.2.4).
+
+A client that reads again after a 409 must not get the stale version from a cache. ``Vary`` is the same on every
+response to a URL (RFC 9110, 12.5.5).
+"""
+
+_HEALTH_SECONDS: Final = 5
+"""``Retry-After`` while the database does not answer."""
+
 _SMALLEST_GZIP: Final = 256
 """Bytes below which compression costs more than it saves."""
 
@@ -63,7 +74,8 @@ _log = logging.getLogger(__name__)
 class Application:
     """One endpoint: its base URL, its store and its policy. The clock and the sources of ids are arguments.
 
-    ``new_id`` makes the ids of resources, and ``new_outcome_id`` those of OperationOutcomes. ``strict`` checks Spine's headers before anything else.
+    ``new_id`` makes the ids of resources, and ``new_outcome_id`` those of OperationOutcomes. ``strict`` checks Spine's
+    headers before anything else.
     """
 
     def __init__(
@@ -100,7 +112,9 @@ class Application:
             _log.exception("unforeseen error on %s", request.method)
             words = "something unforeseen went wrong in the endpoint; the request may not have been carried out."
             response = self.refuse(policy.UNFORESEEN.because(words), routed.now)
-        return response if routed.interaction in _WRITES else _revalidated(response)
+        if response.status == 405:
+            response = _with_fields(response, ("Allow", allowed_methods(routed)))
+        return response if routed.interaction in _WRITES else _with_fields(response, *_REVALIDATION)
 
     def refuse(self, refusal: Refusal, now: datetime) -> Response:
         """Return a refusal as a response, with an id of this endpoint's source (ERR-5)."""
@@ -117,8 +131,15 @@ class Application:
             self._store.ping()
         except Exception:  # noqa: BLE001  # any error means that the database does not respond
             _log.exception("the database does not answer")
-            return self.refuse(policy.UNAVAILABLE.because("the database does not answer."), self._clock())
-        return Response(200, Headers([("Content-Type", "application/json")]), b'{"status":"pass"}')
+            refusal = policy.UNAVAILABLE.because("the database does not answer.", retry_after=_HEALTH_SECONDS)
+            return self.refuse(refusal, wall_clock())
+        # Not the clock of a lesson: a check of its health does not change the times of a lesson.
+        fields = [
+            ("Date", _http_date(wall_clock())),
+            ("Cache-Control", "no-cache"),
+            ("Content-Type", "application/json"),
+        ]
+        return Response(200, Headers(fields), b'{"status":"pass"}')
 
     def reset(self) -> None:
         """Restore the example resources at their first versions, and delete everything else."""
@@ -332,11 +353,14 @@ def _deleted(request: RoutedRequest) -> Refusal:
 def _check_spine_headers(request: RoutedRequest) -> None:
     """Refuse a request without Spine's headers (HDR-1 to HDR-5), or one to another accredited system."""
     # Imported here: reading tokens loads a cryptography library, which only strict mode needs.
-    from workbench.exchange.spine import header_problems
+    from workbench.exchange.spine import authorization_problems, field_problems
 
     resource_type = "" if request.interaction in (None, CAPABILITIES) else request.resource_type
-    if problems := header_problems(request.request.headers, request.interaction, resource_type, request.now):
-        raise policy.INVALID_HEADER.because(*problems)
+    purpose = (request.request.headers, request.interaction, resource_type)
+    bad_token = policy.INVALID_TOKEN.because(*authorization_problems(*purpose, request.now))
+    bad_fields = policy.INVALID_HEADER.because(*field_problems(*purpose))
+    if issues := bad_token.issues + bad_fields.issues:
+        raise Refusal(policy.INVALID_HEADER.status, issues)
     to_asid = request.header("toASID")
     if to_asid != ASID:
         raise policy.OTHER_ASID.because(f"toASID is {to_asid}, but this endpoint's is {ASID}.")
@@ -413,14 +437,8 @@ def _name_version(tags: str, version_id: str) -> bool:
     return tags.strip() == "*" or version_id in re.findall(r'"([^"]*)"', tags)
 
 
-def _revalidated(response: Response) -> Response:
-    """Return the response with the fields that make a cache ask again before each use (RD-5; RFC 9111, 5.2.2.4).
-
-    A client that reads again after a 409 must not get the stale version from a cache. ``Vary`` is the same on each
-    response of a URL (RFC 9110, 12.5.5).
-    """
-    fields = [*response.headers.items(), ("Cache-Control", "no-cache"), ("Vary", "Accept, Accept-Encoding")]
-    return replace(response, headers=Headers(fields))
+def _with_fields(response: Response, *fields: tuple[str, str]) -> Response:
+    return replace(response, headers=Headers([*response.headers.items(), *fields]))
 
 
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:

@@ -65,19 +65,20 @@ class ErrorRow(NamedTuple):
 NOT_WELL_FORMED: Final = ErrorRow(400, "structure", "MESSAGE_NOT_WELL_FORMED")
 BAD_REQUEST: Final = ErrorRow(400, "invalid", "BAD_REQUEST")
 INVALID_HEADER: Final = ErrorRow(400, "invalid", "MISSING_OR_INVALID_HEADER")
+INVALID_TOKEN: Final = ErrorRow(400, "structure", "MISSING_OR_INVALID_HEADER")
 OTHER_ASID: Final = ErrorRow(403, "forbidden", "ASID_CHECK_FAILED")
 NO_RECORD: Final = ErrorRow(404, "not-found", "NO_RECORD_FOUND")
 MAY_NOT_ASSIGN: Final = ErrorRow(405, "forbidden", "MSG_RESOURCE_ID_FAIL")
 NOT_ACCEPTABLE: Final = ErrorRow(406, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
-TOO_SLOW: Final = ErrorRow(408, "timeout", "BAD_REQUEST")
+TOO_SLOW: Final = ErrorRow(408, "processing", "BAD_REQUEST")
 STALE: Final = ErrorRow(409, "conflict", "RESOURCE_VERSION_MISMATCH")
 NO_PRECONDITION: Final = ErrorRow(412, "structure", "PRECONDITION_FAILED")
 TOO_LONG: Final = ErrorRow(413, "too-long", "BAD_REQUEST")
-LONG_TARGET: Final = ErrorRow(414, "too-long", "BAD_REQUEST")
+LONG_TARGET: Final = ErrorRow(414, "processing", "BAD_REQUEST")
 UNSUPPORTED: Final = ErrorRow(415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
 MISDIRECTED: Final = ErrorRow(421, "processing", "BAD_REQUEST")
 INVALID: Final = ErrorRow(422, "invalid", "INVALID_RESOURCE")
-LONG_HEAD: Final = ErrorRow(431, "too-long", "BAD_REQUEST")
+LONG_HEAD: Final = ErrorRow(431, "processing", "BAD_REQUEST")
 UNFORESEEN: Final = ErrorRow(500, "processing", "INTERNAL_SERVER_ERROR")
 NOT_IMPLEMENTED: Final = ErrorRow(501, "not-supported", "NOT_IMPLEMENTED")
 UNAVAILABLE: Final = ErrorRow(503, "transient", "INTERNAL_SERVER_ERROR")
@@ -139,7 +140,7 @@ OPTIONAL: Final = Policy("OPTIONAL", {lock: SPINE.refuses[lock] for lock in (Loc
 """An optional lock: the endpoint checks ``If-Match`` where it is sent, and accepts a write without it."""
 
 UNPROTECTED: Final = Policy("UNPROTECTED", {})
-"""No lock: the endpoint ignores the ``If-Match`` of a write, and the last write wins. Not a Spine endpoint; a warning."""
+"""No lock: a write's ``If-Match`` is ignored, and the last write wins. Not a Spine endpoint; a warning."""
 
 POLICIES: Final = {policy.name: policy for policy in (SPINE, R4, OPTIONAL, UNPROTECTED)}
 

@@ -120,6 +120,17 @@ def _interaction(method: str, segments: tuple[str, ...]) -> str | None:
     return None if is_operation else _INTERACTIONS.get((method, len(segments)))
 
 
+def allowed_methods(request: RoutedRequest) -> str:
+    """Return the ``Allow`` of a 405: the methods that the CapabilityStatement offers at this path.
+
+    >>> allowed_methods(route(Request("PUT", "/STU3/List/1"), datetime(2018, 5, 25)))
+    'GET, HEAD, PUT, DELETE'
+    """
+    size = len(request.segments or ())
+    methods = [method for method, length in _INTERACTIONS if length == size]
+    return ", ".join(methods).replace("GET", "GET, HEAD")
+
+
 def is_form(request: Request) -> bool:
     """Whether the body is a form, as ``POST Type/_search`` requires."""
     return media_type(request.headers.get("Content-Type")) == "application/x-www-form-urlencoded"

@@ -47,19 +47,26 @@ def header_problems(headers: Headers, interaction: str | None, resource_type: st
     ``interaction`` is ``None`` for one that the endpoint does not offer. ``resource_type`` is empty for a
     request about no type, such as a read of the CapabilityStatement. ``now`` decides which tokens have expired.
     """
-    access = "write" if interaction in WRITES else "read"
-
-    return [
-        *_authorization_problems(headers, interaction, resource_type, access, now),
-        *_asid_problems(headers),
-        *_interaction_id_problems(headers, interaction, resource_type, access),
-        *_trace_id_problems(headers),
-    ]
+    token = authorization_problems(headers, interaction, resource_type, now)
+    return [*token, *field_problems(headers, interaction, resource_type)]
 
 
-def _authorization_problems(
-    headers: Headers, interaction: str | None, resource_type: str, access: str, now: datetime
+def field_problems(headers: Headers, interaction: str | None, resource_type: str) -> Iterator[str]:
+    """Return the problems of all headers but ``Authorization`` (HDR-2 to HDR-5)."""
+    yield from _asid_problems(headers)
+    yield from _interaction_id_problems(headers, interaction, resource_type, _access(interaction))
+    yield from _trace_id_problems(headers)
+
+
+def _access(interaction: str | None) -> str:
+    return "write" if interaction in WRITES else "read"
+
+
+def authorization_problems(
+    headers: Headers, interaction: str | None, resource_type: str, now: datetime
 ) -> Iterator[str]:
+    """Return the problems of ``Authorization`` and its token (HDR-1)."""
+    access = _access(interaction)
     scheme, _, token = (headers.get("Authorization") or "").partition(" ")
     if not token:
         yield "Authorization is missing; send Bearer and a token." if not scheme else "Authorization is not of Bearer."
@@ -87,8 +94,12 @@ def _authorization_problems(
     system, sender = claims["requesting_system"], headers.get("fromASID")
     if _ASID.fullmatch(sender or "") and system != f"{ASID_SYSTEM}{sender}":
         yield f"requesting_system of the token does not agree with fromASID; it is to be {ASID_SYSTEM}{sender}."
-    if claims["sub"] != claims.get("requesting_user", system):
-        yield "sub of the token is neither its requesting_user nor, without one, its requesting_system."
+    # The guide contradicts itself on the token of a citizen, whose sub is the requesting_patient; it is accepted (W).
+    if claims["sub"] not in (claims.get("requesting_user", system), claims.get("requesting_patient")):
+        yield (
+            "sub of the token is not its requesting_user (without one, its requesting_system), "
+            "nor its requesting_patient."
+        )
     if claims["reason_for_request"] not in REASONS:
         yield f"reason_for_request of the token is none of {', '.join(REASONS)}."
     # An interaction that is not offered needs no scope: it is answered 501.

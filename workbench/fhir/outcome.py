@@ -22,7 +22,7 @@ DISPLAYS: Final = {
     "INVALID_RESOURCE": "Invalid validation of resource",
     "MESSAGE_NOT_WELL_FORMED": "Message not well formed",
     "MISSING_OR_INVALID_HEADER": "There is a required header missing or invalid",
-    "MSG_RESOURCE_ID_FAIL": "Unable to allocate resource id",
+    "MSG_RESOURCE_ID_FAIL": "Client is not permitted to assign an id",
     "NOT_IMPLEMENTED": "Not implemented",
     "NO_RECORD_FOUND": "No record found",
     "PRECONDITION_FAILED": "Required condition was not fulfilled",

@@ -312,7 +312,8 @@ def _expect_demanded(run: ProbeRun, *, field: str, wrong: tuple[str, ...]) -> No
     for value in (None, *wrong):
         value = value and value.format(type=run.endpoint.resource_type)
         response = run.send("GET", path, headers={field: value})
-        run.expect_codes(response, 400, "invalid", "MISSING_OR_INVALID_HEADER")
+        issue_type = "structure" if field == "Authorization" else "invalid"
+        run.expect_codes(response, 400, issue_type, "MISSING_OR_INVALID_HEADER")
     if field == "toASID":
         response = run.send("GET", path, headers={field: _ANOTHER_ASID})
         run.expect_codes(response, 403, "forbidden", "ASID_CHECK_FAILED")
