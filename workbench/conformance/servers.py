@@ -94,7 +94,7 @@ _NOT_ASKED: Final = {
         narrative-unclosed narrative-no-namespace blank-in-uri fhir-comments partial-body
         outcomes-have-an-id refusals-change-nothing refused-never-applied allow-on-405 caches-ask-again
         vary-is-named read-if-match search-by-status search-by-code search-by-patient search-by-subject
-        gzip-sent other-coding-sent
+        gzip-sent other-coding-sent ids-are-exact
     """,
 }
 """Probes that are newer than what is known of HAPI and Helios: their answers are unknown."""

@@ -273,8 +273,8 @@ class EndpointUnderCheck:
     def recorded(self, running: Iterable[Exchange]) -> list[Exchange]:
         """Return the exchanges of the probes that have ended and of a running one, in the order in which they ended.
 
-        Only exchanges about resources that the check may change are returned, because the check sent all their
-        writes.
+        Only exchanges about resources that the check may change are returned. The check sent all writes to those that
+        it created, and takes it that nothing else writes to a resource named by the user meanwhile.
         """
         with self._own_lock:
             paths = self._made | ({self.shared} if self.may_change else set())

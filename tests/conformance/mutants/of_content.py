@@ -19,6 +19,7 @@ from faulty import (
     is_put,
     is_read,
     is_search,
+    path_of,
     resource_in,
     with_body,
 )
@@ -257,3 +258,40 @@ def _(request: Request, response: Response) -> Response:
     floats = rewritten(resource_in(response), lambda key, value: float(value) if isinstance(value, Decimal) else value)
     shown: Response = with_body(response, floats)
     return shown
+
+
+# --- what was there before stays ---
+
+
+def keeping(name: str, says: str, merge: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]) -> None:
+    """A mutant that stores ``merge(stored, sent)``."""
+
+    @asked(name, "exact-content", says)
+    def _(request: Request, real: Any) -> Request:
+        stored, sent = resource_in(real.get(path_of(request))), resource_in(request)
+        return with_body(request, merge(stored, sent)) if is_put(request) and stored and sent else request
+
+
+def gathered(stored: Any, sent: Any) -> list[Any]:
+    """The sent items, and those stored before that are not among them."""
+    return [*(sent or []), *(item for item in stored or [] if item not in (sent or []))]
+
+
+def with_tags(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    tags = gathered(stored["meta"].get("tag"), sent.get("meta", {}).get("tag"))
+    return sent | {"meta": sent.get("meta", {}) | {"tag": tags}} if tags else sent
+
+
+keeping("tags gathered", "tags are added to those of the version before", with_tags)
+keeping(
+    "left-out members stay",
+    "a member that a PUT leaves out keeps its value",
+    lambda stored, sent: sent | {name: value for name, value in stored.items() if name not in sent},
+)
+keeping(
+    "lists gathered",
+    "extensions are added to those of the version before",
+    lambda stored, sent: (
+        sent | {"extension": gathered(stored.get("extension"), sent["extension"])} if "extension" in sent else sent
+    ),
+)

@@ -424,3 +424,31 @@ searching(
     "a search by system and code finds nothing",
     lambda query: query.replace("%7C", "%20"),
 )
+
+
+# --- which resource a read means ---
+
+
+@asked("ids in any case", "ids-are-exact", "a read finds a resource by its id in capitals too")
+def _(request: Request, real: Real) -> Request:
+    return (
+        replace(request, url=request.url.replace(path_of(request), _lowered(request))) if is_read(request) else request
+    )
+
+
+def _lowered(request: Request) -> str:
+    kind, _, logical_id = path_of(request).partition("/")
+    return f"{kind}/{logical_id.lower()}"
+
+
+@mutant("ids without types", "ids-are-exact", "a read of another type finds the resource with that id")
+def _(real: Real) -> Answer:
+    def answer(request: Request) -> Response:
+        response = real.answer(request)
+        if is_read(request) and response.status == 404:
+            logical_id = path_of(request).partition("/")[2]
+            found = [real.get(f"{kind}/{logical_id}") for kind in ("List", "Flag")]
+            return next((each for each in found if accepted(each)), response)
+        return response
+
+    return answer

@@ -108,6 +108,22 @@ def _(request: Request, response: Response) -> Response:
     return with_headers(response, ETag=request.headers.get("If-Match")) if done else response
 
 
+@mutant("ETag of another resource", "update-etag", "a PUT is answered with the ETag of the resource updated before it")
+def _(real: Real) -> Answer:
+    last: list[tuple[str, str | None]] = []
+
+    def answer(request: Request) -> Response:
+        response = real.answer(request)
+        if not (is_put(request) and accepted(response)):
+            return response
+        other = next((tag for path, tag in reversed(last) if path != path_of(request)), 'W/"03c7a9e4-77b8"')
+        last.append((path_of(request), response.headers.get("ETag")))
+        changed: Response = with_headers(response, ETag=other)
+        return changed
+
+    return answer
+
+
 @mutant("versions never change", "versions-are-new", "an accepted update keeps the version id")
 def _(real: Real) -> Answer:
     real.store.versions.after = lambda resource, version: version  # type: ignore[method-assign]

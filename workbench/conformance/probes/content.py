@@ -44,17 +44,18 @@ def _found(run: ProbeRun, held: HeldResource, _update: Exchange) -> Any:
 
 def _expect_exact_update(run: ProbeRun, *, prefer: str | None, shown: _Shown) -> None:
     held = run.resource()
-    for seed in range(_SEEDS):
-        sent = rich_content(held.content, seed)
+    contents = {f"content of seed {seed}": rich_content(held.content, seed) for seed in range(_SEEDS)}
+    contents["an update that leaves all that out again"] = held.content
+    for name, sent in contents.items():
         response = run.put(held, sent, if_match=run.read(held.path).etag, prefer=prefer)
         run.expect_status(response, 200)
-        _expect_same(run, sent, shown(run, held, response), seed)
+        _expect_same(run, sent, shown(run, held, response), name)
 
 
-def _expect_same(run: ProbeRun, sent: dict[str, Any], found: Any, seed: int) -> None:
+def _expect_same(run: ProbeRun, sent: dict[str, Any], found: Any, name: str) -> None:
     run.expect(isinstance(found, dict), "200, and the resource is not shown", "not shown")
     difference = first_difference(without_version(sent), without_version(found))
-    run.expect(difference is None, f"{difference} (content of seed {seed})", "another content")
+    run.expect(difference is None, f"{difference} ({name})", "another content")
 
 
 for _name, _tries, _prefer, _shown in (
@@ -77,4 +78,4 @@ def exact_create(run: ProbeRun) -> None:
         if held is None:
             raise Untestable(f"What was created is not at its Location, {header(response, 'Location') or '(none)'}.")
         found = {name: value for name, value in held.content.items() if name != "id"}
-        _expect_same(run, sent, found, seed)
+        _expect_same(run, sent, found, f"content of seed {seed}")

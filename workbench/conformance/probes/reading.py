@@ -83,6 +83,21 @@ def read_again(run: ProbeRun) -> None:
     run.expect(unchanged, "the second read shows another resource", "changed")
 
 
+@chapter.probe("RD-1", "no resource for the id in other letters, nor for the id under another type")
+def ids_are_exact(run: ProbeRun) -> None:
+    """Reads of the id in capitals, and of the id under another type that is served."""
+    held = run.resource(change=False)
+    kind, other_letters = held.resource_type, held.logical_id.swapcase()
+    paths = [f"{name}/{held.logical_id}" for name in run.endpoint.capabilities if name != kind][:_MOST_TYPES]
+    if other_letters != held.logical_id:
+        paths.append(f"{kind}/{other_letters}")
+    if not paths:
+        raise Untestable("The id has no letters, and no other type is listed.")
+    for path in paths:
+        read = run.get(path)
+        run.expect(read.status != 200, f"200 to a read of {path}", "another resource")
+
+
 # --- RD-2 and RD-3: conditional reads ---
 
 
