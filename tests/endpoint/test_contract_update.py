@@ -348,6 +348,15 @@ INVALID = {
     ),
     "wrong type: one for many": ({"entry": {"item": {"reference": "Flag/1"}}}, "List.entry"),
     "code outside its binding": ({"mode": "idle"}, "List.mode"),
+    "null without a sibling": ({"meta": {"profile": ["http://p", None]}}, "List.meta.profile[1]"),
+    "siblings longer than the array": (
+        {"meta": {"profile": ["http://p"], "_profile": [None, {"id": "a"}]}},
+        "List.meta._profile",
+    ),
+    "narrative not closed": ({"text": {"status": "generated", "div": "<div>unclosed"}}, "List.text.div"),
+    "narrative without its namespace": ({"text": {"status": "generated", "div": "<div>x</div>"}}, "List.text.div"),
+    "blank in a URI": ({"code": {"coding": [{"system": "http://a b"}]}}, "List.code.coding[0].system"),
+    "comments of DSTU2": ({"fhir_comments": ["a"]}, "List.fhir_comments"),
     "inside": ({"entry": [{"item": {"reference": "Flag/1"}}, {"flag": {"text": "x"}}]}, "List.entry[1].item"),
 }
 

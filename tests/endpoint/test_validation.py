@@ -1,12 +1,13 @@
 """VAL-1: what is a valid STU3 resource and what is not, each fault with the element it is about."""
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from workbench.endpoint.validation import MOST_ISSUES, validate
+from workbench.endpoint.validation import MOST_ISSUES, MOST_TAGS, validate
 from workbench.fhir.json import parse
 
 SUBJECT = {"reference": "Patient/1"}
@@ -18,6 +19,18 @@ def a_list(**members: Any) -> dict[str, Any]:
 
 def extended(**value: Any) -> dict[str, Any]:
     return a_list(extension=[{"url": "http://a", **value}])
+
+
+def narrated(div: Any) -> dict[str, Any]:
+    return a_list(text={"status": "generated", "div": div})
+
+
+def named(**names: Any) -> dict[str, Any]:
+    return a_list(contained=[{"resourceType": "Patient", "name": [names]}])
+
+
+XHTML = 'xmlns="http://www.w3.org/1999/xhtml"'
+BOMB = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(9))
 
 
 def parsed(resource: dict[str, Any]) -> Any:
@@ -55,6 +68,15 @@ VALID = {
     ),
     "a choice": a_list(note=[{"text": "a", "authorString": "me"}]),
     "a narrative": a_list(text={"status": "empty", "div": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'}),
+    "a narrative with a prefix": narrated('<h:div xmlns:h="http://www.w3.org/1999/xhtml"><h:p>x</h:p></h:div>'),
+    "a narrative with everything": narrated(
+        f"\n <div {XHTML} lang='cy'>&lt;&#233;&#xe9;é<br/><!-- a --><a href='http://a?b&amp;c'>d</a>"
+        "<![CDATA[<e>]]><table><tr><td>f</td></tr></table></div> "
+    ),
+    "a narrative that is long": narrated(f"<div {XHTML}>{'<b>x</b>' * 20_000}</div>"),
+    "siblings that are shorter": named(given=["A", "B"], _given=[{"id": "x"}]),
+    "siblings alone": named(_given=[{"id": "x"}]),
+    "a URI with characters of every kind": extended(valueUri="urn:oid:1.2|é%20<>"),
 }
 
 
@@ -125,6 +147,69 @@ INVALID = {
     "a date for an instant": (extended(valueInstant="2018-05-25"), "List.extension[0].valueInstant"),
     "an id that is none": (a_list(id="a_b"), "List.id"),
     "a blank before a code": (a_list(language=" cy"), "List.language"),
+    "a null without a sibling": (named(given=["A", None]), "List.contained[0].name[0].given[1]"),
+    "a null with a null sibling": (
+        named(given=["A", None], _given=[{"id": "x"}, None]),
+        "List.contained[0].name[0].given[1]",
+    ),
+    "a null with a sibling of another item": (
+        named(given=[None, "B"], _given=[None, {"id": "x"}]),
+        "List.contained[0].name[0].given[0]",
+    ),
+    "a null in siblings alone": (named(_given=[None, {"id": "x"}]), "List.contained[0].name[0]._given[0]"),
+    "more siblings than items": (
+        named(given=["A"], _given=[{"id": "x"}, {"id": "y"}]),
+        "List.contained[0].name[0]._given",
+    ),
+    "more siblings than items, nulls": (
+        named(given=["A"], _given=[{"id": "x"}, None]),
+        "List.contained[0].name[0]._given",
+    ),
+    "a null among profiles": (a_list(meta={"profile": ["http://p", None]}), "List.meta.profile[1]"),
+    "a blank in a URI": (extended(valueUri="http://a/b c"), "List.extension[0].valueUri"),
+    "a blank after a URI": (
+        a_list(code={"coding": [{"system": "http://a ", "code": "b"}]}),
+        "List.code.coding[0].system",
+    ),
+    "a line break in a URI": (a_list(implicitRules="http://a\nb"), "List.implicitRules"),
+    "a blank in the URL of an extension": (
+        a_list(extension=[{"url": "a b", "valueCode": "c"}]),
+        "List.extension[0].url",
+    ),
+    "a blank in a profile": (a_list(meta={"profile": ["http://a b"]}), "List.meta.profile[0]"),
+    "a blank in an oid": (extended(valueOid="urn:oid:1.2 .3"), "List.extension[0].valueOid"),
+    "a narrative: not closed": (narrated("<div>unclosed"), "List.text.div"),
+    "a narrative: not closed inside": (narrated(f"<div {XHTML}><p>x</div>"), "List.text.div"),
+    "a narrative: text": (narrated("just text"), "List.text.div"),
+    "a narrative: blank": (narrated(" "), "List.text.div"),
+    "a narrative: no namespace": (narrated("<div>x</div>"), "List.text.div"),
+    "a narrative: another namespace": (narrated('<div xmlns="http://www.w3.org/2000/svg">x</div>'), "List.text.div"),
+    "a narrative: not a div": (narrated(f"<p {XHTML}>x</p>"), "List.text.div"),
+    "a narrative: two": (narrated(f"<div {XHTML}/><div {XHTML}/>"), "List.text.div"),
+    "a narrative: an entity of HTML": (narrated(f"<div {XHTML}>&nbsp;</div>"), "List.text.div"),
+    "a narrative: an ampersand": (narrated(f"<div {XHTML}>a & b</div>"), "List.text.div"),
+    "a narrative: an attribute without quotes": (narrated(f"<div {XHTML} class=a>x</div>"), "List.text.div"),
+    "a narrative: an attribute twice": (narrated(f"<div {XHTML} id='a' id='b'>x</div>"), "List.text.div"),
+    "a narrative: a prefix that is not declared": (narrated(f"<div {XHTML}><o:p/></div>"), "List.text.div"),
+    "a narrative: a control character": (narrated(f"<div {XHTML}>\x00</div>"), "List.text.div"),
+    "a narrative: an entity of its own": (
+        narrated(f'<!DOCTYPE div [<!ENTITY a "b">]><div {XHTML}>&a;</div>'),
+        "List.text.div",
+    ),
+    "a narrative: a file": (
+        narrated(f'<!DOCTYPE div [<!ENTITY a SYSTEM "file:///etc/hostname">]><div {XHTML}>&a;</div>'),
+        "List.text.div",
+    ),
+    "a narrative: a bomb": (
+        narrated(f'<!DOCTYPE d [<!ENTITY e0 "lol">{BOMB}]><div {XHTML}>&e9;</div>'),
+        "List.text.div",
+    ),
+    "a narrative: too many tags": (narrated(f"<div {XHTML}>{'<b>x</b>' * 25_000}</div>"), "List.text.div"),
+    "a narrative inside": (
+        a_list(contained=[{"resourceType": "Patient", "text": {"status": "empty", "div": "<div>x</div>"}}]),
+        "List.contained[0].text.div",
+    ),
+    "a narrative: no text": (narrated(5), "List.text.div"),
     "contained: an unknown type": (a_list(contained=[{"resourceType": "Foo"}]), "List.contained[0].resourceType"),
     "contained: a data type": (a_list(contained=[{"resourceType": "HumanName"}]), "List.contained[0].resourceType"),
     "contained: an abstract type": (
@@ -155,6 +240,49 @@ def test_what_an_issue_says() -> None:
     (issue,) = validate("List", a_list(mode="idle"))
     assert (issue.severity, issue.code, issue.spine_code) == ("error", "invalid", "INVALID_RESOURCE")
     assert issue.diagnostics == "List.mode: must be one of changes, snapshot, working."
+
+
+SENTENCES = [
+    (narrated(f"<div {XHTML}><p>\n</div>"), "must be well-formed XHTML: mismatched tag (line 2, column 3)."),
+    (
+        narrated(f"<div {XHTML}>&nbsp;</div>"),
+        "must be well-formed XHTML: undefined entity; write the character itself (line 1, column 43).",
+    ),
+    (narrated(f"<!DOCTYPE div><div {XHTML}/>"), "must not have a document type."),
+    (narrated("<div/>"), "must be a div in the namespace http://www.w3.org/1999/xhtml."),
+    (a_list(fhir_comments=["a"]), "is DSTU2's element for comments, which STU3 does not have; remove it."),
+    (
+        a_list(title="a", _title={"fhir_comments": ["a"]}),
+        "is DSTU2's element for comments, which STU3 does not have; remove it.",
+    ),
+    (a_list(meta={"profile": [None]}), "must not be null where its sibling array has nothing."),
+    (
+        a_list(meta={"profile": ["http://p"], "_profile": [{"id": "a"}, {"id": "b"}]}),
+        "has 2 items, but the array that it belongs to has 1.",
+    ),
+    (a_list(implicitRules="a b"), "must not contain a blank."),
+]
+
+
+@pytest.mark.parametrize(("resource", "sentence"), SENTENCES, ids=[sentence for _, sentence in SENTENCES])
+def test_each_problem_has_its_sentence(resource: dict[str, Any], sentence: str) -> None:
+    (issue,) = validate("List", parsed(resource))
+    assert issue.diagnostics == f"{issue.expression[0]}: {sentence}"
+
+
+HOSTILE = {
+    "deep": "<b>" * (MOST_TAGS - 1),
+    "attributes": "<a " + " ".join(f"a{n}=''" for n in range(450_000)) + "/></div>",
+    "namespaces": "<a " + " ".join(f"xmlns:a{n}='b{n}'" for n in range(200_000)) + "/></div>",
+    "text": "x" * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("inside", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_narrative_costs_less_than_a_second(inside: str) -> None:
+    began = time.process_time()
+    validate("List", narrated(f"<div {XHTML}>{inside}"))
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,11 @@
 ``fhir.resources`` checks required elements, unknown ones, cardinality and formats against the STU3
 definitions, but it is lenient. It accepts ``"true"`` as a boolean and ``"5"`` as an integer, ignores null and
 empty arrays, and accepts its own field names besides FHIR's. It lists the codes of a required binding without
-enforcing them. ``_check_strictly`` closes those gaps by walking the same definitions.
+enforcing them, and accepts any text as a narrative or a URI. ``_check_strictly`` closes those gaps by walking the
+same definitions.
+
+Not checked: invariants (such as which XHTML elements a narrative may have), terminology beyond required codes, and
+profiles.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from __future__ import annotations
 import decimal
 import functools
 import itertools
+import re
 import types
 import typing
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
+from xml.parsers import expat
 
 from fhir.resources.STU3 import get_fhir_model_class
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
@@ -24,6 +30,11 @@ from workbench.fhir.outcome import Issue
 
 MOST_ISSUES = 10
 """Issues in one response; the rest follow once these are corrected."""
+
+MOST_TAGS = 50_000
+"""Tags in one narrative, opening and closing ones. They bound the memory of the XML parser."""
+
+_XHTML = "http://www.w3.org/1999/xhtml"
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -43,9 +54,15 @@ class _Element(typing.NamedTuple):
     model: type[FHIRAbstractModel] | None
     kinds: tuple[type, ...]
     codes: frozenset[str]
+    problem_of: Callable[[str], str] | None = None
+    """Returns the problem of a text of this type, or an empty string."""
+
     any_resource: bool = False
     may_skip: bool = False
     """Whether an item may be null: in a repeating primitive, for an item that has only an extension."""
+
+    is_sibling: bool = False
+    """Whether it is the sibling of a primitive, such as ``_given``."""
 
 
 def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
@@ -112,13 +129,21 @@ def _check_strictly(model: type[FHIRAbstractModel], value: Any, path: str) -> It
     for name, content in value.items():
         if name == "resourceType" and issubclass(model, _model("Resource")):
             continue
-        if name not in elements:
-            yield f"{path}.{name}", f"is not an element of {model.get_resource_type()}."
+        if name in elements:
+            sibling = value.get(name[1:] if name.startswith("_") else f"_{name}")
+            yield from _check_element(elements[name], content, sibling, f"{path}.{name}")
+        elif name == "fhir_comments":
+            yield f"{path}.{name}", "is DSTU2's element for comments, which STU3 does not have; remove it."
         else:
-            yield from _check_element(elements[name], content, f"{path}.{name}")
+            yield f"{path}.{name}", f"is not an element of {model.get_resource_type()}."
 
 
-def _check_element(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
+def _check_element(element: _Element, content: Any, sibling: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Check the content of an element.
+
+    ``sibling`` is the content of the element that belongs to it: ``_given`` beside ``given``, and the reverse. In a
+    pair of arrays, a null keeps the place of an item that only the other array has (STU3, json.html#primitive).
+    """
     if not element.repeats:
         yield from _check_single(element, content, path)
     elif not isinstance(content, list):
@@ -126,9 +151,15 @@ def _check_element(element: _Element, content: Any, path: str) -> Iterator[tuple
     elif not content:
         yield path, "must not be an empty array."
     else:
+        others = sibling if isinstance(sibling, list) else []
+        beside = element.is_sibling and bool(others)  # a place without both is reported once, beside the sibling
+        if beside and len(content) > len(others):
+            yield path, f"has {len(content)} items, but the array that it belongs to has {len(others)}."
         for index, item in enumerate(content):
             if item is not None or not element.may_skip:
                 yield from _check_single(element, item, f"{path}[{index}]")
+            elif not beside and others[index : index + 1] in ([], [None]):
+                yield f"{path}[{index}]", "must not be null where its sibling array has nothing."
 
 
 def _check_single(element: _Element, content: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -142,6 +173,8 @@ def _check_single(element: _Element, content: Any, path: str) -> Iterator[tuple[
         yield path, f"must be {_NAMES[element.kinds[-1]]}."
     elif element.codes and content not in element.codes:
         yield path, f"must be one of {', '.join(sorted(element.codes))}."
+    elif isinstance(content, str) and element.problem_of and (problem := element.problem_of(content)):
+        yield path, problem
 
 
 def _check_contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -154,6 +187,55 @@ def _check_contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
         yield f"{path}.resourceType", "must name a FHIR resource type."
     else:
         yield from _check_strictly(model, content, path)
+
+
+def _uri_problem(text: str) -> str:
+    return "must not contain a blank." if re.search(r"\s", text) else ""
+
+
+class _NoNarrative(Exception):
+    """A text is not a narrative, although it may be well-formed XML."""
+
+
+def _narrative_problem(text: str) -> str:
+    """Check that a text is one ``div``, well-formed, in the namespace of XHTML.
+
+    A document type is refused, so that no entity is ever expanded. Only the first element calls Python: the rest of the
+    parsing is expat's, which reads 5 MiB in less than half a second.
+    """
+    if text.count("<") > MOST_TAGS:
+        return f"must not have more than {MOST_TAGS} tags."
+    parser = expat.ParserCreate(namespace_separator=" ")
+
+    def on_element(name: str, _attributes: object) -> None:
+        parser.StartElementHandler = None
+        if name != f"{_XHTML} div":
+            raise _NoNarrative(f"must be a div in the namespace {_XHTML}.")
+
+    def on_document_type(*_: object) -> None:
+        raise _NoNarrative("must not have a document type.")
+
+    parser.StartElementHandler = on_element
+    parser.StartDoctypeDeclHandler = on_document_type
+    try:
+        parser.Parse(text, True)
+    except _NoNarrative as error:
+        return str(error)
+    except expat.ExpatError as error:
+        why = expat.ErrorString(error.code)
+        if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]:
+            why += "; write the character itself"
+        return f"must be well-formed XHTML: {why} (line {error.lineno}, column {error.offset + 1})."
+    return ""
+
+
+_PROBLEMS: dict[str, Callable[[str], str]] = {
+    "uri": _uri_problem,
+    "oid": _uri_problem,
+    "uuid": _uri_problem,
+    "xhtml": _narrative_problem,
+}
+"""The check of a text, by FHIR type."""
 
 
 @functools.cache
@@ -180,8 +262,24 @@ def _read_field(name: str, annotation: Any, extra: Any) -> _Element:
     if hasattr(annotation, "get_model_klass"):
         model = annotation.get_model_klass()
         any_resource = model.get_resource_type() == "Resource"
-        return _Element(repeats, model, (), frozenset(), any_resource, may_skip=name.startswith("_"))
+        is_sibling = name.startswith("_")
+        return _Element(
+            repeats,
+            model,
+            kinds=(),
+            codes=frozenset(),
+            any_resource=any_resource,
+            may_skip=is_sibling,
+            is_sibling=is_sibling,
+        )
     written = [getattr(part, "__visit_name__", "") for part in getattr(annotation, "__metadata__", ())]
     kind = written[0] if written else "boolean" if annotation is bool else "string"
     codes = extra.get("enum_values", ()) if kind == "code" else ()
-    return _Element(repeats, None, _KINDS.get(kind, (str,)), frozenset(codes), may_skip=True)
+    return _Element(
+        repeats,
+        model=None,
+        kinds=_KINDS.get(kind, (str,)),
+        codes=frozenset(codes),
+        problem_of=_PROBLEMS.get(kind),
+        may_skip=True,
+    )
