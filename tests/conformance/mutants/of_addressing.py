@@ -354,7 +354,7 @@ lenient(
     "narratives closed",
     "narrative-unclosed",
     "a narrative that is not well-formed is mended",
-    lambda r: _with_div(r, _RIGHT.removesuffix("</div>"), _RIGHT),
+    lambda r: _with_div(r, _RIGHT.replace("</p>", ""), _RIGHT),
 )
 lenient(
     "narratives without a namespace",

@@ -8,9 +8,8 @@ The ordinary run tries each mutant against its own probe, and the faithful endpo
 import os
 from pathlib import Path
 
-import of_headers
 import pytest
-from every_mutant import MUTANTS, Mutant, found_by_exploring
+from every_mutant import MUTANTS, Mutant, found_by_exploring, of_headers
 from faulty import Answer, Real
 
 from workbench import Endpoint
