@@ -1,5 +1,6 @@
 """Bounded work: any body up to 5 MiB costs less than a second of CPU, and delays no other client."""
 
+import gzip
 import http.client
 import os
 import random
@@ -73,6 +74,12 @@ BODIES = {
     "half a surrogate": START + b'"title":"' + b"\\ud800\\udc00" * (LIMIT // 12 - 20) + b'\\ud800"}',
     "blanks": b" " * LIMIT,
     "a narrative": START + b'"text":{"status":"generated","div":"' + b"<p>" * (LIMIT // 3 - 100) + b'"}}',
+    "narratives": many(
+        "contained",
+        b'{"resourceType":"Basic","code":{"text":"a"},"text":{"status":"generated","div":"<div xmlns=\'%s\'>%s</div>"}}'
+        % (b"http://www.w3.org/1999/xhtml", b"<b a=''/>" * 45_000),
+        12,
+    ),
     "a base64 text": START + b'"extension":[{"url":"a","valueBase64Binary":"' + b"A" * (LIMIT - 200) + b'"}]}',
     "a date": START + b'"date":"' + b"1" * (LIMIT - 100) + b'"}',
     "zeros": b"\x00" * LIMIT,
@@ -152,6 +159,28 @@ def test_a_body(application: Application, body: bytes) -> None:
     assert_cheap(application, "POST", "/STU3/List", ("Content-Type", FHIR_JSON), body=body[:LIMIT])
 
 
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_gzipped_body(application: Application, body: bytes) -> None:
+    fields = (("Content-Type", FHIR_JSON), ("Content-Encoding", "gzip"))
+    assert_cheap(application, "POST", "/STU3/List", *fields, body=gzip.compress(body[:LIMIT], compresslevel=1))
+
+
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"
+"""A block of deflate that holds nothing, and is not the last."""
+
+PACKED = {
+    "much more than fits": gzip.compress(b" " * 100_000_000, compresslevel=1),
+    "blocks of nothing": gzip.compress(b"")[:10] + EMPTY_BLOCK * (LIMIT // 5 - 10),
+    "streams of nothing": gzip.compress(b"") * (LIMIT // 20),
+}
+
+
+@pytest.mark.parametrize("body", PACKED.values(), ids=PACKED)
+def test_what_gzip_can_do(application: Application, body: bytes) -> None:
+    fields = (("Content-Type", FHIR_JSON), ("Content-Encoding", "gzip"))
+    assert assert_cheap(application, "POST", "/STU3/List", *fields, body=body) in (400, 413)
+
+
 @pytest.mark.parametrize("body", FORMS.values(), ids=FORMS)
 def test_a_search_by_form(application: Application, body: bytes) -> None:
     assert_cheap(application, "POST", "/STU3/List/_search", ("Content-Type", FORM), body=body)
@@ -204,13 +233,25 @@ def server() -> ServerProcess:
     running.stop()
 
 
-HOSTILE = [
-    raw_request("POST", "/STU3/List", f"Content-Type: {FHIR_JSON}", body=body)
-    for body in (as_many_as_fit(*ITEMS["texts"]), as_many_as_count(*ITEMS["extensions"]), BODIES["half a surrogate"])
-] + [raw_request("POST", "/STU3/List/_search", f"Content-Type: {FORM}", body=FORMS["spans"])]
+PACKED_EXTENSIONS = gzip.compress(as_many_as_count(*ITEMS["extensions"]))
+
+HOSTILE = {
+    "large bodies": [
+        raw_request("POST", "/STU3/List", f"Content-Type: {FHIR_JSON}", body=as_many_as_fit(*ITEMS["texts"])),
+        raw_request("POST", "/STU3/List", f"Content-Type: {FHIR_JSON}", body=as_many_as_count(*ITEMS["extensions"])),
+        raw_request("POST", "/STU3/List", f"Content-Type: {FHIR_JSON}", body=BODIES["half a surrogate"]),
+        raw_request("POST", "/STU3/List/_search", f"Content-Type: {FORM}", body=FORMS["spans"]),
+    ],
+    "a small body that unpacks to a large one": [
+        raw_request(
+            "POST", "/STU3/List", f"Content-Type: {FHIR_JSON}", "Content-Encoding: gzip", body=PACKED_EXTENSIONS
+        ),
+    ],
+}
 
 
-def test_health_is_told_beside_hostile_bodies(server: ServerProcess) -> None:
+@pytest.mark.parametrize("messages", HOSTILE.values(), ids=HOSTILE)
+def test_health_is_told_beside_hostile_bodies(server: ServerProcess, messages: list[bytes]) -> None:
     url = urlsplit(server.base_url)
     address = (url.hostname or "", url.port or 0)
 
@@ -221,7 +262,7 @@ def test_health_is_told_beside_hostile_bodies(server: ServerProcess) -> None:
                 while connection.recv(65536):
                     pass
 
-    senders = [threading.Thread(target=send, args=(message,)) for message in HOSTILE]
+    senders = [threading.Thread(target=send, args=(message,)) for message in messages]
     for sender in senders:
         sender.start()
     taken = []

@@ -1,6 +1,7 @@
 """The CapabilityStatement and what it promises, version ids, and formats (CAP-1, VER-1, FMT-1 to FMT-3)."""
 
 import gzip
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from fhir.resources.STU3.capabilitystatement import CapabilityStatement
-from spinekit import FHIR_JSON, WRITTEN_TYPE, Held, Service, assert_refused
+from spinekit import FHIR_JSON, LIMIT, WRITTEN_TYPE, Held, Service, a_list, assert_refused
 
 SUBJECT = {"reference": "Patient/1"}
 ONE_OF_EACH: dict[str, dict[str, Any]] = {
@@ -238,6 +239,39 @@ def test_an_error_is_gzipped_too(endpoint: Service) -> None:
     answer = endpoint.get("Patient/1", accept_encoding="gzip")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert_refused(answer, 501, "not-supported", "NOT_IMPLEMENTED")
+
+
+@pytest.mark.promise("FMT-3")
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip"])
+def test_a_gzipped_request_body(endpoint: Service, held: Held, coding: str) -> None:
+    headers = {"Content-Type": FHIR_JSON, "If-Match": held.etag, "Content-Encoding": coding}
+    content = json.dumps(held.body(title="packed é")).encode()
+    # As large as a body may be, once it is unpacked.
+    packed = gzip.compress(content + b" " * (LIMIT - len(content)))
+    answer = endpoint.session.put(f"{endpoint.base_url}/{held.path}", data=packed, headers=headers, timeout=30)
+    assert answer.status_code == 200
+    assert endpoint.get(held.path).json()["title"] == "packed é"
+
+
+@pytest.mark.promise("FMT-3")
+def test_a_gzipped_create_and_search(endpoint: Service) -> None:
+    headers: dict[str, str | None] = {"Content-Type": FHIR_JSON, "Content-Encoding": "gzip"}
+    made = endpoint.send("POST", "List", headers=headers, body=gzip.compress(json.dumps(a_list()).encode()))
+    assert made.status_code == 201
+    logical_id = made.headers["Location"].rpartition("/")[2]
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    found = endpoint.send("POST", "List/_search", headers=form, body=gzip.compress(f"_id={logical_id}".encode()))
+    assert found.json()["total"] == 1
+    bomb = endpoint.send("POST", "List/_search", headers=form, body=gzip.compress(b"a" * 10_000_000))
+    assert_refused(bomb, 413, "too-long", "BAD_REQUEST")
+    unread = endpoint.send("POST", "List/_search", headers=form | {"Content-Encoding": "br"}, body=b"_id=a")
+    assert_refused(unread, 415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.promise("FMT-3")
+def test_a_content_coding_that_codes_nothing(endpoint: Service, held: Held) -> None:
+    headers = {"Content-Type": FHIR_JSON, "If-Match": held.etag, "Content-Encoding": "identity"}
+    assert endpoint.send("PUT", held.path, headers=headers, body=held.body()).status_code == 200
 
 
 @pytest.mark.promise("FMT-3")

@@ -5,6 +5,7 @@ No request is answered 500, every refusal is an OperationOutcome, and nothing ch
 
 import gzip
 import socket
+import zlib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -73,12 +74,53 @@ def test_json_that_is_no_object(endpoint: Service, held: Held, body: bytes) -> N
         assert_refused(endpoint.put(held.path, body, held.etag), *BAD_REQUEST)
 
 
-def test_a_gzipped_body_that_says_so(endpoint: Service, held: Held) -> None:
-    """The contract offers gzip for answers only; a coded body is bytes that are no JSON."""
+GZIPPED = gzip.compress(b'{"resourceType":"List"}' + b" " * 1000)
+NO_GZIP = {
+    "nothing": b"",
+    "plain": b'{"resourceType":"List"}',
+    "cut": GZIPPED[:-5],
+    "cut to its head": GZIPPED[:10],
+    "a wrong checksum": GZIPPED[:-8] + b"\0" * 8,
+    "bytes behind it": GZIPPED + b"}",
+    "two streams": GZIPPED + GZIPPED,
+    "zlib": zlib.compress(GZIPPED),
+}
+
+
+@pytest.mark.promise("FMT-3", "UPD-17")
+@pytest.mark.parametrize("body", NO_GZIP.values(), ids=NO_GZIP)
+def test_a_body_that_is_not_the_gzip_it_says(endpoint: Service, held: Held, body: bytes) -> None:
     headers = {"Content-Type": FHIR_JSON, "If-Match": held.etag, "Content-Encoding": "gzip"}
     with endpoint.unchanged(held.path):
-        answer = endpoint.send("PUT", held.path, headers=headers, body=gzip.compress(b'{"resourceType":"List"}'))
-    assert_refused(answer, *NOT_WELL_FORMED)
+        update = endpoint.send("PUT", held.path, headers=headers, body=body)
+        create = endpoint.send("POST", "List", headers=headers, body=body)
+    assert_refused(update, *NOT_WELL_FORMED)
+    assert_refused(create, *NOT_WELL_FORMED)
+
+
+@pytest.mark.promise("FMT-3", "UPD-17")
+@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip", "gzip, identity", "compress", "x"])
+def test_a_content_coding_that_is_not_read(endpoint: Service, held: Held, coding: str) -> None:
+    headers = {"Content-Type": FHIR_JSON, "If-Match": held.etag, "Content-Encoding": coding}
+    with endpoint.unchanged(held.path):
+        answer = endpoint.send("PUT", held.path, headers=headers, body=held.body(title="x"))
+    issue = assert_refused(answer, 415, "not-supported", "UNSUPPORTED_MEDIA_TYPE")
+    assert coding in issue["diagnostics"]
+    assert answer.headers["Accept-Encoding"] == "gzip"
+
+
+def gzipped(size: int) -> bytes:
+    """A few bytes that unpack to a JSON text of this size, most of it blank."""
+    return gzip.compress(b'{"resourceType":"List"' + b" " * (size - 23) + b"}")
+
+
+@pytest.mark.promise("FMT-3", "UPD-17")
+@pytest.mark.parametrize("size", [LIMIT + 1, 50_000_000])
+def test_the_limit_counts_unpacked_bytes(endpoint: Service, held: Held, size: int) -> None:
+    headers = {"Content-Type": FHIR_JSON, "If-Match": held.etag, "Content-Encoding": "gzip"}
+    with endpoint.unchanged(held.path):
+        answer = endpoint.send("PUT", held.path, headers=headers, body=gzipped(size))
+    assert_refused(answer, 413, "too-long", "BAD_REQUEST")
 
 
 @pytest.mark.promise("ERR-3")

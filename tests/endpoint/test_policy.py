@@ -136,7 +136,7 @@ LIMIT = 5 * 1024 * 1024
 @pytest.mark.parametrize(("size", "refused"), [(LIMIT - 1, False), (LIMIT, False), (LIMIT + 1, True)])
 def test_the_limit(size: int, refused: bool) -> None:
     with pytest.raises(Refusal) if refused else nullcontext():
-        update.check_body_headers(FHIR_JSON, b" " * size)
+        update.read_body(FHIR_JSON, None, b" " * size)
     assert update.BODY_LIMIT == LIMIT
 
 

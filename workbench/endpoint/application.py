@@ -189,7 +189,11 @@ class Application:
 
     def _create(self, request: RoutedRequest) -> Response:
         resource = policy.check_create(
-            request.resource_type, request.header("Content-Type"), request.request.body, validate=validate
+            request.resource_type,
+            content_type=request.header("Content-Type"),
+            content_encoding=request.header("Content-Encoding"),
+            body=request.request.body,
+            validate=validate,
         )
         while True:
             logical_id = self._new_id()
@@ -204,6 +208,7 @@ class Application:
             request.logical_id,
             if_match=request.header("If-Match"),
             content_type=request.header("Content-Type"),
+            content_encoding=request.header("Content-Encoding"),
             body=request.request.body,
             policy=self._policy,
             validate=validate,

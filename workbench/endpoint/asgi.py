@@ -145,7 +145,9 @@ class AsgiApplication:
             return self._application.out_of_service(fault.seconds)
         if _path(request) == HEALTH_PATH:
             return self._application.health()
-        response = await self._run(len(request.body), lambda: self._application.answer(request))
+        # A gzipped body may be large once it is unpacked.
+        size = BODY_LIMIT if request.body and "Content-Encoding" in request.headers else len(request.body)
+        response = await self._run(size, lambda: self._application.answer(request))
         return await self._run(len(response.body), lambda: compress(response, request.headers))
 
     async def _run(self, size: int, function: Callable[[], Response]) -> Response:

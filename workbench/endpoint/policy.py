@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -31,6 +32,9 @@ MOST_VALUES: Final = 50_000
 
 MEDIA_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir", "application/json"})
 """The media types of a request body (FMT-1)."""
+
+_GZIP: Final = 31
+"""``wbits`` of zlib for the gzip format, with its checksum."""
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]+|\\.?)*+"?|[,\[{]', re.DOTALL)
 """The strings of a JSON text, and the characters that precede its values. Scans each character once."""
@@ -55,10 +59,17 @@ class ErrorRow(NamedTuple):
     issue_type: str
     spine_code: str
 
-    def because(self, *diagnostics: str, expression: tuple[str, ...] = (), retry_after: float | None = None) -> Refusal:
+    def because(
+        self,
+        *diagnostics: str,
+        expression: tuple[str, ...] = (),
+        retry_after: float | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Refusal:
         """Return the refusal with one issue for each diagnostics (ERR-2); a ``retry_after`` is in seconds."""
         issues = [Issue("error", self.issue_type, self.spine_code, "", text, expression) for text in diagnostics]
-        headers = () if retry_after is None else (("Retry-After", str(max(1, round(retry_after)))),)
+        if retry_after is not None:
+            headers += (("Retry-After", str(max(1, round(retry_after)))),)
         return Refusal(self.status, tuple(issues), headers)
 
 
@@ -161,24 +172,31 @@ def check_update(
     *,
     policy: Policy,
     validate: Validator,
+    content_encoding: str | None = None,
 ) -> tuple[dict[str, Any], str | None]:
     """Check a PUT in the contract's order, apart from routing (501) before and the store after.
 
     Return the valid resource, and the version id that it may replace: ``None`` for any.
     """
     check_id(logical_id)
-    check_body_headers(content_type, body)
+    text = read_body(content_type, content_encoding, body)
     expected = check_lock(if_match, policy)
-    resource = check_body(resource_type, body)
+    resource = check_body(resource_type, text)
     _check_agrees(resource, resource_type, "id", logical_id)
     _check_valid(resource, resource_type, validate)
     return resource, expected
 
 
-def check_create(resource_type: str, content_type: str | None, body: bytes, *, validate: Validator) -> dict[str, Any]:
+def check_create(
+    resource_type: str,
+    content_type: str | None,
+    body: bytes,
+    *,
+    validate: Validator,
+    content_encoding: str | None = None,
+) -> dict[str, Any]:
     """Check a POST, and return its resource (CR-1, CR-2)."""
-    check_body_headers(content_type, body)
-    resource = check_body(resource_type, body)
+    resource = check_body(resource_type, read_body(content_type, content_encoding, body))
     if "id" in resource:
         raise MAY_NOT_ASSIGN.because(
             f"the body carries the id {quoted(resource['id'])}; leave it out, the endpoint assigns one."
@@ -193,15 +211,44 @@ def check_id(logical_id: str) -> None:
         raise BAD_REQUEST.because(f"{quoted(logical_id)} is not a FHIR id: 1 to 64 letters, digits, hyphens and dots.")
 
 
-def check_body_headers(content_type: str | None, body: bytes) -> None:
-    """Refuse with 415 a body that is not FHIR JSON (FMT-1), with 413 one beyond ``BODY_LIMIT`` or ``MOST_VALUES``."""
+def read_body(content_type: str | None, content_encoding: str | None, body: bytes) -> bytes:
+    """Return the text of a body, unpacked if it is gzipped.
+
+    Refuse with 415 a body that is not FHIR JSON (FMT-1), with 413 one beyond ``BODY_LIMIT`` or ``MOST_VALUES``.
+    """
     if media_type(content_type) not in MEDIA_TYPES:
         sent = f"Content-Type {quoted(content_type)}" if content_type else "no Content-Type"
         raise UNSUPPORTED.because(f"the request has {sent}; send application/fhir+json.")
-    if len(body) > BODY_LIMIT:
-        raise TOO_LONG.because(f"the body is over the limit of {BODY_LIMIT} bytes.")
-    if _has_too_many_values(body):
+    text = unpack(body, content_encoding)
+    if _has_too_many_values(text):
         raise TOO_LONG.because(f"the body is over the limit of {MOST_VALUES} values.")
+    return text
+
+
+def unpack(body: bytes, content_encoding: str | None) -> bytes:
+    """Return a body without its content coding; refuse it if it is over ``BODY_LIMIT``, packed or not (FMT-3).
+
+    Unpacking stops at the limit, so the few bytes of a gzip bomb cost no more than a large body.
+    """
+    coding = (content_encoding or "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip"):
+        raise UNSUPPORTED.because(
+            f"the request has Content-Encoding {quoted(content_encoding)}; send gzip, or no coding.",
+            headers=(("Accept-Encoding", "gzip"),),
+        )
+    text, complete = body, True
+    if coding != "identity" and len(body) <= BODY_LIMIT:
+        unpacking = zlib.decompressobj(wbits=_GZIP)
+        try:
+            text = unpacking.decompress(body, BODY_LIMIT + 1)
+        except zlib.error:
+            raise NOT_WELL_FORMED.because("the body is not gzip, although its Content-Encoding says so.") from None
+        complete = unpacking.eof and not unpacking.unused_data
+    if len(text) > BODY_LIMIT:
+        raise TOO_LONG.because(f"the body is over the limit of {BODY_LIMIT} bytes.")
+    if not complete:
+        raise NOT_WELL_FORMED.because("the body is not one whole gzip stream: it breaks off, or more bytes follow.")
+    return text
 
 
 def _has_too_many_values(body: bytes) -> bool:

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from workbench.endpoint import search
-from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type
+from workbench.endpoint.policy import BAD_REQUEST, MEDIA_TYPES, TOO_LONG, media_type, unpack
 from workbench.exchange.message import Request
 from workbench.fhir.printable import quoted
 from workbench.fhir.resource import LOGICAL_ID, instant
@@ -85,7 +85,7 @@ class RoutedRequest:
         """The parameters of the URL, and of a search sent as a form; refuses them if they are too many or too long."""
         form = b""
         if self.interaction == SEARCH and self.request.method == "POST" and is_form(self.request):
-            form = self.request.body
+            form = unpack(self.request.body, self.header("Content-Encoding"))
         if len(form) > QUERY_LIMIT:
             raise TOO_LONG.because(f"a search is at most {QUERY_LIMIT} bytes long.")
         texts = (self.request.url.partition("?")[2], form.decode("latin-1"))
