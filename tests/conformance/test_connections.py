@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.application.answer(request)
 
     def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._chunks() if self.headers.get("Transfer-Encoding") == "chunked" else self._sized()
         response = self.respond(Request(self.command, self.path, Headers(self.headers.items()), body))
         if response is None:
             self.close_connection = True
@@ -39,6 +39,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         self.wfile.write(response.body)
+
+    def _sized(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_OPTIONS = _serve
 

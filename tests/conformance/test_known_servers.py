@@ -74,7 +74,11 @@ def test_a_server_without_a_lock_excuses_no_deviation() -> None:
 
 
 def test_of_several_servers_with_the_same_answer_the_best_fit_is_named() -> None:
-    hapi = [finding("missing", "200"), finding("deleted", "409"), finding("version-id-shape", "another shape")]
+    hapi = [
+        finding("missing", "200"),
+        finding("deleted", "409"),
+        finding("refusals-have-the-profile", "not the profile"),
+    ]
     assert {found.dialect for found in compare(hapi, None)} == {"HAPI FHIR with its JPA store"}
 
 

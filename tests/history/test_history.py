@@ -91,6 +91,16 @@ def test_one_resource_of_several_can_be_checked() -> None:
     assert (asked.check().resources, asked.check("List/2").exchanges) == (2, 1)
 
 
+@pytest.mark.parametrize(("other", "sound"), [("b", True), (None, False)])
+def test_a_412_with_another_condition_does_not_say_that_the_version_was_stale(other: str | None, sound: bool) -> None:
+    lines = [
+        Line("alice", "read", 200, "a", at=(0, 1)),
+        Line("alice", "update", 412, None, if_match="a", if_none_match=other, at=(2, 3)),
+        Line("alice", "read", 200, "a", at=(4, 5)),
+    ]
+    assert history([line.exchange() for line in lines]).check().sound is sound
+
+
 def test_an_iterator_is_accepted_and_a_negative_skew_is_rejected() -> None:
     assert history(line.exchange() for line in GOOD[0].lines).check().sound
     with pytest.raises(BadInput, match="skew="):

@@ -3,8 +3,8 @@
 Sources: **S** the guide's page *Updating Resources*; **C**, **R**, **D**, **V**, **E** its sibling pages
 (*Creating*, *Reading*, *Deleting*, *Versioning of Resources*, *Error handling*); **G** the guide's page
 *HTTP Headers*; **P** the NHS Personal Demographics Service API; **F** the FHIR STU3 http page; **H** RFC 9110;
-**7240** RFC 7240; **W** this project's own choice, where the sources say nothing or disagree. The guide is the
-NHS Spine Core FHIR guide, 1.1 draft of 2019.
+**9111** RFC 9111; **7240** RFC 7240; **N** NHS's own public repositories of today; **W** *our choice*, where the
+sources say nothing or disagree. The guide is the NHS Spine Core FHIR guide, 1.1 draft of 2019.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ PROMISES: Final = (
     _must(
         "UPD-4", "S", "meta.versionId and meta.lastUpdated in the submitted body are no error: they are overwritten."
     ),
-    _must("UPD-5", "S F", "Everything else is stored as sent: order, text, profiles, and decimals digit for digit."),
+    _must("UPD-5", "S F", "Everything else in the body is stored exactly as sent: whatever FHIR JSON can say."),
     _must("UPD-6", "S", "An If-Match that names any version but the current one answers 409; nothing changes."),
     _must("UPD-7", "S", "No If-Match answers 412; nothing changes."),
-    _must("UPD-8", "P", 'An If-Match that is not of the form W/"<version id>" answers 412; nothing changes.'),
+    _must("UPD-8", "W", 'An If-Match that is not of the form W/"<version id>" answers 412; nothing changes.'),
     _must(
         "UPD-9",
         "F",
@@ -66,8 +66,19 @@ PROMISES: Final = (
     _must(
         "UPD-12", "S E", "A type or an interaction the CapabilityStatement does not list answers 501 NOT_IMPLEMENTED."
     ),
-    _must("UPD-13", "S", "Of N clients that send the same If-Match at once, exactly one gets 200 and the others 409."),
-    _must("VAL-1", "E", "JSON that is not a valid STU3 resource of its type answers 422, the element named."),
+    _must(
+        "UPD-13",
+        "W",
+        "Of N clients that send the same If-Match at once, one gets 200 and is stored; each of the others gets 409.",
+    ),
+    _must(
+        "VAL-1",
+        "E",
+        "JSON that is not a valid STU3 resource of its type answers 422, the element named; nothing changes.",
+    ),
+    _must("UPD-15", "H", "A PUT with If-None-Match: * to a resource that exists answers 412; nothing changes."),
+    _must("UPD-16", "F W", "A body marked as partial (meta.tag SUBSETTED) answers 422; nothing changes."),
+    _must("UPD-17", "S W", "A refused request never changes anything, however it is refused."),
     _should(
         "UPD-14", "W", "Identical content with the right If-Match is an update like any other: 200 and a new version."
     ),
@@ -84,6 +95,7 @@ PROMISES: Final = (
     ),
     _must("ERR-3", "E P", "Status, issue type and Spine code go together as the error table says."),
     _must("ERR-4", "W", "An answer never shows a stack trace, a path of the server, or SQL."),
+    _must("ERR-5", "E", "An OperationOutcome has an id."),
     _must(
         "RD-1",
         "R V",
@@ -96,24 +108,35 @@ PROMISES: Final = (
     ),
     _must("RD-3", "R H", "If-Modified-Since not older than Last-Modified answers 304."),
     _must("RD-4", "V", "Older versions are not served: _history and vread answer 501."),
+    _must(
+        "RD-5",
+        "W 9111",
+        "A 200 or 304 to a GET carries Cache-Control: no-cache and Vary: Accept, Accept-Encoding.",
+    ),
+    _must("RD-6", "H", "A GET with an If-Match that is not current answers 412."),
     _must("CR-1", "C", "A POST without an id answers 201 with Location, ETag and Last-Modified; Spine assigns the id."),
     _must("CR-2", "C E", "A POST with an id in the body answers 405 MSG_RESOURCE_ID_FAIL."),
     _must("DL-1", "D", "A DELETE with the current If-Match answers 204; reads then answer 404."),
     _must("DL-2", "D", "A DELETE with a stale If-Match answers 409, with none 412; nothing changes."),
     _must(
         "SR-1",
-        "S F",
-        "A search by _id, _lastUpdated and _count answers a searchset Bundle; unknown parameters answer 400.",
+        "S F N",
+        "A search by _id, _lastUpdated, _count, and patient, subject, status, category and code where the type has "
+        "them, answers a searchset Bundle; unknown parameters answer 400.",
     ),
     _must("CAP-1", "S F", "GET metadata and OPTIONS answer a STU3 CapabilityStatement that tells the truth."),
-    _must("VER-1", "V S", "An ETag is weak; a version id is opaque: eight hex digits, a hyphen, four hex digits."),
+    _must("VER-1", "V S N", "An ETag is weak; a version id is a FHIR id, opaque, never used twice for a resource."),
     _must(
         "FMT-1",
         "W",
         "FHIR JSON is read under three names and written under one; XML is refused (415, or 406 for Accept).",
     ),
     _must("FMT-2", "G", "_format overrides Accept; with neither, the request's Content-Type decides; else JSON."),
-    _must("FMT-3", "G", "Accept-Encoding: gzip is honoured; a chunked request body is accepted."),
+    _must(
+        "FMT-3",
+        "G",
+        "Accept-Encoding: gzip is honoured; a request body may be chunked and in gzip; other codings answer 415.",
+    ),
     _must(
         "HDR-1",
         "G",
@@ -141,8 +164,10 @@ SOURCES: Final = {
     "P": "NHS Personal Demographics Service API",
     "F": "FHIR STU3, http.html",
     "H": "RFC 9110",
+    "9111": "RFC 9111",
     "7240": "RFC 7240",
-    "W": "this project's own choice",
+    "N": "NHS's own public repositories of today",
+    "W": "our choice",
 }
 """The sources in words, by the letters in ``Promise.sources``."""
 

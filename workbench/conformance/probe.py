@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from workbench.client.client import Client
 from workbench.conformance.contract import BY_ID, Promise
 from workbench.conformance.responses import State, current_etag, etag_value, state_of, summary, version_id
 from workbench.conformance.under_check import EndpointUnderCheck, Untestable, send
@@ -25,12 +26,16 @@ _Attempt: TypeAlias = Callable[["ProbeRun"], None]
 
 
 class Deviation(Exception):
-    """The promise is broken. ``observed`` is a sentence, ``answer`` its short form, by which servers are compared."""
+    """The promise is broken. ``observed`` is a sentence, ``answer`` its short form, by which servers are compared.
 
-    def __init__(self, observed: str, answer: str) -> None:
+    ``evidence`` holds the exchanges that show it, if they are others than those of the probe.
+    """
+
+    def __init__(self, observed: str, answer: str, evidence: tuple[Exchange, ...] = ()) -> None:
         super().__init__(observed)
         self.observed = observed
         self.answer = answer
+        self.evidence = evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,8 @@ class ProbeRun:
     def __init__(self, endpoint: EndpointUnderCheck) -> None:
         self.endpoint = endpoint
         self.journal = Journal()
-        self.client = endpoint.client.sibling("check", journal=self.journal)
+        self._clients: list[Client] = []
+        self.client = self.another_client("check")
         self._created: set[str] = set()
         self._borrowed = ExitStack()
         self._changes = 0
@@ -138,7 +144,15 @@ class ProbeRun:
             self.endpoint.delete_own(self.client, self._created)
         finally:
             self._borrowed.close()
-            self.client.close()
+            for client in self._clients:
+                client.close()
+            self.endpoint.record(self.journal)
+
+    def another_client(self, name: str) -> Client:
+        """Return a client with a connection of its own and the journal of this probe; it is closed after the probe."""
+        client = self.endpoint.client.sibling(name, journal=self.journal)
+        self._clients.append(client)
+        return client
 
     # --- requests ---
 
@@ -150,8 +164,9 @@ class ProbeRun:
         headers: Mapping[str, str | None] | None = None,
         body: bytes | dict[str, Any] = b"",
         chunked: bool = False,
+        client: Client | None = None,
     ) -> Exchange:
-        """Send a request and return the exchange.
+        """Send a request and return the exchange. Without ``client`` the probe's own client sends it.
 
         Raises ``Deviation`` if no complete response comes, ``Untestable`` for a write that is not allowed, and
         ``Stopped`` once the check has ended.
@@ -161,7 +176,7 @@ class ProbeRun:
             raise Untestable(self.endpoint.no_write)
         content = json.dumps(body) if isinstance(body, dict) else body
         with self.endpoint.in_flight(method, path):
-            exchange = send(self.client, method, path, headers=headers, body=content, chunked=chunked)
+            exchange = send(client or self.client, method, path, headers=headers, body=content, chunked=chunked)
         if exchange.response is None and exchange.sent and method == "POST":
             self.endpoint.notes.append(f"POST {path} was not answered; what it may have created was not deleted.")
         if exchange.response is None or exchange.failure:

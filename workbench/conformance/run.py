@@ -7,7 +7,7 @@ endpoint does: requests in flight get ``_GRACE_SECONDS`` to end, cleaning up get
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -153,12 +153,14 @@ class _CheckRun:
 def _try(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
     """Try one probe; return its finding, whether it can be tried or not."""
     finding = _not_tested(probe, "")
+    shown: Iterable[Exchange] = ()
     run = ProbeRun(endpoint)
     try:
         probe.function(run)
         finding = replace(finding, result=Result.KEPT, observed=AS_PROMISED, answer=AS_PROMISED)
     except Deviation as deviation:
         finding = replace(finding, result=Result.BROKEN, observed=deviation.observed, answer=deviation.answer)
+        shown = deviation.evidence
     except Untestable as reason:
         finding = replace(finding, why=str(reason))
     except Stopped:
@@ -169,7 +171,7 @@ def _try(endpoint: EndpointUnderCheck, probe: Probe) -> Finding:
         finding = replace(finding, why=why)
     finally:
         # ``close`` sends requests to clean up. They are no evidence, so the journal is read before.
-        evidence = tuple(map(_shortened, run.journal))
+        evidence = tuple(map(_shortened, shown or run.journal))
         run.close()
     return replace(finding, evidence=evidence)
 

@@ -71,7 +71,7 @@ class Fit:
         return (self.met + 1) / (self.known + 2)
 
 
-_OLD: Final = "stale-previous stale-same-content stale-again-and-again"
+_OLD: Final = "stale-previous stale-same-content stale-again-and-again stale-every-older stale-however-sent"
 _STALE: Final = f"{_OLD} race"
 _EVERY_STALE: Final = f"{_STALE} stale-made-up stale-near-miss stale-body-version stale-foreign delete-stale"
 _EVERY_MISSING: Final = "missing missing-with-other-conditions delete-missing"
@@ -84,49 +84,67 @@ _PDS_AS_PROMISED: Final = """
 _NOT_SPINES: Final = {
     "not the profile": "refusals-have-the-profile",
     "no Spine code": "issues-have-a-spine-code",
-    "another shape": "version-id-shape",
 }
 """The answers of every server that is not a Spine. It sends the promised statuses without Spine's codes."""
 
 _SAME: Final = "200, same version"
 
-_HAPI_JPA: Final = _NOT_SPINES | {
-    "no Location": "update-location",
-    "another order": "stored-in-order",
-    "another text": "text-stays",
-    "500": "stale-made-up malformed-unquoted malformed-small-letter malformed-list malformed-star",
-    "200": """
+_NOT_ASKED: Final = {
+    "": """
+        exact-content exact-representation exact-search exact-create every-update-is-stored
+        reads-are-never-older others-stay date-is-the-clock deleted-stays-deleted stale-every-older
+        stale-however-sent if-none-match-star history-of-the-check null-entry sibling-too-long
+        narrative-unclosed narrative-no-namespace blank-in-uri fhir-comments partial-body
+        outcomes-have-an-id refusals-change-nothing refused-never-applied allow-on-405 caches-ask-again
+        vary-is-named read-if-match search-by-status search-by-code search-by-patient search-by-subject
+        gzip-sent other-coding-sent ids-are-exact
+    """,
+}
+"""Probes that are newer than what is known of HAPI and Helios: their answers are unknown."""
+
+_HAPI_JPA: Final = (
+    _NOT_SPINES
+    | _NOT_ASKED
+    | {
+        "no Location": "update-location",
+        "another order": "stored-in-order",
+        "another text": "text-stays",
+        "500": "stale-made-up malformed-unquoted malformed-small-letter malformed-list malformed-star",
+        "200": """
         stale-near-miss missing missing-with-other-conditions malformed-bare malformed-strong
         malformed-empty unknown-element missing-element wrong-type not-repeating codes-406 codes-412
         codes-422 if-modified-since history-of-a-resource vread history-of-a-type delete delete-stale
         delete-missing xml-sent xml-asked format-refuses content-type-decides
     """,
-    "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
-    "409": "deleted",
-    "400": "unknown-code codes-413 codes-415",
-    "200, same version": "identical-content",
-    "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
-    "another content": "prefer-representation",
-    "another code": "prefer-outcome prefer-outcome-create",
-    "400, other codes": "codes-400-structure codes-400-invalid codes-400-parameter",
-    "404, other codes": "codes-404",
-    "409, other codes": "codes-409",
-    "304": "if-none-match-wins",
-    "Location with the version": "create-headers",
-    "a parameter is unknown": "search-parameters-are-known",
-    "versioning is not true": "versioning-is-true",
-    "counted up": "version-ids-are-opaque",
-    "application/json+fhir": "one-name-is-written",
-}
+        "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
+        "409": "deleted",
+        "400": "unknown-code codes-413 codes-415",
+        "200, same version": "identical-content",
+        "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
+        "another content": "prefer-representation",
+        "another code": "prefer-outcome prefer-outcome-create",
+        "400, other codes": "codes-400-structure codes-400-invalid codes-400-parameter",
+        "404, other codes": "codes-404",
+        "409, other codes": "codes-409",
+        "304": "if-none-match-wins",
+        "Location with the version": "create-headers",
+        "a parameter is unknown": "search-parameters-are-known",
+        "versioning is not true": "versioning-is-true",
+        "application/json+fhir": "one-name-is-written",
+    }
+)
 """Answer to probe names. Every other probe is answered as promised, or cannot be tried."""
 
-_HAPI_PLAIN: Final = _NOT_SPINES | {
-    "no Last-Modified": "update-last-modified read-last-modified",
-    "no Location": "update-location",
-    "lastUpdated stored": "sent-version-is-overwritten",
-    "another order": "stored-in-order",
-    "another text": "text-stays",
-    "200": """
+_HAPI_PLAIN: Final = (
+    _NOT_SPINES
+    | _NOT_ASKED
+    | {
+        "no Last-Modified": "update-last-modified read-last-modified",
+        "no Location": "update-location",
+        "lastUpdated stored": "sent-version-is-overwritten",
+        "another order": "stored-in-order",
+        "another text": "text-stays",
+        "200": """
         stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version
         stale-again-and-again stale-foreign missing missing-with-other-conditions malformed-bare
         malformed-strong malformed-unquoted malformed-small-letter malformed-list malformed-star
@@ -135,55 +153,58 @@ _HAPI_PLAIN: Final = _NOT_SPINES | {
         history-of-a-type search-unknown-parameter search-unusable-value xml-sent xml-asked format-refuses
         content-type-decides
     """,
-    "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
-    "revived": "deleted",
-    "404": "type-not-listed type-not-listed-read",
-    "400": "interaction-not-listed unknown-code codes-413 codes-415",
-    "several won": "race",
-    "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
-    "another date": "prefer-representation prefer-representation-create",
-    "no OperationOutcome": "prefer-outcome prefer-outcome-create",
-    "400, other codes": "codes-400-structure codes-400-invalid",
-    "404, other codes": "codes-404",
-    "Location with the version": "create-headers",
-    "204, then 410": "delete",
-    "204": "delete-stale delete-missing",
-    "conditionalUpdate is not true": "conditional-update-is-true",
-    "counted up": "version-ids-are-opaque",
-    "application/json+fhir": "one-name-is-written",
-}
+        "201": "unknown-id unknown-id-without-version codes-405 create-with-an-id",
+        "revived": "deleted",
+        "404": "type-not-listed type-not-listed-read",
+        "400": "interaction-not-listed unknown-code codes-413 codes-415",
+        "several won": "race",
+        "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
+        "another date": "prefer-representation prefer-representation-create",
+        "no OperationOutcome": "prefer-outcome prefer-outcome-create",
+        "400, other codes": "codes-400-structure codes-400-invalid",
+        "404, other codes": "codes-404",
+        "Location with the version": "create-headers",
+        "204, then 410": "delete",
+        "204": "delete-stale delete-missing",
+        "conditionalUpdate is not true": "conditional-update-is-true",
+        "application/json+fhir": "one-name-is-written",
+    }
+)
 """Answer to probe names. The plain server ignores ``If-Match``: every update replaces the resource."""
 
-_HELIOS: Final = _NOT_SPINES | {
-    "no Location": "update-location",
-    "412": """
+_HELIOS: Final = (
+    _NOT_SPINES
+    | _NOT_ASKED
+    | {
+        "no Location": "update-location",
+        "412": """
         stale-previous stale-made-up stale-near-miss stale-same-content stale-body-version
         stale-again-and-again stale-foreign unknown-id deleted race codes-405 codes-409 delete-stale
     """,
-    "200": """
+        "200": """
         missing missing-with-other-conditions malformed-strong malformed-list malformed-star id-missing
         unknown-element missing-element wrong-type unknown-code not-repeating codes-400-parameter
         codes-406 codes-412 codes-422 if-modified-since history-of-a-resource vread history-of-a-type
         search-unknown-parameter search-unusable-value content-type-decides
     """,
-    "201": "unknown-id-without-version create-with-an-id",
-    "400": "codes-413",
-    "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
-    "another code": "prefer-outcome prefer-outcome-create",
-    "another Content-Type": "refusals-are-fhir-json",
-    "no diagnostics": "issues-say-what-was-wrong",
-    "diagnostics of no request": "diagnostics-of-this-request",
-    "400, other codes": "codes-400-structure codes-400-invalid",
-    "404, other codes": "codes-404",
-    "415, other codes": "codes-415",
-    "204, then 410": "delete",
-    "204": "delete-missing",
-    "FHIR 4.0": "metadata",
-    "no statement": "options",
-    "a parameter is unknown": "search-parameters-are-known",
-    "counted up": "version-ids-are-opaque",
-    "application/fhir+json": "one-name-is-written",
-}
+        "201": "unknown-id-without-version create-with-an-id",
+        "400": "codes-413",
+        "a body": "prefer-nothing prefer-nothing-create prefer-unknown",
+        "another code": "prefer-outcome prefer-outcome-create",
+        "another Content-Type": "refusals-are-fhir-json",
+        "no diagnostics": "issues-say-what-was-wrong",
+        "diagnostics of no request": "diagnostics-of-this-request",
+        "400, other codes": "codes-400-structure codes-400-invalid",
+        "404, other codes": "codes-404",
+        "415, other codes": "codes-415",
+        "204, then 410": "delete",
+        "204": "delete-missing",
+        "FHIR 4.0": "metadata",
+        "no statement": "options",
+        "a parameter is unknown": "search-parameters-are-known",
+        "application/fhir+json": "one-name-is-written",
+    }
+)
 """Answer to probe names. It locks; every refusal about ``If-Match`` is 412 with issue type *conflict*."""
 
 _HELIOS_STRICT: Final = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from workbench.client.client import Client
@@ -19,7 +20,7 @@ from workbench.conformance.responses import (
     summary,
 )
 from workbench.errors import BadInput, CannotCheck
-from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent
+from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent, kept_bytes
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
@@ -34,6 +35,9 @@ TEMPLATES: Final[dict[str, dict[str, Any]]] = {
 """The resources that a check can create: small, valid in STU3 and R4, about a test patient or about none."""
 
 _POLL_SECONDS: Final = 0.1
+
+_LARGE_BODIES: Final = 200_000
+"""Bytes; of larger exchanges the check keeps digests."""
 
 
 def send(
@@ -96,6 +100,8 @@ class EndpointUnderCheck:
         """The resources that this check created and has not deleted yet."""
         self._own_lock = threading.Lock()
         self._in_flight: list[str] = []
+        self._made: set[str] = set()
+        self._recorded: list[Exchange] = []
         self._restored = False
         self._client = client.sibling("check, cleaning up", journal=Journal())
 
@@ -256,6 +262,25 @@ class EndpointUnderCheck:
         finally:
             self._in_flight.remove(request)
 
+    # --- the exchanges of the whole check ---
+
+    def record(self, exchanges: Iterable[Exchange]) -> None:
+        """Keep the exchanges of a probe that has ended, the large ones without their bodies."""
+        kept = [each.without_bodies() if kept_bytes(each) > _LARGE_BODIES else each for each in exchanges]
+        with self._own_lock:
+            self._recorded += kept
+
+    def recorded(self, running: Iterable[Exchange]) -> list[Exchange]:
+        """Return the exchanges of the probes that have ended and of a running one, in the order in which they ended.
+
+        Only exchanges about resources that the check may change are returned. The check sent all writes to those that
+        it created, and takes it that nothing else writes to a resource named by the user meanwhile.
+        """
+        with self._own_lock:
+            paths = self._made | ({self.shared} if self.may_change else set())
+            every = [*self._client.journal, *self._recorded, *running]
+        return sorted((each for each in every if each.target in paths), key=_ended)
+
     # --- leaving the endpoint as it was ---
 
     def find_created(self, client: Client, created: Exchange, mark: str) -> Exchange | None:
@@ -271,6 +296,7 @@ class EndpointUnderCheck:
         """Record that the check created this resource, and so has to delete it."""
         with self._own_lock:
             self._own.add(path)
+            self._made.add(path)
 
     def delete_own(self, client: Client, paths: set[str]) -> None:
         """Delete those of these resources that the check created, but for the shared one."""
@@ -324,6 +350,10 @@ class EndpointUnderCheck:
             self.notes.append(f"{path} was changed and has its content back, at a new version.")
         else:
             self.notes.append(f"{path} was changed and could NOT be put back: {summary(response)}.")
+
+
+def _ended(exchange: Exchange) -> datetime:
+    return exchange.sent_at + timedelta(seconds=exchange.elapsed or 0)
 
 
 def _lacks_authorization(exchange: Exchange) -> bool:

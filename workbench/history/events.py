@@ -91,6 +91,8 @@ def read_event(exchange: Exchange) -> Event:
         return Event(said, Deed.UPDATE, None, _shown(exchange)) if method in ("GET", "HEAD") else _NO_EVENT
     if said is None:
         said = Said.OPEN if left_open(exchange) else Said.NOTHING
+    if said is Said.STALE and exchange.status == 412 and _has_other_condition(exchange):
+        said = Said.REFUSED  # the other condition may be the one that failed (RFC 9110, 13.2.2)
     deed = Deed.UPDATE
     if method == "DELETE":
         deed = Deed.DELETE
@@ -98,6 +100,10 @@ def read_event(exchange: Exchange) -> Event:
         deed = Deed.CREATE
     version = _shown(exchange) if said is Said.ACCEPTED and deed is not Deed.DELETE else None
     return Event(said, deed, named_version(exchange.if_match), version)
+
+
+def _has_other_condition(exchange: Exchange) -> bool:
+    return any(name in exchange.request.headers for name in ("If-None-Match", "If-Unmodified-Since"))
 
 
 _NO_EVENT: Final = Event(Said.NOTHING, Deed.UPDATE, None, None)

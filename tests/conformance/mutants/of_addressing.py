@@ -319,3 +319,90 @@ def _(request: Request, real: Real) -> Request:
 @answered("stale deletes are 412", "delete-stale", "a stale delete is answered 412")
 def _(request: Request, response: Response) -> Response:
     return Response(412, response.headers, response.body) if is_delete(request) and response.status == 409 else response
+
+
+# --- structure (VAL-1) and partial bodies (UPD-16) ---
+
+
+def _given(resource: dict[str, Any], change: Any) -> dict[str, Any]:
+    """The resource with the given names in its extension changed."""
+    for extension in resource.get("extension", []):
+        if "valueHumanName" in extension:
+            change(extension["valueHumanName"])
+    return resource
+
+
+def _without_nulls(name: dict[str, Any]) -> None:
+    name["given"] = [each for each in name["given"] if each is not None]
+
+
+def _with_div(resource: dict[str, Any], wrong: str, right: str) -> dict[str, Any]:
+    text = resource.get("text", {})
+    return resource | {"text": text | {"div": right}} if text.get("div") == wrong else resource
+
+
+_RIGHT = '<div xmlns="http://www.w3.org/1999/xhtml"><p>a check</p></div>'
+
+lenient("nulls allowed", "null-entry", "a null in a list is left out", lambda r: _given(r, _without_nulls))
+lenient(
+    "siblings without values",
+    "sibling-too-long",
+    "more siblings than values are left out",
+    lambda r: _given(r, lambda name: name.pop("_given", None)),
+)
+lenient(
+    "narratives closed",
+    "narrative-unclosed",
+    "a narrative that is not well-formed is mended",
+    lambda r: _with_div(r, _RIGHT.replace("</p>", ""), _RIGHT),
+)
+lenient(
+    "narratives without a namespace",
+    "narrative-no-namespace",
+    "a narrative needs no namespace",
+    lambda r: _with_div(r, "<div>a check</div>", _RIGHT),
+)
+lenient(
+    "blanks escaped",
+    "blank-in-uri",
+    "a blank in a uri is stored as %20",
+    lambda r: (
+        r
+        | {
+            "extension": [
+                each | {"valueUri": each["valueUri"].replace(" ", "%20")} if "valueUri" in each else each
+                for each in r["extension"]
+            ]
+        }
+        if isinstance(r.get("extension"), list)
+        else r
+    ),
+)
+lenient(
+    "comments dropped",
+    "fhir-comments",
+    "DSTU2's fhir_comments are left out",
+    lambda r: {name: value for name, value in r.items() if name != "fhir_comments"},
+)
+
+
+def _whole(resource: dict[str, Any]) -> dict[str, Any]:
+    tags = resource.get("meta", {}).get("tag", [])
+    kept = [tag for tag in tags if tag.get("code") != "SUBSETTED"]
+    if kept == tags:
+        return resource
+    meta = {name: value for name, value in resource["meta"].items() if name != "tag"} | ({"tag": kept} if kept else {})
+    rest = {name: value for name, value in resource.items() if name != "meta"}
+    return rest | ({"meta": meta} if meta else {})
+
+
+lenient("partial bodies stored", "partial-body", "a body with the tag SUBSETTED is taken for a whole one", _whole)
+
+
+def _first_only(resource: dict[str, Any]) -> dict[str, Any]:
+    tags = resource.get("meta", {}).get("tag", [])
+    first = bool(tags) and tags[0].get("code") != "SUBSETTED"
+    return _whole(resource) if first else resource
+
+
+lenient("the first tag counts", "partial-body", "SUBSETTED is looked for in the first tag alone", _first_only)

@@ -363,3 +363,92 @@ def coded(name: str, meant: str, says: str, accept_encoding: str) -> None:
 
 coded("never compressed", "gzip-asked", "Accept-Encoding: gzip is not looked at", "identity")
 coded("always compressed", "gzip-not-asked", "every answer is compressed", "gzip")
+
+
+@asked("gzip not read", "gzip-sent", "a body in gzip is read as if it were not")
+def _(request: Request, real: Real) -> Request:
+    return with_headers(request, Content_Encoding=None)
+
+
+@asked("every coding read", "other-coding-sent", "a body in a coding other than gzip is read as if it had none")
+def _(request: Request, real: Real) -> Request:
+    other = request.headers.get("Content-Encoding") not in (None, "gzip")
+    return with_headers(request, Content_Encoding=None) if other else request
+
+
+@answered("codings not named", "other-coding-sent", "a 415 does not say which codings are read")
+def _(request: Request, response: Response) -> Response:
+    return with_headers(response, Accept_Encoding=None) if response.status == 415 else response
+
+
+# --- caches and If-Match on reads (RD-5, RD-6) ---
+
+
+def cached(name: str, meant: str, says: str, wanted: Callable[[Request, Response], bool], **fields: str | None) -> None:
+    """A mutant whose reads have these header fields, where ``wanted(request, response)``."""
+
+    @answered(name, meant, says)
+    def _(request: Request, response: Response) -> Response:
+        concerned = request.method == "GET" and response.status in (200, 304) and wanted(request, response)
+        return with_headers(response, **fields) if concerned else response
+
+
+cached(
+    "reads kept a minute", "caches-ask-again", "reads have max-age=60", lambda q, r: True, Cache_Control="max-age=60"
+)
+cached("304 kept", "caches-ask-again", "a 304 has no Cache-Control", lambda q, r: r.status == 304, Cache_Control=None)
+cached(
+    "searches kept", "caches-ask-again", "searches have no Cache-Control", lambda q, r: is_search(q), Cache_Control=None
+)
+cached("Vary on Accept alone", "vary-is-named", "Vary does not name Accept-Encoding", lambda q, r: True, Vary="Accept")
+cached("304 without Vary", "vary-is-named", "a 304 has no Vary", lambda q, r: r.status == 304, Vary=None)
+
+
+@asked("If-Match ignored on reads", "read-if-match", "If-Match on a GET is not looked at")
+def _(request: Request, real: Real) -> Request:
+    return with_headers(request, If_Match=None) if request.method == "GET" else request
+
+
+# --- searches by what a resource says (SR-1) ---
+
+for _parameter in ("status", "code", "patient", "subject"):
+    searching(
+        f"{_parameter} ignored",
+        f"search-by-{_parameter}",
+        f"a search does not look at {_parameter}",
+        without(_parameter),
+    )
+searching(
+    "codes without a system",
+    "search-by-code",
+    "a search by system and code finds nothing",
+    lambda query: query.replace("%7C", "%20"),
+)
+
+
+# --- which resource a read means ---
+
+
+@asked("ids in any case", "ids-are-exact", "a read finds a resource by its id in capitals too")
+def _(request: Request, real: Real) -> Request:
+    return (
+        replace(request, url=request.url.replace(path_of(request), _lowered(request))) if is_read(request) else request
+    )
+
+
+def _lowered(request: Request) -> str:
+    kind, _, logical_id = path_of(request).partition("/")
+    return f"{kind}/{logical_id.lower()}"
+
+
+@mutant("ids without types", "ids-are-exact", "a read of another type finds the resource with that id")
+def _(real: Real) -> Answer:
+    def answer(request: Request) -> Response:
+        response = real.answer(request)
+        if is_read(request) and response.status == 404:
+            logical_id = path_of(request).partition("/")[2]
+            found = [real.get(f"{kind}/{logical_id}") for kind in ("List", "Flag")]
+            return next((each for each in found if accepted(each)), response)
+        return response
+
+    return answer

@@ -229,3 +229,16 @@ def _(request: Request, response: Response) -> Response:
     if response.status == 400 and request.method == "GET":
         return refusal(422, "invalid", "INVALID_RESOURCE")
     return response
+
+
+# --- ERR-5, and Allow on 405 ---
+
+
+@answered("outcomes without an id", "outcomes-have-an-id", "an OperationOutcome has no id")
+def _(request: Request, response: Response) -> Response:
+    return edited(response, lambda outcome: outcome.pop("id", None)) if response.status >= 400 else response
+
+
+@answered("405 without Allow", "allow-on-405", "a 405 does not say which methods are allowed")
+def _(request: Request, response: Response) -> Response:
+    return with_headers(response, Allow=None) if response.status == 405 else response

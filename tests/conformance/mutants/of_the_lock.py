@@ -211,3 +211,24 @@ lenient("small letters accepted", "malformed-small-letter", "If-Match may begin 
 lenient("lists accepted", "malformed-list", "If-Match may be a list", 'W/"{}", W/"00000000-0000"')
 lenient("any version accepted", "malformed-star", "If-Match may be a star", "*")
 lenient("an empty If-Match accepted", "malformed-empty", "an empty If-Match is as good as the current version", "")
+
+
+@asked("If-None-Match ignored on updates", "if-none-match-star", "If-None-Match: * is not looked at on a PUT")
+def _(request: Request, real: Real) -> Request:
+    star = is_put(request) and request.headers.get("If-None-Match") == "*"
+    return with_headers(request, If_None_Match=None) if star else request
+
+
+@mutant(
+    "If-None-Match: * refused and stored",
+    "if-none-match-star",
+    "a PUT with If-None-Match: * is answered 412, and stored",
+)
+def _(real: Real) -> Answer:
+    def answer(request: Request) -> Response:
+        response = real.answer(request)
+        if is_put(request) and response.status == 412 and request.headers.get("If-None-Match") == "*":
+            real.answer(with_headers(request, If_None_Match=None))
+        return response
+
+    return answer

@@ -108,6 +108,22 @@ def _(request: Request, response: Response) -> Response:
     return with_headers(response, ETag=request.headers.get("If-Match")) if done else response
 
 
+@mutant("ETag of another resource", "update-etag", "a PUT is answered with the ETag of the resource updated before it")
+def _(real: Real) -> Answer:
+    last: list[tuple[str, str | None]] = []
+
+    def answer(request: Request) -> Response:
+        response = real.answer(request)
+        if not (is_put(request) and accepted(response)):
+            return response
+        other = next((tag for path, tag in reversed(last) if path != path_of(request)), 'W/"03c7a9e4-77b8"')
+        last.append((path_of(request), response.headers.get("ETag")))
+        changed: Response = with_headers(response, ETag=other)
+        return changed
+
+    return answer
+
+
 @mutant("versions never change", "versions-are-new", "an accepted update keeps the version id")
 def _(real: Real) -> Answer:
     real.store.versions.after = lambda resource, version: version  # type: ignore[method-assign]
@@ -122,28 +138,18 @@ def _(real: Real) -> Answer:
     return real.answer
 
 
-@mutant("versions are counted", "version-ids-are-opaque", "each version id is the one before, plus one")
-def _(real: Real) -> Answer:
-    def after(resource: str, version: str) -> str:
-        text = f"{(int(version.replace('-', ''), 16) + 1) % 2**48:012x}"
-        return f"{text[:8]}-{text[8:]}"
-
-    real.store.versions.after = after  # type: ignore[method-assign]
-    return real.answer
-
-
 _SPINE_SHAPE = re.compile(rb"\b([0-9a-f]{8})-([0-9a-f]{4})(?![0-9a-f-])")
 
 
-@mutant("versions of another shape", "version-id-shape", "a version id is v, a dot and twelve hex digits")
+@mutant("versions of another shape", "version-id-shape", "a version id is v, a colon and twelve hex digits")
 def _(real: Real) -> Answer:
     def answer(request: Request) -> Response:
         sent = request.headers.get("If-Match")
-        inward = re.sub(r"v\.([0-9a-f]{8})([0-9a-f]{4})", r"\1-\2", sent) if sent else None
+        inward = re.sub(r"v:([0-9a-f]{8})([0-9a-f]{4})", r"\1-\2", sent) if sent else None
         response = real.answer(with_headers(request, If_Match=inward))
         tag = response.headers.get("ETag")
-        outward = tag and re.sub(r'"([0-9a-f]{8})-([0-9a-f]{4})"', r'"v.\1\2"', tag)
-        body = re.sub(rb'("versionId":")([0-9a-f]{8})-([0-9a-f]{4})', rb"\1v.\2\3", response.body)
+        outward = tag and re.sub(r'"([0-9a-f]{8})-([0-9a-f]{4})"', r'"v:\1\2"', tag)
+        body = re.sub(rb'("versionId":")([0-9a-f]{8})-([0-9a-f]{4})', rb"\1v:\2\3", response.body)
         changed: Response = with_headers(Response(response.status, response.headers, body), ETag=outward)
         return changed
 

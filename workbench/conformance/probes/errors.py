@@ -1,6 +1,6 @@
 """Probes of refusals: the OperationOutcome, its codes, and what it must not show.
 
-Promises ERR-1 to ERR-4.
+Promises ERR-1 to ERR-5 and UPD-17.
 """
 
 from __future__ import annotations
@@ -10,12 +10,23 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final, TypeAlias
 
-from workbench.conformance.probe import UNUSED_ETAG, Chapter, ProbeRun
+from workbench.conformance.probe import UNUSED_ETAG, Chapter, HeldResource, ProbeRun
 from workbench.conformance.probes.update import put_to_unused_id
-from workbench.conformance.responses import body, etag_value, header, json_object, json_objects, summary
+from workbench.conformance.responses import (
+    body,
+    etag_value,
+    header,
+    json_object,
+    json_objects,
+    same_except_meta,
+    state_of,
+    summary,
+)
 from workbench.conformance.under_check import Untestable
 from workbench.exchange.message import Exchange
+from workbench.fhir import json
 from workbench.fhir.outcome import Issue
+from workbench.fhir.resource import LOGICAL_ID
 
 chapter: Final = Chapter()
 
@@ -181,6 +192,84 @@ def nothing_of_the_inside(run: ProbeRun) -> None:
             run.expect(found is None, observed, f"shows {name}")
 
 
+@_every_refusal("ERR-5", "an id, in the OperationOutcome of every refusal", "no id")
+def outcomes_have_an_id(response: Exchange) -> str:
+    """Refusals of many kinds: the id of their OperationOutcome."""
+    logical_id = json_object(response.resource).get("id")
+    is_fhir_id = isinstance(logical_id, str) and LOGICAL_ID.fullmatch(logical_id)
+    return "" if is_fhir_id else f"carries an OperationOutcome with the id {logical_id}"
+
+
+# --- UPD-17: a refusal changes nothing ---
+
+
+def _refused_writes(run: ProbeRun, held: HeldResource, stale: str | None) -> Iterator[Exchange]:
+    """Send writes that are to be refused, each for another reason and with another content; yield the exchanges."""
+    path, current = held.path, held.etag
+
+    def put(members: dict[str, Any] | None = None, *, if_match: str | None = current, **fields: str) -> Exchange:
+        return run.put(held, run.changed(held) | (members or {}), if_match=if_match, **fields)
+
+    yield put(if_match=stale)
+    yield put(if_match=UNUSED_ETAG)
+    yield put(if_match=None)
+    yield put(if_match="*")
+    yield put(if_match=held.version_id)
+    yield put({"id": run.unused_id()})
+    yield put({"colour": "green"})
+    yield put({"language": 5})
+    yield put(content_type="text/plain")
+    yield put(content_type="application/fhir+xml")
+    yield put(content_encoding="br")
+    yield put(content_encoding="gzip")
+    yield put(accept="text/csv")
+    yield put(if_none_match="*")
+    yield run.put(held, json.dumps(run.changed(held)).encode()[:-1], if_match=current)
+    yield run.put(held, json.dumps(run.changed(held)).encode() + b"}", if_match=current)
+    headers = {"If-Match": current}
+    yield run.send("PUT", f"{path}?no-such-parameter=1", headers=headers, body=run.changed(held))
+    yield run.send("PUT", f"{path}?_format=xml", headers=headers, body=run.changed(held))
+    yield run.send("PUT", f"{path}/_history/1", headers=headers, body=run.changed(held))
+    yield run.send("POST", path, headers=headers, body=run.changed(held))
+    yield run.send("DELETE", path, headers={"If-Match": stale})
+    yield run.send("DELETE", path)
+
+
+def _accepted(response: Exchange) -> bool:
+    return response.status is not None and response.status < 400
+
+
+@chapter.probe("UPD-17", "a read over another connection shows the same body, ETag and Last-Modified after each")
+def refusals_change_nothing(run: ProbeRun) -> None:
+    """Writes that are refused for many reasons, and a read after each."""
+    held, stale = run.resource_and_stale_etag()
+    before, other = held.state, run.another_client("check, second connection")
+    for response in _refused_writes(run, held, stale):
+        after = state_of(run.send("GET", held.path, client=other))
+        if not _accepted(response):
+            names = ("status", "body", "ETag", "Last-Modified")
+            pairs = zip(names, before, after, strict=True)
+            differing = ", ".join(name for name, earlier, later in pairs if earlier != later)
+            observed = f"{summary(response)} to {response.request.method}, and a read shows another {differing}"
+            run.expect(not differing, observed, "changed")
+        before = after
+
+
+@chapter.probe("UPD-17", "after many refusals updates are stored as sent, and what was refused never appears")
+def refused_never_applied(run: ProbeRun) -> None:
+    """Writes that are refused for many reasons; then accepted updates and reads."""
+    held, stale = run.resource_and_stale_etag()
+    content = held.content
+    for response in _refused_writes(run, held, stale):
+        if _accepted(response):  # not refused here, so what it sent may be stored
+            content = run.read(held.path).content
+    for _ in range(5):
+        now = run.read(held.path)
+        run.expect(same_except_meta(now.content, content), "a read shows what was not accepted", "applied later")
+        content = run.changed(held)
+        run.expect_status(run.put(held, content, if_match=now.etag), 200)
+
+
 # --- ERR-3: a probe for each row of the contract's error table ---
 
 _DEEP: Final = b'{"extension":' * 1000 + b"{}" + b"}" * 1000
@@ -234,6 +323,18 @@ def codes_404(run: ProbeRun) -> Iterator[Exchange]:
 def codes_405(run: ProbeRun) -> Iterator[Exchange]:
     """An id that the client assigned."""
     yield put_to_unused_id(run, run.unused_path(), UNUSED_ETAG)
+
+
+@chapter.probe("ERR-3", "405 with Allow (RFC 9110, section 15.5.6)")
+def allow_on_405(run: ProbeRun) -> None:
+    """The header fields of a 405."""
+    response = put_to_unused_id(run, run.unused_path(), UNUSED_ETAG)
+    run.expect_status(response, 405)
+    run.expect("Allow" in _fields(response), "405 without Allow", "405, no Allow")
+
+
+def _fields(response: Exchange) -> set[str]:
+    return {name.title() for name, _ in response.response.headers.items()} if response.response else set()
 
 
 @_codes(406, "not-supported", "UNSUPPORTED_MEDIA_TYPE")

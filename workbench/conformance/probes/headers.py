@@ -5,6 +5,7 @@ Promises PRF-1 to PRF-5, FMT-1 to FMT-3 and HDR-1 to HDR-5.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -263,6 +264,26 @@ def chunked_body(run: ProbeRun) -> None:
     stored = run.read(held.path).content
     as_sent = all(stored.get(name) == sent[name] for name in sent if name != "meta")
     run.expect(as_sent, "200, not stored", "not stored")
+
+
+@chapter.probe("FMT-3", "200 for a body in gzip, stored as sent")
+def gzip_sent(run: ProbeRun) -> None:
+    """An update whose body is compressed."""
+    held = run.resource()
+    sent = run.changed(held)
+    packed = gzip.compress(json.dumps(sent).encode(), mtime=0)
+    run.expect_status(run.put(held, packed, if_match=held.etag, content_encoding="gzip"), 200)
+    run.expect(same_except_meta(run.read(held.path).content, sent), "200, not stored", "not stored")
+
+
+@chapter.probe("FMT-3", "415 with Accept-Encoding: gzip; body, ETag and Last-Modified stay as they are")
+def other_coding_sent(run: ProbeRun) -> None:
+    """An update whose body says it has a coding other than gzip (RFC 9110, section 12.5.3)."""
+    held = run.resource()
+    response = run.put(held, if_match=held.etag, content_encoding="br")
+    run.expect_refused(response, held, 415)
+    accepted = header(response, "Accept-Encoding").lower()
+    run.expect("gzip" in accepted, f"415 with Accept-Encoding {accepted or '(none)'}", "415, no Accept-Encoding")
 
 
 def _large_resource(run: ProbeRun) -> HeldResource:

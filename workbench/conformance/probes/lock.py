@@ -1,26 +1,33 @@
 """Probes of the lock: a stale, a missing and a malformed ``If-Match``, and clients that update at once.
 
-Promises UPD-6, UPD-7, UPD-8 and UPD-13.
+Promises UPD-6, UPD-7, UPD-8, UPD-13 and UPD-15.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from workbench.client.client import Client
 from workbench.conformance.probe import UNUSED_ETAG, Chapter, Deviation, HeldResource, ProbeRun
-from workbench.conformance.responses import etag_value, summary
+from workbench.conformance.responses import current_etag, etag_value, same_except_meta, summary
 from workbench.conformance.under_check import Untestable, send
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
+from workbench.history.check import history
 
 chapter: Final = Chapter()
 
 _STALE: Final = "409; body, ETag and Last-Modified stay as they are"
 _REFUSED: Final = "412; body, ETag and Last-Modified stay as they are"
 _REPEATS: Final = 7
+_OLDER: Final = 5
+_FAR_FUTURE: Final = "Fri, 31 Dec 2100 23:59:59 GMT"
+
+_WRITERS: Final = 4
+_TURNS: Final = 6
 
 CLIENTS: Final = 8
 ROUNDS: Final = 3
@@ -95,6 +102,52 @@ def stale_foreign(run: ProbeRun) -> None:
     run.expect_refused(run.put(held, if_match=other.etag), held, 409)
 
 
+@chapter.probe("UPD-6", f"409 for each of the {_OLDER} versions before; nothing changes")
+def stale_every_older(run: ProbeRun) -> None:
+    """Every version that the resource has had, the oldest first."""
+    *older, current = run.versions(_OLDER)
+    for held in older:
+        if etag_value(held.etag) == current.version_id:
+            raise Untestable("An update did not change the version.")
+        run.expect_refused(run.put(current, if_match=held.etag), current, 409)
+
+
+_WAYS: Final[tuple[tuple[str, dict[str, str]], ...]] = (
+    ("", {"Prefer": "return=minimal"}),
+    ("", {"Prefer": "return=representation"}),
+    ("", {"Prefer": "return=OperationOutcome"}),
+    ("", {"Content-Type": "application/json"}),
+    ("", {"Content-Type": "application/json+fhir"}),
+    ("", {"Accept": "application/json"}),
+    ("", {"If-Unmodified-Since": _FAR_FUTURE}),
+    ("", {"If-None-Match": UNUSED_ETAG}),
+    ("?_format=json", {}),
+)
+"""Ways to send an update: a query and header fields. None of them may switch the lock off."""
+
+
+@chapter.probe("UPD-6", f"409 for each of {len(_WAYS) + 1} ways to send it; nothing changes")
+def stale_however_sent(run: ProbeRun) -> None:
+    """A stale version with other header fields, with _format, and with the body in chunks."""
+    held, stale = run.resource_and_stale_etag()
+    for query, fields in _WAYS:
+        headers = {"If-Match": stale, **fields}
+        run.expect_refused(run.send("PUT", held.path + query, headers=headers, body=run.changed(held)), held, 409)
+    chunked = run.send("PUT", held.path, headers={"If-Match": stale}, body=run.changed(held), chunked=True)
+    run.expect_refused(chunked, held, 409)
+
+
+# --- UPD-15: If-None-Match: * ---
+
+
+@chapter.probe("UPD-15", _REFUSED)
+def if_none_match_star(run: ProbeRun) -> None:
+    """If-None-Match: * with the current If-Match, and with a stale one (RFC 9110, section 13.1.2)."""
+    held, stale = run.resource_and_stale_etag()
+    for if_match in (held.etag, stale):
+        run.expect_refused(run.put(held, if_match=if_match, if_none_match="*"), held, 412)
+
+
 # --- UPD-7: no version ---
 
 
@@ -109,7 +162,7 @@ def missing(run: ProbeRun) -> None:
 def missing_with_other_conditions(run: ProbeRun) -> None:
     """Another condition instead of If-Match."""
     held = run.resource()
-    unmodified_since = run.put(held, if_match=None, if_unmodified_since="Fri, 31 Dec 2100 23:59:59 GMT")
+    unmodified_since = run.put(held, if_match=None, if_unmodified_since=_FAR_FUTURE)
     run.expect_refused(unmodified_since, held, 412)
     run.expect_refused(run.put(held, if_match=None, if_none_match=UNUSED_ETAG), held, 412)
 
@@ -142,7 +195,7 @@ for _form, _pattern, _tries in (
 @chapter.probe(
     "UPD-13",
     f"of {CLIENTS} clients one is answered 200 and the others 409, in each of {ROUNDS} rounds; "
-    "the accepted version stays",
+    "what is stored is what that one sent",
     alone=True,
 )
 def race(run: ProbeRun) -> None:
@@ -177,6 +230,9 @@ def _round(run: ProbeRun, held: HeldResource, clients: list[Client], first: int)
     stored = etag_value(str(winners[0].etag)) if winners[0].etag else after.version_id
     observed = f"{counts}, but the accepted version is not stored"
     run.expect(stored == after.version_id, observed, "winner not stored")
+    sent = json.parse(winners[0].request.body)
+    observed = f"{counts}, and what is stored is not what the accepted update sent"
+    run.expect(same_except_meta(after.content, sent), observed, "another content stored")
     return HeldResource(held.path, after.read, held.content)
 
 
@@ -191,12 +247,46 @@ def _update_at_once(run: ProbeRun, held: HeldResource, clients: list[Client], fi
         with run.endpoint.in_flight("PUT", held.path):
             exchanges.append(send(client, "PUT", held.path, headers={"If-Match": held.etag}, body=body))
 
+    _run_at_once(update, clients)
+    return exchanges
+
+
+def _run_at_once(act: Callable[[int, Client], None], clients: list[Client]) -> None:
+    """Call ``act(number, client)`` for each client, each in a thread of its own."""
     threads = [
-        threading.Thread(target=update, args=(number, client), name=client.name, daemon=True)
+        threading.Thread(target=act, args=(number, client), name=client.name, daemon=True)
         for number, client in enumerate(clients)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return exchanges
+
+
+@chapter.probe("UPD-13", "consistent: a correct endpoint could have given all answers of this check", alone=True)
+def history_of_the_check(run: ProbeRun) -> None:
+    """Several clients read and update one resource in their own time; then the whole journal of the check is proved."""
+    held = run.resource()
+    clients = [run.another_client(f"{RACING_CLIENT} {number}") for number in range(_WRITERS)]
+    together = threading.Barrier(_WRITERS)
+
+    def work(number: int, client: Client) -> None:
+        for step in range(_TURNS):
+            read = client.send("GET", held.path)
+            if step % 2:
+                together.wait(_BARRIER_SECONDS)  # so that clients hold the same version on a fast endpoint too
+            body = json.dumps(held.changed(number * _TURNS + step))
+            with run.endpoint.in_flight("PUT", held.path):
+                send(client, "PUT", held.path, headers={"If-Match": current_etag(read)}, body=body)
+
+    run.endpoint.check_not_stopped()
+    _run_at_once(work, clients)
+    exchanges = run.endpoint.recorded(run.journal)
+    proof = history(exchanges).check()
+    if proof.undecided:
+        raise Untestable(proof.explain())
+    if proof.violations:
+        witness = tuple(exchanges[number - 1] for number in proof.witness)
+        alone = history(witness).check()  # so that its sentence counts the exchanges as the evidence does
+        first = (alone.violations or proof.violations)[0]
+        raise Deviation(f"{first.resource}: {first.words}", first.flaw.value, evidence=witness)

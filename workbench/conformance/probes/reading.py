@@ -1,6 +1,6 @@
 """Probes of reads, conditional reads, searches, and the CapabilityStatement.
 
-Promises RD-1 to RD-4, SR-1 and CAP-1.
+Promises RD-1 to RD-6, SR-1 and CAP-1.
 """
 
 from __future__ import annotations
@@ -81,6 +81,21 @@ def read_again(run: ProbeRun) -> None:
     held = run.resource(change=False)
     unchanged = run.read(held.path).state == held.state
     run.expect(unchanged, "the second read shows another resource", "changed")
+
+
+@chapter.probe("RD-1", "no resource for the id in other letters, nor for the id under another type")
+def ids_are_exact(run: ProbeRun) -> None:
+    """Reads of the id in capitals, and of the id under another type that is served."""
+    held = run.resource(change=False)
+    kind, other_letters = held.resource_type, held.logical_id.swapcase()
+    paths = [f"{name}/{held.logical_id}" for name in run.endpoint.capabilities if name != kind][:_MOST_TYPES]
+    if other_letters != held.logical_id:
+        paths.append(f"{kind}/{other_letters}")
+    if not paths:
+        raise Untestable("The id has no letters, and no other type is listed.")
+    for path in paths:
+        read = run.get(path)
+        run.expect(read.status != 200, f"200 to a read of {path}", "another resource")
 
 
 # --- RD-2 and RD-3: conditional reads ---
@@ -184,6 +199,51 @@ def history_of_a_type(run: ProbeRun) -> None:
         run.expect_status(run.get(path), 501)
 
 
+# --- RD-5: caches ---
+
+
+def _read_answers(run: ProbeRun) -> list[Exchange]:
+    """Return a read, a read answered 304, a search and the CapabilityStatement."""
+    held = run.resource(change=False)
+    responses = [
+        run.get(held.path),
+        run.get(held.path, if_none_match=_etag(held)),
+        run.get(f"{held.resource_type}?_id={held.logical_id}"),
+        run.get("metadata"),
+    ]
+    return [response for response in responses if response.status in (200, 304)]
+
+
+def _expect_listed(run: ProbeRun, *, field: str, listed: tuple[str, ...]) -> None:
+    for response in _read_answers(run):
+        found = {value.strip().lower() for value in header(response, field).split(",")}
+        observed = (
+            f"{field}: {header(response, field) or '(none)'} on the {response.status} of a {response.interaction}"
+        )
+        run.expect(found >= set(listed), observed, f"no {field}")
+
+
+_ANSWERS: Final = "on a read (200 and 304), a search and the CapabilityStatement"
+
+for _name, _field, _listed, _tries in (
+    ("caches-ask-again", "Cache-Control", ("no-cache",), "Cache-Control: a cache must not answer a read after a 409."),
+    ("vary-is-named", "Vary", ("accept", "accept-encoding"), "Vary: the request header fields that decide."),
+):
+    _expected = f"{_field} with {', '.join(_listed)}, {_ANSWERS}"
+    chapter.row("RD-5", _name, _expected, _tries, _expect_listed, field=_field, listed=_listed)
+
+
+# --- RD-6: If-Match on a read ---
+
+
+@chapter.probe("RD-6", "412 for a stale version, 200 for the current one")
+def read_if_match(run: ProbeRun) -> None:
+    """Reads with If-Match (RFC 9110, section 13.1.1)."""
+    held = run.resource(change=False)
+    _expect_status_and_body(run, held.path, 200, if_match=_etag(held))
+    run.expect_status(run.get(held.path, if_match=UNUSED_ETAG), 412)
+
+
 # --- SR-1: searches ---
 
 
@@ -273,6 +333,44 @@ def search_count(run: ProbeRun) -> None:
         query = f"{ids}&_count=1"
     found = _search(run, query)
     run.expect(len(found) <= 1, f"{len(found)} entries with _count=1", "more than asked for")
+
+
+_CODE: Final = "a-code-of-a-check"
+_SYSTEM: Final = "https://fhir.nhs.uk/Id/a-system-of-a-check"
+_PATIENT: Final = "Patient/9990000018"
+_CONCEPT: Final = {"coding": [{"system": _SYSTEM, "code": _CODE}]}
+
+
+def _expect_found_by(run: ProbeRun, *, parameter: str, values: dict[str, str], members: dict[str, Any]) -> None:
+    """Update with these members, then search: one value finds the resource, the other does not."""
+    kind = run.endpoint.resource_type
+    parameters = json_objects(run.endpoint.capabilities.get(kind, {}).get("searchParam"))
+    if parameter not in {each.get("name") for each in parameters}:
+        raise Untestable(f"The CapabilityStatement does not list {parameter} for {kind}.")
+    held = run.resource()
+    held = run.updated(held, run.changed(held) | members)
+    by_id = f"_id={held.logical_id}&{parameter}="
+    _expect_found(run, held, by_id + values["found"])
+    found = _search(run, by_id + values["other"])
+    run.expect(not found, f"found although its {parameter} is another", "others found")
+
+
+for _parameter, _values, _members in (
+    ("status", {"found": "current", "other": "retired"}, {"status": "current"}),
+    ("code", {"found": f"{_SYSTEM}%7C{_CODE}", "other": f"{_SYSTEM}%7Canother"}, {"code": _CONCEPT}),
+    ("patient", {"found": _PATIENT, "other": "Patient/9990000026"}, {"subject": {"reference": _PATIENT}}),
+    ("subject", {"found": _PATIENT, "other": "Patient/9990000026"}, {"subject": {"reference": _PATIENT}}),
+):
+    chapter.row(
+        "SR-1",
+        f"search-by-{_parameter}",
+        f"{_FOUND} by its {_parameter}, and not by another",
+        f"Searches by {_parameter}.",
+        _expect_found_by,
+        parameter=_parameter,
+        values=_values,
+        members=_members,
+    )
 
 
 @chapter.probe("SR-1", "400")

@@ -1,6 +1,6 @@
 """Probes of updates: what is stored and answered, which resource is meant, and what is not valid.
 
-Promises UPD-1 to UPD-5, UPD-9 to UPD-12, UPD-14 and VAL-1.
+Promises UPD-1 to UPD-5, UPD-9 to UPD-12, UPD-14, UPD-16 and VAL-1.
 """
 
 from __future__ import annotations
@@ -324,12 +324,50 @@ def _expect_invalid(run: ProbeRun, *, element: str, members: dict[str, Any]) -> 
 
 _NONSENSE: Final = {"status": "nonsense", "div": '<div xmlns="http://www.w3.org/1999/xhtml">a check</div>'}
 
+
+def _narrative(div: str) -> dict[str, Any]:
+    return {"text": {"status": "generated", "div": div.format('"http://www.w3.org/1999/xhtml"')}}
+
+
+def _extended(value: dict[str, Any]) -> dict[str, Any]:
+    return {"extension": [{"url": _EXTENSION, **value}]}
+
+
+def _with_name(name: dict[str, Any]) -> dict[str, Any]:
+    return _extended({"valueHumanName": name})
+
+
 for _name, _tries, _element, _members in (
     ("unknown-element", "An element that STU3 does not define.", "colour", {"colour": "green"}),
     ("missing-element", "A narrative without its required div.", "div", {"text": {"status": "generated"}}),
     ("wrong-type", "A number instead of a text.", "language", {"language": 5}),
     ("unknown-code", "A narrative status outside its required binding.", "status", {"text": _NONSENSE}),
     ("not-repeating", "A list instead of one value.", "language", {"language": ["en", "cy"]}),
+    ("null-entry", "A null in a list, without a sibling.", "given", _with_name({"given": ["Ann", None]})),
+    (
+        "sibling-too-long",
+        "More siblings than values.",
+        "given",
+        _with_name({"given": ["Ann"], "_given": [None, {"id": "a"}]}),
+    ),
+    ("narrative-unclosed", "A narrative that is not well-formed.", "div", _narrative("<div xmlns={}><p>a check</div>")),
+    ("narrative-no-namespace", "A narrative that is not XHTML.", "div", _narrative("<div>a check</div>")),
+    ("blank-in-uri", "A blank in a uri.", "valueUri", _extended({"valueUri": "https://fhir.nhs.uk/a check"})),
+    ("fhir-comments", "DSTU2's comments.", "fhir_comments", {"fhir_comments": ["a check"]}),
 ):
     _expected = f"422, the element {_element} named; {_UNCHANGED}"
     chapter.row("VAL-1", _name, _expected, _tries, _expect_invalid, element=_element, members=_members)
+
+
+# --- UPD-16: a body marked as partial ---
+
+_SUBSETTED: Final = {"system": "http://hl7.org/fhir/v3/ObservationValue", "code": "SUBSETTED"}
+
+
+@chapter.probe("UPD-16", f"422; {_UNCHANGED}")
+def partial_body(run: ProbeRun) -> None:
+    """A body with the tag SUBSETTED, alone and after another tag: a part of a resource, as _summary returns it."""
+    held = run.resource()
+    for tags in ([_SUBSETTED], [{"system": "urn:check", "code": "another"}, _SUBSETTED]):
+        meta = held.content.get("meta", {}) | {"tag": tags}
+        run.expect_refused(run.put(held, run.changed(held) | {"meta": meta}, if_match=held.etag), held, 422)
