@@ -249,6 +249,12 @@ KNOWN_SERVERS: Final = (
 )
 """The known servers; Spine first."""
 
+EXPLORED: Final[dict[str, dict[str, str]]] = {
+    "hapi": {},
+    "helios": {},
+}
+"""Answers to the rules of exploring that no probe has, by server; see ``rules.RULES``."""
+
 BY_NAME: Final = {server.name: server for server in KNOWN_SERVERS}
 
 
