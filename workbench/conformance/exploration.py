@@ -1,14 +1,12 @@
-"""What exploring found: the shortest sequence of requests for each disagreement, as HTTP, as a diagram and as Python."""
+"""What exploring found: the shortest sequence for each disagreement, as HTTP, as a diagram and as Python."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from workbench.conformance.rules import RULES
-from workbench.exchange.message import Exchange, Headers
-from workbench.fhir.etag import ETag
+from workbench.exchange.message import Exchange
 from workbench.fhir.printable import printable
 from workbench.journal.diagram import Diagram, draw_sequence
 

@@ -6,6 +6,7 @@ begins with the simplest, so Hypothesis costs little and a shortened sequence is
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 import uuid
@@ -13,8 +14,9 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workbench.client.client import Client
+from workbench.conformance.comparison import Disagreement
 from workbench.conformance.exploration import Exploration, ShortestSequence
-from workbench.conformance.model import Disagreement, Known, Model
+from workbench.conformance.model import Known, Model
 from workbench.conformance.responses import created_path, header
 from workbench.conformance.rules import RULES, Policy
 from workbench.conformance.servers import known_server
@@ -26,15 +28,18 @@ from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
 
 if TYPE_CHECKING:
-    from hypothesis.stateful import RuleBasedStateMachine
+    pass
 
 STEPS: Final = 1_000
 SEQUENCE: Final = 40
-"""Steps of one sequence."""
+"""Steps in one sequence."""
 
 MOST_DISAGREEMENTS: Final = 20
 _MOST_SHORTENING: Final = 6_000
 """Steps sent to shorten one sequence."""
+
+_MOST_IN_VAIN: Final = 500
+"""Steps sent after the last one that shortened it."""
 
 NAMES: Final = ("alice", "bob")
 RESOURCES: Final = 3
@@ -193,7 +198,7 @@ def explore(
     known = set(RULES) | {rule.promise for rule in RULES.values()}
     if unknown := sorted(set(without) - known):
         raise BadInput(f"There is no rule {unknown[0]!r}; there are {', '.join(sorted(known))}.")
-    _check_installed()
+    check_installed()
 
     endpoint = EndpointUnderCheck(client, resource=resource, consent=consent)
     run = _Exploring(endpoint, Policy(server, tuple(without)), seed, steps, time.monotonic() + seconds, progress)
@@ -222,7 +227,8 @@ def explore(
     )
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Raise ``BadInput`` if Hypothesis is not installed."""
     try:
         import hypothesis  # noqa: F401
     except ImportError:
@@ -447,7 +453,7 @@ class _Exploring:
         self._steps = steps
         self._end = end
         self._progress = progress
-        self._shortening = 0
+        self._shortening = self._shortened_at = 0
         self._best: tuple[tuple[int, ...], Disagreement, Sequence] | None = None
         self.explored = 0
         self.requests = 0
@@ -456,21 +462,23 @@ class _Exploring:
 
     def run(self, most: int) -> None:
         """Explore until the steps, the time or ``most`` disagreements are used up."""
-        from hypothesis.errors import FlakyFailure  # a package of the extra ``check``
+        from hypothesis.errors import Flaky  # a package of the extra ``check``
 
         while self.explored < self._steps and len(self.found) < most and time.monotonic() < self._end:
-            self._best, self._shortening = None, 0
-            try:
+            self._best, self._shortening, self._shortened_at = None, 0, 0
+            with contextlib.suppress(_Enough, Disagreement, Flaky):  # flaky: also what _Enough cut short
                 self._run_hypothesis(self._seed + len(self.found))
-            except (_Enough, Disagreement, FlakyFailure):
-                pass
-            if self._best is None:
+            if not self._keep_best():
                 break
-            _, disagreement, sequence = self._best
-            self.found.append(self._confirmed(disagreement, sequence))
-            if disagreement.rule == "answered":
-                break
-            self._policy = Policy(self._policy.server, (*self._policy.without, disagreement.rule))
+
+    def _keep_best(self) -> bool:
+        """Keep the shortest sequence, if there is one, and leave out its rule; return whether to explore further."""
+        if self._best is None or self.interrupted:
+            return False
+        _, disagreement, sequence = self._best
+        self.found.append(self._confirmed(disagreement, sequence))
+        self._policy = Policy(self._policy.server, (*self._policy.without, disagreement.rule))
+        return disagreement.rule != "answered"
 
     def _run_hypothesis(self, seed: int) -> None:
         from hypothesis import HealthCheck, Phase, Verbosity, settings, strategies
@@ -491,11 +499,12 @@ class _Exploring:
             def teardown(self) -> None:
                 exploring.close(self.sequence)
 
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             seeded(seed)(Machine),
             settings=settings(
                 database=None,
                 deadline=None,
+                derandomize=False,
                 max_examples=1_000_000,
                 stateful_step_count=SEQUENCE,
                 phases=(Phase.generate, Phase.shrink),
@@ -525,14 +534,18 @@ class _Exploring:
                 self._progress(self.explored, self._steps)
         else:
             self._shortening += 1
-        if self._shortening > _MOST_SHORTENING or time.monotonic() > self._end:
+        in_vain = self._shortening - self._shortened_at
+        if self._shortening > _MOST_SHORTENING or in_vain > _MOST_IN_VAIN or time.monotonic() > self._end:
             raise _Enough
         try:
             sequence.take(step)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            raise _Enough from None
         except Disagreement as disagreement:
             size = (len(sequence.own), *map(ALL_STEPS.index, sequence.steps))
             if self._best is None or size < self._best[0]:
-                self._best = (size, disagreement, sequence)
+                self._best, self._shortened_at = (size, disagreement, sequence), self._shortening
             raise
 
     def _confirmed(self, disagreement: Disagreement, sequence: Sequence) -> ShortestSequence:

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from workbench.conformance.comparison import Comparison, Disagreement
 from workbench.conformance.responses import created_path, header, http_date, json_object, json_objects, summary
-from workbench.conformance.rules import CODES, RULES, Policy
+from workbench.conformance.rules import Policy
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.resource import version_of, without_version
@@ -30,14 +31,6 @@ _MALFORMED: Final = {
     "empty": re.compile(""),
 }
 """The forms of an ``If-Match`` that is malformed (UPD-8); any other is a list."""
-
-
-class Disagreement(Exception):
-    """The endpoint's answer is none that the model allows: the rule, what was expected, and what came."""
-
-    def __init__(self, rule: str, expected: str, observed: str) -> None:
-        super().__init__(f"{RULES[rule].promise} {rule}: expected {expected}; observed {observed}")
-        self.rule, self.expected, self.observed = rule, expected, observed
 
 
 @dataclass(slots=True)
@@ -60,6 +53,7 @@ class Model:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._compare = Comparison(policy)
         self.known: dict[str, Known] = {}
 
     def check(self, exchange: Exchange, fault: str = "") -> None:
@@ -118,7 +112,7 @@ class Model:
     def _check_create(self, exchange: Exchange, fault: str) -> None:
         if self._check_status(exchange, [fault] if fault else [], "create"):
             path = created_path(exchange)
-            self._agree("create-headers", path is not None, "a Location", "none that names the resource")
+            self._compare.agree("create-headers", path is not None, "a Location", "none that names the resource")
             if path:
                 self._learn(exchange, path, fault)
 
@@ -133,7 +127,7 @@ class Model:
             return
         since, tags = http_date(fields.get("If-Modified-Since") or ""), fields.get("If-None-Match")
         last = http_date(known.last_modified)
-        expected = "read"
+        expected = "read" if since or "If-Modified-Since" not in fields else "unusable-date"
         if tags is not None:
             is_same = tags == "*" or re.sub("^W/", "", current) in re.findall(r'"[^"]*"', tags)
             expected = "if-none-match" if is_same else "read"
@@ -141,12 +135,14 @@ class Model:
             expected = "if-modified-since"
         self._check_status(exchange, [], expected)
         if exchange.status == 304:
-            self._agree(expected, not exchange.response.body, "no body", "a body")  # type: ignore[union-attr]
-            self._agree(expected, header(exchange, "ETag") == current, f"the ETag {current}", "another ETag")
+            self._compare.agree(expected, not exchange.response.body, "no body", "a body")  # type: ignore[union-attr]
+            self._compare.agree(
+                expected, (etag := header(exchange, "ETag")) == current, f"the ETag {current}", etag or "no ETag"
+            )
         elif exchange.status == 200:
             self._check_shown(exchange, known, "a read")
         if exchange.status in (200, 304) and if_match is None:
-            self._check_cached(exchange)
+            self._compare.readable(exchange)
 
     def _check_search(self, exchange: Exchange) -> None:
         path = f"{exchange.resource_type}/{exchange.request.url.rpartition('=')[2]}"
@@ -159,8 +155,8 @@ class Model:
         ]
         versions = [f'W/"{version_of(resource)}"' for resource in found]
         expected = [known.etags[-1]] if known and known.content is not None else []
-        self._agree("search-after-update", versions == expected, f"the versions {expected}", str(versions))
-        self._check_cached(exchange)
+        self._compare.agree("search-after-update", versions == expected, f"the versions {expected}", str(versions))
+        self._compare.readable(exchange)
 
     # --- what may be answered ---
 
@@ -172,9 +168,7 @@ class Model:
         found, etags = _TAG.fullmatch(value), known.etags if known else []
         form = next((name for name, shape in _MALFORMED.items() if shape.fullmatch(value)), "list")
         early = [] if found else [f"malformed-{form}"]
-        if etags and _version(etags[-1]) in re.findall(r"[A-Za-z0-9\-.]+", value):
-            return early, []
-        if form == "star":
+        if form == "star" or (etags and _version(etags[-1]) in re.findall(r"[A-Za-z0-9\-.]+", value)):
             return early, []
         elsewhere = any(value in other.etags for other in self.known.values())
         stale = "stale-previous" if value in etags else "stale-foreign" if elsewhere else "stale-made-up"
@@ -192,23 +186,8 @@ class Model:
                 names = " or ".join(map(str, sorted(allowed)))
                 raise Disagreement(next(iter(wanted)), names, summary(exchange))
         if status >= 400:
-            self._check_refusal(exchange)
+            self._compare.refusal(exchange)
         return 200 <= status < 300
-
-    def _check_refusal(self, exchange: Exchange) -> None:
-        issues = exchange.outcome.issues if exchange.outcome else ()
-        self._agree("refusals-are-outcomes", bool(issues), "an OperationOutcome", "none")
-        status = exchange.status or 0
-        structure = status == 400 and any(issue.code == "structure" for issue in issues)
-        code = "structure MESSAGE_NOT_WELL_FORMED" if structure else CODES.get(status)
-        rule = {400: "codes-400-structure" if structure else "codes-400-invalid"}.get(status, f"codes-{status}")
-        found = {f"{issue.code} {issue.spine_code}" for issue in issues}
-        if code and rule in RULES:
-            self._agree(rule, found == {code}, f"{status} with {code}", f"{status} with {', '.join(sorted(found))}")
-
-    def _agree(self, rule: str, condition: bool, expected: str, observed: str) -> None:
-        if not condition and self.policy.holds(rule):
-            raise Disagreement(rule, expected, observed)
 
     # --- what an accepted write and a read show ---
 
@@ -218,36 +197,26 @@ class Model:
         known = self.known.setdefault(path, Known(None))
         created = exchange.request.method == "POST"
         etag, modified = header(exchange, "ETag"), header(exchange, "Last-Modified")
-        rule = "create-headers" if created else "update-etag"
-        self._agree(rule, bool(_TAG.fullmatch(etag)), 'an ETag W/"…"', etag or "no ETag")
-        rule = "create-headers" if created else "update-last-modified"
-        self._agree(rule, http_date(modified) is not None, "a Last-Modified", modified or "none")
-        location, rule = header(exchange, "Location"), "create-headers" if created else "update-location"
-        is_absolute = location.startswith("http") and location.endswith(f"/{path}")
-        self._agree(rule, is_absolute, f"a Location that ends with /{path}", location or "no Location")
+        location = header(exchange, "Location")
+        for name, is_right, observed in (
+            ("etag", bool(_TAG.fullmatch(etag)), etag),
+            ("last-modified", http_date(modified) is not None, modified),
+            ("location", location.startswith("http") and location.endswith(f"/{path}"), location),
+        ):
+            rule = "create-headers" if created else f"update-{name}"
+            self._compare.agree(rule, is_right, f"a usable {name}", observed or f"no {name}")
         is_same = _stored(sent, known.content or {}) if known.exact else True
         if etag and not (is_same and not self.policy.holds("identical-content")):
-            self._agree("versions-are-new", etag not in known.etags, "a new version", f"{etag} again")
+            self._compare.agree("versions-are-new", etag not in known.etags, "a new version", f"{etag} again")
         if etag not in known.etags[-1:]:
             known.etags.append(etag)
         # A faulty body that was accepted may be stored with or without its fault.
         known.content, known.last_modified, known.exact, known.refused = sent, modified, not fault, False
         if created:
             known.content = sent | {"id": path.partition("/")[2]}
-        self._check_preferred(exchange, known)
-
-    def _check_preferred(self, exchange: Exchange, known: Known) -> None:
-        prefer, resource = exchange.request.headers.get("Prefer"), json_object(exchange.resource)
-        kind = str(resource.get("resourceType", "an empty body"))
-        if prefer == "return=representation":
-            self._agree("prefer-representation", kind == exchange.resource_type, "the resource", kind)
-            if kind == exchange.resource_type and self.policy.holds("prefer-representation"):
-                self._check_shown(exchange, known, "the representation")
-        elif prefer == "return=OperationOutcome":
-            codes = [issue.code for issue in exchange.outcome.issues] if exchange.outcome else []
-            self._agree("prefer-outcome", codes == ["informational"], "one informational issue", kind)
-        else:
-            self._agree("prefer-nothing", not exchange.response.body, "an empty body", kind)  # type: ignore[union-attr]
+        self._compare.accepted_body(exchange)
+        if json_object(exchange.resource).get("resourceType") == exchange.resource_type:
+            self._check_shown(exchange, known, "the representation")
 
     def _check_shown(self, exchange: Exchange, known: Known, where: str) -> None:
         """Compare a resource with what is known about it: its version, its date and its content."""
@@ -257,33 +226,14 @@ class Model:
         known.last_modified = known.last_modified or modified
         current, version = known.etags[-1], f'W/"{version_of(resource)}"'
         after = " after a refusal" if known.refused else ""
-        self._agree(rule or "read", etag == current, f"the ETag {current}", f"{etag or 'none'} in {where}{after}")
-        self._agree("read", version == etag, f"meta.versionId as in {etag}", version)
-        same_date = modified == known.last_modified
-        self._agree(rule or "read-last-modified", same_date, known.last_modified, f"{modified} in {where}{after}")
-        written = header(exchange, "Content-Type").replace(" ", "").lower() == "application/fhir+json;charset=utf-8"
-        self._agree("one-name-is-written", written, "application/fhir+json", header(exchange, "Content-Type"))
+        shown = f"in {where}{after}"
+        self._compare.agree(rule or "read", etag == current, f"the ETag {current}", f"{etag or 'none'} {shown}")
+        self._compare.agree("read", version == etag, f"meta.versionId as in {etag}", version)
+        is_same = modified == known.last_modified
+        self._compare.agree(rule or "read-last-modified", is_same, known.last_modified, f"{modified} {shown}")
         if known.exact and known.content is not None:
-            self._check_content(without_version(resource), known.content, rule, f"{where}{after}")
+            self._compare.content(without_version(resource), known.content, rule, f"{where}{after}")
         known.refused = False
-
-    def _check_content(self, shown: dict[str, Any], stored: dict[str, Any], rule: str, where: str) -> None:
-        for name in ("id", "title", "language"):
-            observed = f"{shown.get(name)!r} in {where}"
-            self._agree(rule or "update", shown.get(name) == stored.get(name), f"{name} {stored.get(name)!r}", observed)
-        differing = sorted(
-            name for name in {**shown, **stored} if json.dumps(shown.get(name)) != json.dumps(stored.get(name))
-        )
-        self._agree(rule or "text-stays", not differing, "the content as sent", f"another {', '.join(differing)}")
-        in_order = [name for name in shown if name != "id"] == [name for name in stored if name != "id"]
-        self._agree("stored-in-order", in_order, "the order as sent", "another order")
-
-    def _check_cached(self, exchange: Exchange) -> None:
-        cached, vary = header(exchange, "Cache-Control"), header(exchange, "Vary").lower()
-        kept = "no-cache" in cached and "accept" in re.split(r"[,\s]+", vary) and "accept-encoding" in vary
-        self._agree(
-            "cache-control", kept, "Cache-Control: no-cache and Vary: Accept, Accept-Encoding", cached or "none"
-        )
 
 
 def _stored(sent: dict[str, Any], content: dict[str, Any]) -> bool:

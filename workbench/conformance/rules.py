@@ -58,7 +58,8 @@ RULES: Final = {
     "prefer-representation": Rule("PRF-2"),
     "prefer-outcome": Rule("PRF-3"),
     # --- refusals ---
-    "refusals-are-outcomes": Rule("ERR-1"),
+    **{f"refusals-{shape}": Rule("ERR-1") for shape in ("are-outcomes", "are-fhir-json", "have-the-profile")},
+    **{name: Rule("ERR-2") for name in ("issues-are-errors", "issues-say-what-was-wrong")},
     **{f"codes-{status}": Rule("ERR-3") for status in (404, 405, 409, 412, 422, 501)},
     "codes-400-invalid": Rule("ERR-3"),
     # --- create, delete, read, search ---
@@ -76,6 +77,7 @@ RULES: Final = {
     "if-match-on-read": Rule("RD-6", 412),
     "if-none-match": Rule("RD-2", 304),
     "if-modified-since": Rule("RD-3", 304),
+    "unusable-date": Rule("RD-3", 200),
     "cache-control": Rule("RD-5"),
     "one-name-is-written": Rule("FMT-1"),
     "search-by-id": Rule("SR-1", 200),
