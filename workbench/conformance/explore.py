@@ -38,7 +38,7 @@ MOST_DISAGREEMENTS: Final = 20
 _MOST_SHORTENING: Final = 6_000
 """Steps sent to shorten one sequence."""
 
-_MOST_IN_VAIN: Final = 500
+_MOST_IN_VAIN: Final = 2_000
 """Steps sent after the last one that shortened it."""
 
 NAMES: Final = ("alice", "bob")

@@ -168,7 +168,9 @@ class Model:
         found, etags = _TAG.fullmatch(value), known.etags if known else []
         form = next((name for name, shape in _MALFORMED.items() if shape.fullmatch(value)), "list")
         early = [] if found else [f"malformed-{form}"]
-        if form == "star" or (etags and _version(etags[-1]) in re.findall(r"[A-Za-z0-9\-.]+", value)):
+        if form == "star" or (
+            etags and etags[-1].partition('"')[2].rstrip('"') in re.findall(r"[A-Za-z0-9\-.]+", value)
+        ):
             return early, []
         elsewhere = any(value in other.etags for other in self.known.values())
         stale = "stale-previous" if value in etags else "stale-foreign" if elsewhere else "stale-made-up"
@@ -229,8 +231,8 @@ class Model:
         shown = f"in {where}{after}"
         self._compare.agree(rule or "read", etag == current, f"the ETag {current}", f"{etag or 'none'} {shown}")
         self._compare.agree("read", version == etag, f"meta.versionId as in {etag}", version)
-        is_same = modified == known.last_modified
-        self._compare.agree(rule or "read-last-modified", is_same, known.last_modified, f"{modified} {shown}")
+        kept, last = modified == known.last_modified, known.last_modified
+        self._compare.agree(rule or "read-last-modified", kept, last, f"{modified} {shown}")
         if known.exact and known.content is not None:
             self._compare.content(without_version(resource), known.content, rule, f"{where}{after}")
         known.refused = False
@@ -238,10 +240,6 @@ class Model:
 
 def _stored(sent: dict[str, Any], content: dict[str, Any]) -> bool:
     return json.dumps(sent | {"id": ""}) == json.dumps(content | {"id": ""})
-
-
-def _version(etag: str) -> str:
-    return etag.partition('"')[2].rstrip('"')
 
 
 def _parsed(body: bytes) -> Any:
