@@ -20,6 +20,9 @@ from .client.unanswered import Landing as Landing
 from .client.unanswered import Resolution as Resolution
 from .clock import LESSON_START as LESSON_START
 from .conformance.contract import PROMISES as PROMISES
+from .conformance.exploration import Exploration as Exploration
+from .conformance.exploration import ShortestSequence as ShortestSequence
+from .conformance.explore import explore as explore
 from .conformance.finding import Finding as Finding
 from .conformance.finding import Result as Result
 from .conformance.report import Report as Report

@@ -211,6 +211,7 @@ _CHECK_EXAMPLES: Final = """\
 Example: spine-workbench check http://127.0.0.1:8080/STU3
 Example: spine-workbench check http://127.0.0.1:8090/fhir --profile hapi --json now.json --against last.json
 Example: spine-workbench check --connection integration --junit report.xml
+Example: spine-workbench check http://127.0.0.1:8080/STU3 --explore --seed 7 --steps 5000
 Example: spine-workbench check https://fhir.example/STU3 --allow-writes --header 'Authorization: $TOKEN'
 Example: spine-workbench check https://fhir.example/STU3 --allow-writes --consent --resource Flag/3f6a1c9e
 """
@@ -240,6 +241,18 @@ def _add_check(commands: _Commands) -> None:
     scope.add_argument("--profile", metavar="NAME", help="compare with a known server: spine, r4, hapi, …")
     scope.add_argument("--side-by-side", type=int, default=8, metavar="N", help="probes at once (default: %(default)s)")
 
+    exploring = parser.add_argument_group("random sequences")
+    exploring.add_argument("--explore", action="store_true", help="also compare random sequences with a model")
+    exploring.add_argument("--seed", type=int, default=0, metavar="N", help="which sequences (default: %(default)s)")
+    exploring.add_argument("--steps", type=int, default=1000, metavar="N", help="how many (default: %(default)s)")
+    exploring.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="leave out a rule or a promise, such as UPD-8; repeatable",
+    )
+
     files = parser.add_argument_group("the report as files")
     files.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML, for a build server")
     files.add_argument("--html", metavar="FILE", type=Path, help="write one page with all the evidence")
@@ -268,8 +281,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _run_check(options: argparse.Namespace) -> Report:
+    from workbench.conformance.explore import check_installed, explore
     from workbench.conformance.report import console_for, progress_on
     from workbench.conformance.run import check
+
+    if options.explore:
+        check_installed()  # before the probes, which take a while
 
     with progress_on(console_for(sys.stderr)) as bar:
         task = bar.add_task("", total=None)
@@ -278,14 +295,19 @@ def _run_check(options: argparse.Namespace) -> Report:
             description = f"{finding.promise} {finding.probe}"
             bar.update(task, completed=done, total=total, description=description)
 
-        return check(
-            _client(options, "check"),
-            resource=options.resource,
-            consent=options.consent,
-            profile=options.profile,
-            side_by_side=options.side_by_side,
-            progress=progress,
+        client = _client(options, "check")
+        about = {"resource": options.resource, "consent": options.consent, "profile": options.profile}
+        report = check(client, **about, side_by_side=options.side_by_side, progress=progress)
+        if not options.explore or report.interrupted:
+            return report
+
+        def explored(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="exploring")
+
+        exploration = explore(
+            client, **about, seed=options.seed, steps=options.steps, without=options.without, progress=explored
         )
+        return dataclasses.replace(report, exploration=exploration)
 
 
 # --- race ---

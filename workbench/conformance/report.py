@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level
+from workbench.conformance.exploration import Exploration, ShortestSequence
 from workbench.conformance.finding import AS_PROMISED, Finding, Result
+from workbench.conformance.rules import RULES
 from workbench.conformance.servers import Fit, fits
 from workbench.errors import BadInput, MalformedJSON, needs
 from workbench.exchange.message import Exchange
@@ -77,7 +79,7 @@ class Report:
 
     ``profile`` names the known server whose answers were expected; empty: the contract's. ``notes`` are sentences
     about the check itself, such as what it could not clean up. ``interrupted``: it was ended early, and the probes
-    not reached are NOT_TESTED.
+    not reached are NOT_TESTED. ``exploration`` is what random sequences found, if they were asked for.
     """
 
     endpoint: str
@@ -86,6 +88,7 @@ class Report:
     profile: str = ""
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    exploration: Exploration | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", tuple(printable(note, one_line=True) for note in self.notes))
@@ -123,9 +126,9 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0: nothing deviates; 1: something deviates; 2: nothing could be tested; 130: Ctrl-C ended the check."""
-        if self.interrupted:
+        if self.interrupted or (self.exploration and self.exploration.interrupted):
             return EXIT_STOPPED
-        if self.deviations:
+        if self.deviations or (self.exploration and self.exploration.disagreements):
             return EXIT_DEVIATES
         return EXIT_KEPT if any(finding.tested for finding in self.findings) else EXIT_NOT_RUN
 
@@ -220,11 +223,50 @@ def to_json(report: Report) -> str:
             )
             for finding in report.findings
         ],
+        "exploration": _exploration_as_json(report.exploration) if report.exploration else None,
     }
     return printable_json(json.dumps(content, indent=1))
 
 
-def _fields(record: Finding | Fit, **replaced: Any) -> dict[str, Any]:
+def _exploration_as_json(exploration: Exploration) -> dict[str, Any]:
+    sequences = [
+        _fields(sequence, exchanges=[as_json(exchange) for exchange in sequence.exchanges])
+        for sequence in exploration.disagreements
+    ]
+    return _fields(exploration, disagreements=sequences, notes=list(exploration.notes))
+
+
+def _exploration_from_json(found: dict[str, Any]) -> Exploration:
+    sequences = [
+        ShortestSequence(
+            rule=_known_rule(str(each["rule"])),
+            expected=str(each["expected"]),
+            observed=str(each["observed"]),
+            exchanges=tuple(map(from_json, each["exchanges"])),
+            base_url=str(each["base_url"]),
+            repeats=bool(each["repeats"]),
+        )
+        for each in found["disagreements"]
+    ]
+    return Exploration(
+        endpoint=str(found["endpoint"]),
+        seed=int(found["seed"]),
+        steps=int(found["steps"]),
+        requests=int(found["requests"]),
+        disagreements=tuple(sequences),
+        profile=str(found["profile"]),
+        notes=tuple(map(str, found["notes"])),
+        interrupted=bool(found["interrupted"]),
+    )
+
+
+def _known_rule(rule: str) -> str:
+    if rule not in RULES:
+        raise BadInput(f"There is no rule {rule!r}.")
+    return rule
+
+
+def _fields(record: Finding | Fit | Exploration | ShortestSequence, **replaced: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)} | replaced
 
 
@@ -237,6 +279,7 @@ def _from_json(found: Any) -> Report:
         profile=str(found["profile"]),
         notes=tuple(map(str, found["notes"])),
         interrupted=bool(found["interrupted"]),
+        exploration=_exploration_from_json(found["exploration"]) if found.get("exploration") else None,
     )
 
 
@@ -277,6 +320,7 @@ def to_html(report: Report) -> str:
         sources=lambda rule: "; ".join(SOURCES[source] for source in rule.sources),
         messages=lambda exchange: _messages(exchange, report.endpoint),
         title_of=lambda probe: probe.replace("-", " "),
+        cut=lambda text: _cut(text, _LONGEST_EVIDENCE),
     )
 
 
@@ -329,6 +373,8 @@ def to_junit(report: Report) -> str:
         for finding in findings:
             suite.add_testcase(_test_case(finding, report.endpoint, deviates=finding.probe in deviating))
         document.add_testsuite(suite)
+    if report.exploration:
+        document.add_testsuite(_exploration_suite(report.exploration))
     document.update_statistics()
     text = document.tostring()
     return text.decode("utf-8") if isinstance(text, bytes) else str(text)
@@ -347,6 +393,22 @@ def _test_case(finding: Finding, endpoint: str, *, deviates: bool) -> TestCase:
     elif not finding.tested:
         case.result = [Skipped(_for_xml(finding.why))]
     return case
+
+
+def _exploration_suite(exploration: Exploration) -> TestSuite:
+    """Return a suite with a failed case for each disagreement, or one case that passed."""
+    suite = TestSuite("exploring")
+    suite.add_property("seed", str(exploration.seed))
+    suite.add_property("steps", str(exploration.steps))
+    for sequence in exploration.disagreements:
+        case = TestCase(sequence.rule, f"exploring.{sequence.promise}")
+        failure = Failure(_for_xml(str(sequence)), "disagreement")
+        failure.text = _for_xml(_cut(f"{sequence.as_python()}\n{sequence.as_http()}", _LONGEST_EVIDENCE))
+        case.result = [failure]
+        suite.add_testcase(case)
+    if not exploration.disagreements:
+        suite.add_testcase(TestCase("agrees-with-the-model", "exploring"))
+    return suite
 
 
 def _for_xml(text: str) -> str:
@@ -428,12 +490,24 @@ def print_report(report: Report, console: Console, *, since: Sequence[FindingCha
         for change in since:
             print_line(f"  {change}")
 
+    if report.exploration:
+        _print_exploration(report.exploration, print_line)
     for note in report.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
     if report.interrupted:
         console.print(Text("The check was ended early; what was not reached is not tested.", style="yellow"))
     counts = ", ".join(f"{number} {result.value}" for result, number in report.counts.items() if number)
     console.print(Text(f"{counts}. {report.headline}", style="bold"))
+
+
+def _print_exploration(exploration: Exploration, print_line: Callable[[str, str], None]) -> None:
+    print_line(f"Exploring: {exploration.headline}", "bold")
+    for sequence in exploration.disagreements:
+        print_line(f"DISAGREES {sequence}", "bold red")
+        for text in (sequence.diagram().text, sequence.as_python()):
+            print_line("\n".join(f"    {line}" for line in text.splitlines()), "")
+    for note in exploration.notes:
+        print_line(f"Note: {note}", "yellow")
 
 
 def _promise_table(report: Report) -> Table:

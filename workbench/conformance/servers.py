@@ -300,6 +300,22 @@ KNOWN_SERVERS: Final = (
 )
 """The known servers; Spine first."""
 
+EXPLORED: Final[dict[str, dict[str, str]]] = {
+    "hapi": {
+        "cache-control": "none",
+        "if-none-match": "304, no ETag",
+        "unusable-date": "500",
+        "read-deleted": "410",
+        "if-match-on-read": "200",
+        "null-entry": "accepted",
+        "uri-without-blanks": "accepted",
+        "stale-made-up": "by its form",  # a number 409, anything else 500
+        "deleted": "by its If-Match",  # revived without one and with the version of the deletion, else 409
+    },
+    "helios": {},
+}
+"""What exploring adds to the answers of ``KNOWN_SERVERS``, by rule (``rules.RULES``); a text allows any status."""
+
 BY_NAME: Final = {server.name: server for server in KNOWN_SERVERS}
 
 
