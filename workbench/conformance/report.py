@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+from markupsafe import Markup
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.segment import Segment
@@ -30,7 +31,7 @@ from workbench.conformance.servers import AS_PROMISED, Fit
 from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.fhir import json
+from workbench.fhir import json, markup
 from workbench.fhir.printable import printable, printable_json
 from workbench.journal.export import read_bounded, write_private
 from workbench.journal.records import as_json, from_json
@@ -48,6 +49,15 @@ COLUMNS: Final = ("promise", "level", "probe", "result", "expected", "observed",
 
 _FORMAT: Final = 1
 """The version of the JSON form."""
+
+
+RESULT_TONES: Final = {
+    Result.KEPT: "good",
+    Result.BROKEN: "bad",
+    Result.DIFFERS: "warn",
+    Result.NOT_TESTED: "neutral",
+}
+"""The colour of each result of a probe. Its text is always shown as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +248,16 @@ class Report:
             return _from_json(found)
         except (BadInput, AttributeError, KeyError, TypeError, ValueError):
             raise BadInput(f"{path} is not a report that `check --json` wrote.") from None
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the headline, and a table of what deviates."""
+        chips = (markup.chip(f"{number} {each.value}", RESULT_TONES[each]) for each, number in self.counts.items())
+        tone = "good" if self.ok else "bad" if self.deviations else "warn"
+        parts: list[object] = [Markup(" ").join(chips), Markup("<b>{}</b>").format(self.headline), *self.notes]
+        if self.deviations:
+            rows = [(f.promise, f.probe, f.result.value, f.expected, f.observed) for f in self.deviations]
+            parts.append(markup.table(("promise", "probe", "result", "expected", "observed"), rows))
+        return markup.block(tone, *parts)
 
     def __repr__(self) -> str:
         counted = ", ".join(f"{number} {result.value}" for result, number in self.counts.items() if number)

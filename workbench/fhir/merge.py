@@ -27,8 +27,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from workbench.errors import BadInput, OpenConflict
+from workbench.fhir import markup
 from workbench.fhir.diff import ABSENT, pairs
-from workbench.fhir.json import same
+from workbench.fhir.json import dumps, same
 from workbench.fhir.resource import identity, without_version
 
 _T = TypeVar("_T")
@@ -178,6 +179,34 @@ class Merge:
     def draft(self) -> dict[str, Any]:
         """Return the resource with theirs for each open conflict: for display, not for sending."""
         return self.choose({decision.path: Side.THEIRS for decision in self.conflicts}).apply()
+
+    def _repr_html_(self) -> str:
+        """Return the decisions as a table, open conflicts first."""
+        ordered = sorted(self.decisions, key=lambda decision: decision.choice is not None)
+        rows = [
+            (
+                markup.code(decision.path),
+                markup.chip(decision.kind.value, "bad" if decision.choice is None else "neutral"),
+                _written(decision.base),
+                _written(decision.mine),
+                _written(decision.theirs),
+                _choice_word(decision.choice),
+            )
+            for decision in ordered
+        ]
+        summary = f"{len(self.decisions):,} decisions, {len(self.conflicts):,} open conflicts"
+        table = markup.table(("element", "kind", "base", "mine", "theirs", "choice"), rows)
+        return markup.block("bad" if self.conflicts else "good", summary, table)
+
+
+def _written(value: Any) -> str:
+    return "(absent)" if value is ABSENT else markup.code(dumps(value))
+
+
+def _choice_word(choice: Choice | None) -> str:
+    if isinstance(choice, Edited):
+        return _written(choice.value)
+    return "open" if choice is None else choice.value
 
 
 def merge(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> Merge:

@@ -17,9 +17,12 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from markupsafe import Markup
+
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
+from workbench.fhir import markup
 from workbench.history.check import Proof, history
 from workbench.journal.diagram import LOOKS, Picture
 from workbench.journal.journal import Journal, Transition
@@ -279,6 +282,18 @@ class Race:
         elif self.readable:
             text += " Every accepted update is still there."
         return text + ("" if self.complete else " The race was stopped early.")
+
+    def _repr_html_(self) -> str:
+        """Return the counts, with the lost updates in red, and the sentence that ``print`` shows."""
+        figures = {
+            "accepted": (self.accepted, "good"),
+            "lost": (len(self.lost) if self.readable else "unknown", "bad" if self.lost else "neutral"),
+            "conflicts": (self.conflicts, "neutral"),
+            "given up": (self.counts.gave_up, "neutral"),
+            "no answer": (self.counts.unknown, "warn" if self.counts.unknown else "neutral"),
+        }
+        chips = [markup.chip(f"{number} {name}", tone) for name, (number, tone) in figures.items()]
+        return markup.block("bad" if self.lost else "good", Markup(" ").join(chips), str(self))
 
     def __repr__(self) -> str:
         return f"<Race: {self}>"

@@ -14,38 +14,16 @@ from typing import Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
-from workbench.conformance.report import Finding, Report, Result
+from workbench.conformance.report import RESULT_TONES as RESULT_TONES
+from workbench.conformance.report import Finding, Report
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.exchange.verdict import Verdict, explain
+from workbench.exchange.verdict import TONES as TONES
+from workbench.exchange.verdict import explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
-
-TONES: Final = {
-    Verdict.READ: "neutral",
-    Verdict.NOT_MODIFIED: "neutral",
-    Verdict.CREATED: "good",
-    Verdict.UPDATED: "good",
-    Verdict.DELETED: "good",
-    Verdict.STALE: "bad",
-    Verdict.UNGUARDED: "warn",
-    Verdict.NOT_FOUND: "warn",
-    Verdict.REFUSED: "warn",
-    Verdict.UNSUPPORTED: "warn",
-    Verdict.FAILED: "bad",
-    Verdict.UNKNOWN: "bad",
-}
-"""The colour of each verdict. Its text is always shown as well."""
-
-RESULT_TONES: Final = {
-    Result.KEPT: "good",
-    Result.BROKEN: "bad",
-    Result.DIFFERS: "warn",
-    Result.NOT_TESTED: "neutral",
-}
-"""The colour of each result of a probe. Its text is always shown as well."""
 
 _MOST_CHANGES: Final = 40
 _LONGEST_VALUE: Final = 300
