@@ -503,7 +503,8 @@ def _add_app(commands: _Commands) -> None:
         "Up to 8 pages can be open at once, each with a kernel that ends with it.",
         epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
     )
-    parser.add_argument("notebook", nargs="?", default="notebooks/app.ipynb", help="default: %(default)s")
+    parser.add_argument("notebook", nargs="?", help="default: notebooks/app.ipynb; with --present, present.ipynb there")
+    parser.add_argument("--present", action="store_true", help="show the story to a room, in large type")
     parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--dark", action="store_true", help="use dark colours")
@@ -512,4 +513,5 @@ def _add_app(commands: _Commands) -> None:
 
 def _app(options: argparse.Namespace) -> int:
     end_by_signal()
-    return serve(options.notebook, port=options.port, dark=options.dark, browser=not options.no_browser)
+    notebook = options.notebook or f"notebooks/{'present' if options.present else 'app'}.ipynb"
+    return serve(notebook, port=options.port, dark=options.dark, browser=not options.no_browser)

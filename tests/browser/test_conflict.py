@@ -177,7 +177,7 @@ class TestConflictBench:
         for step in STORY:
             press(bench(page), step)
         locked, unlocked = bench(page).locator(".swb-card").all()
-        expect(locked).to_contain_text("409 stale")
+        expect(locked).to_contain_text("409 Conflict")
         expect(locked).to_contain_text("nothing was lost")
         expect(unlocked.locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
         assert kernel_value(page, "[loss.client for loss in conflict.unlocked.losses]") == ["alice"]
@@ -185,8 +185,26 @@ class TestConflictBench:
 
     def test_play_plays_it_too(self, page: Page) -> None:
         bench(page).get_by_role("button", name="Play").click()  # an icon is part of its name
-        expect(bench(page).locator(".swb-lost")).to_be_visible(timeout=30_000)
+        expect(bench(page)).to_contain_text("both entries are there", timeout=30_000)
         expect(bench(page).get_by_role("button", name="Play")).to_be_enabled()
+
+    def test_keys_step_and_present(self, page: Page) -> None:
+        """Keys work with the focus in the bench, and none of them reaches the notebook."""
+        cells = page.locator(".jp-CodeCell").count()
+        press(bench(page), "Alice reads")
+        page.keyboard.press("ArrowRight")
+        expect(bench(page).locator(".swb-caption").first).to_have_text("Bob reads. 200 OK: Bob has v1.")
+        for key in ("x", "d", "d", "b"):
+            page.keyboard.press(key)
+        assert page.locator(".jp-CodeCell").count() == cells
+        page.keyboard.press("p")
+        expect(page.locator(".swb-present")).to_be_visible()
+        page.wait_for_function("() => document.fullscreenElement !== null")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".swb-present .swb-caption")).to_have_text("Alice reads. 200 OK: Alice has v1.")
+        page.keyboard.press("p")
+        expect(page.locator(".swb-present")).to_have_count(0)
+        expect(bench(page).get_by_role("button", name="Bob edits")).to_be_visible()
 
 
 class TestHostileText:

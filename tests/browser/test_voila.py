@@ -85,9 +85,9 @@ def without_lock(page: Page) -> Locator:
 
 
 def expect_end_of_story(page: Page) -> None:
-    expect(with_lock(page)).to_contain_text("409 stale", timeout=PLAYED)
+    expect(with_lock(page)).to_contain_text("409 Conflict", timeout=PLAYED)
     expect(with_lock(page)).to_contain_text("nothing was lost")
-    expect(without_lock(page).locator(".swb-chip")).to_have_text(["200 updated", "200 updated"])
+    expect(without_lock(page).locator(".swb-chip")).to_have_text(["200 OK", "200 OK"])
     expect(without_lock(page).locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
     expect(without_lock(page)).to_contain_text("Alice's entry is lost.")
 
@@ -199,7 +199,7 @@ class TestStory:
     def test_restart_begins_again(self, bench: Page) -> None:
         press(bench, "Alice reads")
         press(bench, "Alice puts")
-        expect(with_lock(bench)).to_contain_text("200 updated")
+        expect(with_lock(bench)).to_contain_text("200 OK")
         restart(bench)
         for name in ("Alice edits", "Alice puts", "Bob edits", "Bob puts"):
             expect(bench.get_by_role("button", name=name)).to_be_disabled()
@@ -209,7 +209,8 @@ class TestStory:
         press(bench, "Play")
         expect(bench.get_by_role("button", name="Stop")).to_be_enabled()
         expect(bench.get_by_role("button", name="Bob puts")).to_be_disabled()
-        expect_end_of_story(bench)
+        expect(with_lock(bench)).to_contain_text("both entries are there", timeout=PLAYED)
+        expect(without_lock(bench)).to_contain_text("Alice's entry is lost.")
         expect(bench.get_by_role("button", name="Play")).to_be_enabled()
         expect(bench.get_by_role("button", name="Stop")).to_be_disabled()
 
@@ -219,9 +220,9 @@ class TestStory:
         press(bench, "Stop")
         expect(bench.get_by_role("button", name="Play")).to_be_enabled()
         expect(with_lock(bench)).to_contain_text("Nothing has been sent yet.")
-        expect(with_lock(bench)).to_contain_text("Alice has")
+        expect(with_lock(bench).locator(".swb-person").first).to_contain_text("has v1")
         press(bench, "Alice puts")
-        expect(with_lock(bench)).to_contain_text("200 updated")
+        expect(with_lock(bench)).to_contain_text("200 OK: v2 is stored")
 
     def test_a_409_resolved_by_reading_again(self, bench: Page) -> None:
         for step in (*STORY, "Bob reads", "Bob edits", "Bob puts"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
@@ -123,72 +122,12 @@ def decision(found: Decision) -> str:
     return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One client in the conflict bench.
-
-    ``etag`` is the version it has, ``seen`` the entries it read, ``draft`` those it would send, and ``answer`` the
-    answer to its update.
-    """
-
-    name: str
-    etag: str = ""
-    draft: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
-    answer: str | None = None
-    tone: str = "neutral"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchSide:
-    """One side of the conflict bench, with or without the lock.
-
-    ``stored`` holds the entries of the List now, ``lost`` maps each lost entry to the client that added it, and
-    ``outcome`` is a sentence with its tone.
-    """
-
-    title: str
-    people: tuple[Person, ...]
-    stored: tuple[str, ...]
-    etag: str
-    lost: Mapping[str, str]
-    outcome: tuple[str, str]
-
-
 def story() -> str:
     """Return the introduction of the conflict bench."""
     return (
         '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add '
         "an entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or press Play. "
         "Every step is taken on both sides.</p>"
-    )
-
-
-def side(shown: BenchSide) -> str:
-    """Return one side: both clients, the stored List, and the outcome."""
-    people = "".join(_person(person) for person in shown.people)
-    entries = "".join(f"<li>{_text(entry)}</li>" for entry in shown.stored)
-    lost = "".join(
-        f'<li class="swb-lost"><s>{_text(entry)}</s> <b>lost</b>: {_text(whose.capitalize())} got 200</li>'
-        for entry, whose in shown.lost.items()
-    )
-    etag = f"<code>{_text(shown.etag)}</code>"
-    stored = f'<div><b>Stored now</b> {etag}<ul class="swb-entries">{entries}{lost}</ul></div>'
-    return f'{heading(shown.title)}<div class="swb-people">{people}</div>{stored}{notice(*shown.outcome)}'
-
-
-def _person(person: Person) -> str:
-    has = f"has <code>{_text(person.etag)}</code>" if person.etag else "has not read the List"
-    entries = "".join(
-        f"<li>{_text(entry)}</li>" if entry in person.seen else f"<li><b>+ {_text(entry)}</b></li>"
-        for entry in person.draft
-    )
-    answered = ""
-    if person.answer:
-        answered = f'got <span class="swb-chip swb-{person.tone}">{_text(person.answer)}</span>'
-    return (
-        f'<div class="swb-person"><b>{_text(person.name.capitalize())}</b> <span class="swb-muted">{has}</span>'
-        f'<ul class="swb-entries">{entries}</ul>{answered}</div>'
     )
 
 
