@@ -340,6 +340,13 @@ _INK, _DIM, _EDGE, _PAPER = "#1f2328", "#57606a", "#ccd2d9", "#ffffff"
 _GOOD, _BAD = LOOKS[Verdict.UPDATED].colour, LOOKS[Verdict.STALE].colour
 _MOST_ROWS: Final = 24
 
+_TRIES: Final = {
+    "accepted": (_GOOD, ""),
+    "accepted, then overwritten": (_BAD, "xx"),
+    "given up, or refused": ("#8a6d1f", "///"),
+}
+"""The colour and the hatching of each part of a bar in the chart of tries."""
+
 
 class _Line(NamedTuple):
     """How a strategy is drawn. Mark and dash differ too, for readers who do not see colours (after Okabe and Ito)."""
@@ -426,29 +433,30 @@ def _draw_tries(races: Sequence[Race]) -> Picture:
         lines = []
         most = max((turn.tries for race in races for turn in race.turns), default=1)
         for axes, race in zip(rows, races, strict=True):
-            good = Counter(turn.tries for turn in race.turns if turn.verdict is Verdict.UPDATED)
-            bad = Counter(turn.tries for turn in race.turns if turn.verdict is not Verdict.UPDATED)
-            numbers = range(1, most + 1)
-            accepted = [good[n] for n in numbers]
-            axes.bar(numbers, accepted, color=_GOOD, label="accepted")
-            axes.bar(
-                numbers,
-                [bad[n] for n in numbers],
-                bottom=accepted,
-                color=_BAD,
-                hatch="///",
-                edgecolor=_PAPER,
-                label="given up, or refused",
-            )
+            lost = set(race.lost)
+            parts: dict[str, Counter[int]] = {label: Counter() for label in _TRIES}
+            for turn in race.turns:
+                label = "given up, or refused"
+                if turn.verdict is Verdict.UPDATED:
+                    label = "accepted, then overwritten" if turn.mark in lost else "accepted"
+                parts[label][turn.tries] += 1
+
+            numbers, bottom = range(1, most + 1), [0] * most
+            for label, found in parts.items():
+                colour, hatch = _TRIES[label]
+                heights = [found[n] for n in numbers]
+                axes.bar(numbers, heights, bottom=bottom, color=colour, hatch=hatch, edgecolor=_PAPER, label=label)
+                bottom = [sum(pair) for pair in zip(bottom, heights, strict=True)]
             axes.set(title=_race_title(race), ylabel="updates")
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))
             axes.grid(visible=False, axis="x")
-            said = ", ".join(f"{n} sent {good[n]} accepted {bad[n]} not" for n in numbers)
+            sent = [", ".join(f"{found[n]} {label}" for label, found in parts.items() if found[n]) for n in numbers]
+            said = "; ".join(f"sent {n}: {each or 'none'}" for n, each in zip(numbers, sent, strict=True))
             lines.append(f"{_race_title(race)}: {said}")
 
         rows[-1].set(xlabel="how often the update was sent", xlim=(0.4, most + 0.6))
-        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(*_unique_labels(rows[0]), loc="outside lower right", ncols=2)
+        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        figure.legend(*_unique_labels(rows[0]), loc="outside lower right", ncols=3)
         return _picture(figure, "Tries for each update", lines)
 
 

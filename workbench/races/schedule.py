@@ -171,9 +171,17 @@ class Play:
         result = "nothing is stored."
         if exchange.verdict is Verdict.UPDATED:
             result = f"{names[str(exchange.etag)]} is stored."
-            if sent != current:
+            if self.overwrites(number):
                 result = f"{names[str(exchange.etag)]} replaces {current}, which {who} has not read."
         return f"{who} sends If-Match: {sent}. The server has {current}. {answer}: {result}"
+
+    def overwrites(self, number: int) -> bool:
+        """Whether a step, counted from 1, was accepted although its client had not read the version it replaced."""
+        exchange = self.taken[number - 1][1]
+        earlier = [made for _, made in self.taken[: number - 1] if made and made.ok and made.etag]
+        if exchange is None or exchange.verdict is not Verdict.UPDATED or not earlier:
+            return False
+        return str(exchange.if_match) != str(earlier[-1].etag)
 
     def _repr_html_(self) -> str:
         """Return one row per step, and whose update was lost."""

@@ -138,6 +138,7 @@ def picture(drawn: Picture) -> str:
 
 _RACE_COUNTS: Final = {
     "accepted": "accepted",
+    "lost": "lost",
     "stale": "conflicts",
     "retries": "retries",
     "gave_up": "given up",
@@ -146,17 +147,39 @@ _RACE_COUNTS: Final = {
 }
 
 
-def race_counts(counts: Mapping[str, int], planned: int, *, racing: bool) -> str:
-    """Return the progress of a race: a bar, and each count with its name."""
-    if not planned:
-        return muted("No race has been run yet. Choose the settings, then press Start.")
-    ended, state = counts["ended"], "racing" if racing else "ended"
+def race_card(
+    title: str,
+    *,
+    counts: Mapping[str, int | None] | None = None,
+    planned: int = 0,
+    racing: bool = False,
+    verdict: tuple[str, str] = ("", "neutral"),
+    details: Sequence[str] = (),
+    chart: Picture | None = None,
+) -> str:
+    """Return one race: its progress, its counts, the verdict, a chart, and the details folded.
+
+    A count of ``None`` is not known yet. What was lost is known at the end only.
+    """
+    if counts is None:
+        return heading(title) + muted("No race has been run yet. Choose the settings, then press Start.")
+    ended, state = counts["ended"] or 0, "racing" if racing else "ended"
     so_far = f'aria-label="Updates ended" aria-valuemin="0" aria-valuemax="{planned}" aria-valuenow="{ended}"'
     done = f'<div style="width:{100 * ended / planned:.1f}%"></div>'
     bar = f'<div class="swb-track" role="progressbar" {so_far}>{done}</div>'
     progress = f'<div class="swb-muted">{ended:,} of {planned:,} updates {state}</div>'
-    cells = "".join(f"<div><dt>{label}</dt><dd>{counts[name]:,}</dd></div>" for name, label in _RACE_COUNTS.items())
-    return f'{bar}{progress}<dl class="swb-counts">{cells}</dl>'
+    cells = "".join(_race_count(name, label, counts[name]) for name, label in _RACE_COUNTS.items())
+    drawn = picture(chart) if chart else ""
+    sentences = "".join(f"<p>{_text(sentence)}</p>" for sentence in details)
+    folded = (
+        f'<details class="swb-exchange"><summary>Details and proof</summary>{sentences}</details>' if details else ""
+    )
+    return f'{heading(title)}{bar}{progress}<dl class="swb-counts">{cells}</dl>{notice(*verdict)}{drawn}{folded}'
+
+
+def _race_count(name: str, label: str, count: int | None) -> str:
+    number = "–" if count is None else f"{count:,}"
+    return f'<div class="swb-count-{name}{" swb-some" if count else ""}"><dt>{label}</dt><dd>{number}</dd></div>'
 
 
 def message(text: str) -> str:

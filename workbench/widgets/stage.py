@@ -63,11 +63,12 @@ def scene(play: Play, title: str, server: str, people: Sequence[str], schedule: 
     lost = _lost_entries(play, entries)
     exchange = play.taken[-1][1] if play.taken else None
     last = play.taken[-1][0][0] if play.taken else ""
+    tone = TONES[exchange.verdict] if exchange else "neutral"
     return {
         "title": title,
         "caption": play.caption(len(play.taken)) if play.taken else "Nothing has happened yet.",
         "wire": _wire(exchange) if exchange else "",
-        "tone": TONES[exchange.verdict] if exchange else "neutral",
+        "tone": "bad" if play.taken and play.overwrites(len(play.taken)) else tone,
         "steps": _steps(play, schedule),
         "people": [
             {"area": area, "acts": who == last, **_person(play, who, play.participants.get(who))}
