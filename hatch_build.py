@@ -11,7 +11,17 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js", "stage.js", "stage.css")
+OUTPUTS = (
+    "editor.js",
+    "editor.css",
+    "table.js",
+    "table.css",
+    "private.js",
+    "stage.js",
+    "stage.css",
+    "merge.js",
+    "merge.css",
+)
 
 
 def is_current(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:

@@ -1,3 +1,4 @@
+import { make } from "./make.js";
 import { keepNotebookShortcutsOut } from "./notebook_keys.js";
 
 /** The keys of a presentation. A presenter's remote control sends PageDown and PageUp. */
@@ -13,16 +14,6 @@ const KEYS = {
 
 /** Elements that use a key themselves: a button its space, a field and an editor every key. */
 const OWN_KEYS = "input, select, textarea, [contenteditable=true], [role=radio], [role=tab]";
-
-/** Make an element. Every text becomes a text node, so no text is read as HTML. */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
 
 function versionChip({ name, etag }, withEtag = true) {
   const number = Number(name.slice(1));

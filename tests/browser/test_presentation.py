@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from voilakit import ROOT, App, findings, open_app, running_app
+from voilakit import ROOT, App, all_findings, open_app, running_app
 
 pytestmark = pytest.mark.browser
 
@@ -151,15 +151,15 @@ def test_axe_finds_nothing(browser: Browser, app: App, scheme: str) -> None:
     page = open_app(browser, app, theme=theme, height=720, wait_for=".swb-caption").page
     if scheme == "forced":
         page.emulate_media(forced_colors="active")
-    assert findings(page, ".swb-present") == []
+    assert all_findings(page, ".swb-present") == []
     chapter(page, "2 Without the lock")
     for done in (5, 6):
         press(page, "ArrowRight", done)
-    assert findings(page, ".swb-present") == []
+    assert all_findings(page, ".swb-present") == []
     chapter(page, "3 With the lock")
     for done in (5, 6):
         press(page, "ArrowRight", done)
-    assert findings(page, ".swb-present") == []
+    assert all_findings(page, ".swb-present") == []
     chapter(page, "5 A race")
-    assert findings(page, ".swb-present") == []
+    assert all_findings(page, ".swb-present") == []
     page.context.close()

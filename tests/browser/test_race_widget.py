@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from labkit import Lab, kernel_value, open_notebook, run_all, set_theme
 from playwright.sync_api import Browser, Page, expect
-from voilakit import findings
+from voilakit import all_findings
 
 pytestmark = pytest.mark.browser
 
@@ -108,10 +108,10 @@ def test_a_number_out_of_range_is_refused_and_stays(page: Page) -> None:
 def test_nothing_keeps_anybody_out_and_nothing_lies_over_anything(page: Page, theme: str, width: int) -> None:
     set_theme(page, theme)
     page.set_viewport_size({"width": width, "height": 1000})
-    assert findings(page, ".swb") == []
+    assert all_findings(page, ".swb") == []
     press(page, "Start")
     expect(page.get_by_text("Details and proof")).to_be_visible(timeout=60_000)
-    assert findings(page, ".swb") == []
+    assert all_findings(page, ".swb") == []
     for cell in page.locator(".swb-counts > div").all():
         name, count = cell.locator("dt").bounding_box(), cell.locator("dd").bounding_box()
         assert name is not None

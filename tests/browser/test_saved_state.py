@@ -62,8 +62,8 @@ def test_it_is_used_and_saved(page: Page, lab: Lab) -> None:
     press(page, "Reload and compare")
     row = bench.locator(".swb-decision").first
     expect(row).to_contain_text(f"{PLANTED} of theirs")
-    row.get_by_role("button", name="edit").click()
-    typed = bench.locator(".swb-decision + .widget-text").first.get_by_label("Value")
+    row.get_by_role("radio", name="edit").check()
+    typed = row.get_by_label("Value of")
     typed.fill(f'"{PLANTED} of both"')
     typed.press("Enter")
     expect(bench.locator(".cm-line").filter(has_text=f"{PLANTED} of both")).to_be_visible()

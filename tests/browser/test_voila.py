@@ -266,7 +266,7 @@ class TestWorkbench:
         row = workbench.locator(".swb-decision").filter(has_text="title")
         expect(row).to_contain_text("Adjustments, as Bob sees them")
         expect(workbench.get_by_role("button", name="Send merged")).to_be_disabled()
-        row.get_by_role("button", name="theirs").click()
+        row.get_by_role("radio", name="theirs").check()
         press(workbench, "Send merged")
         expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK")
         stored = another_client(workbench).read("List", LIST).resource
@@ -276,7 +276,7 @@ class TestWorkbench:
         conflict(workbench, HOSTILE)
         press(workbench, "Reload and compare")
         expect(workbench.locator(".swb-decision")).to_contain_text(HOSTILE)
-        workbench.locator(".swb-decision").get_by_role("button", name="theirs").click()
+        workbench.locator(".swb-decision").get_by_role("radio", name="theirs").check()
         expect(workbench.locator(".swb .cm-content")).to_contain_text(HOSTILE)
         expect(workbench.locator(".swb-message").first).to_contain_text("<img src=x")
         expect(workbench.locator(".swb img, .swb script, .cm-content img")).to_have_count(0)

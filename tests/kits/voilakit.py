@@ -96,11 +96,16 @@ def open_app(
 
 def serious_findings(page: Page, selector: str = "body") -> list[str]:
     """What axe-core finds that would keep somebody from using this part of the page."""
-    return [found for impact, found in findings(page, selector) if impact in ("serious", "critical")]
+    return [text for text, impact in _violations(page, selector) if impact in ("serious", "critical")]
 
 
-def findings(page: Page, selector: str = "body") -> list[tuple[str, str]]:
-    """Everything that axe-core finds in this part of the page: its impact, its rule and its element."""
+def all_findings(page: Page, selector: str) -> list[str]:
+    """All that axe-core finds in this part of the page."""
+    return [text for text, _ in _violations(page, selector)]
+
+
+def _violations(page: Page, selector: str) -> list[tuple[str, str]]:
+    """Each element with which axe-core finds something wrong, and how serious that is."""
     if not AXE.is_file():
         reason = "axe-core is not installed: run `npm ci` in frontend"
         if os.environ.get("WORKBENCH_REQUIRE_BROWSER") == "1":
@@ -109,7 +114,7 @@ def findings(page: Page, selector: str = "body") -> list[tuple[str, str]]:
     page.evaluate(AXE.read_text())
     run = "async (selector) => (await axe.run(selector, { resultTypes: ['violations'] })).violations"
     violations = page.evaluate(run, selector)
-    return [(each["impact"], f"{each['id']}: {node['html']}") for each in violations for node in each["nodes"]]
+    return [(f"{each['id']}: {node['html']}", each["impact"]) for each in violations for node in each["nodes"]]
 
 
 def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:

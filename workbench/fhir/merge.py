@@ -91,6 +91,11 @@ class Decision:
         return self.path.endswith(_ORDER)
 
     @property
+    def placeholder(self) -> str:
+        """What a draft has in place of this element while the decision is open."""
+        return f"⟪undecided: {self.path}⟫"
+
+    @property
     def result(self) -> Any:
         """The chosen value; ``ABSENT`` for no element, and for an open conflict."""
         if isinstance(self.choice, Edited):
@@ -173,12 +178,12 @@ class Merge:
         """Return the merged resource, without a version; raise ``OpenConflict`` if a conflict has no choice."""
         if self.conflicts:
             raise OpenConflict([decision.path for decision in self.conflicts])
-        merged = _build(self._root, self.decisions)
-        return merged if isinstance(merged, dict) else {}
+        return self.draft()
 
     def draft(self) -> dict[str, Any]:
-        """Return the resource with theirs for each open conflict: for display, not for sending."""
-        return self.choose({decision.path: Side.THEIRS for decision in self.conflicts}).apply()
+        """Return the resource with a placeholder for each open decision: for display, not for sending."""
+        merged = _build(self._root, self.decisions)
+        return merged if isinstance(merged, dict) else {}
 
     def _repr_html_(self) -> str:
         """Return the decisions as a table, open conflicts first."""
@@ -378,12 +383,15 @@ def _interleave(first: tuple[_T, ...], second: tuple[_T, ...]) -> tuple[_T, ...]
 
 
 def _build(node: _Node, decisions: tuple[Decision, ...]) -> Any:
-    """Return the merged value of a node, or ``ABSENT``."""
+    """Return the merged value of a node, or ``ABSENT``; a placeholder where the decision is open.
+
+    The placeholder for an order is one more item at the beginning of the list.
+    """
     match node:
         case _Kept(value):
             return value
         case _Chosen(number):
-            return decisions[number].result
+            return decisions[number].placeholder if decisions[number].choice is None else decisions[number].result
         case _Object(members):
             built = ((name, _build(member, decisions)) for name, member in members)
             return {name: value for name, value in built if value is not ABSENT} or ABSENT
@@ -391,4 +399,7 @@ def _build(node: _Node, decisions: tuple[Decision, ...]) -> Any:
             mine_leads = order is not None and decisions[order].choice is Side.MINE
             sequence = _interleave(mine, theirs) if mine_leads else _interleave(theirs, mine)
             made = (_build(items[number], decisions) for number in sequence)
-            return [value for value in made if value is not ABSENT] or ABSENT
+            values = [value for value in made if value is not ABSENT]
+            if order is not None and decisions[order].choice is None:
+                values.insert(0, decisions[order].placeholder)
+            return values or ABSENT

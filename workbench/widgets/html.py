@@ -21,7 +21,6 @@ from workbench.exchange.verdict import TONES as TONES
 from workbench.exchange.verdict import explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
-from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
 
 _MOST_CHANGES: Final = 40
@@ -96,30 +95,6 @@ def _value(value: Any) -> str:
 def muted(text: str) -> str:
     """Return a text in grey; nothing for an empty text."""
     return f'<div class="swb-muted">{_text(text)}</div>' if text else ""
-
-
-def merge_summary(merge: Merge) -> str:
-    """Return how many decisions a merge has, and how many are open."""
-    if merge.conflicts:
-        count = _count(len(merge.conflicts), "open conflict")
-        return notice(f"{count}, where you and another client changed the same element. Choose below.", "bad")
-    decided = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
-    conflicts = f" You decided {_count(decided, 'conflict')}." if decided else ""
-    differences = _count(len(merge.decisions), "difference")
-    return notice(f"{differences}, no open conflict.{conflicts} Check the text, then send.", "good")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def decision(found: Decision) -> str:
-    """Return one decision: its path, its kind, and the three values."""
-    tone = "bad" if found.kind is Kind.CONFLICT else "neutral"
-    head = f'<code>{_text(found.path)}</code> <span class="swb-chip swb-{tone}">{found.kind.value}</span>'
-    values = (("base", found.base), ("mine", found.mine), ("theirs", found.theirs))
-    cells = "".join(f"<dt>{name}</dt><dd>{_value(value) or '(absent)'}</dd>" for name, value in values)
-    return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
 
 
 def story() -> str:
