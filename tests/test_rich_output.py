@@ -103,7 +103,7 @@ def test_what_is_long_is_cut() -> None:
 def test_a_merge_shows_its_open_conflicts_first() -> None:
     merged = merge(list_titled("a"), list_titled("b", note="mine"), list_titled("c", status="current"))
     text = html_of(merged).text
-    assert text.startswith("3 decisions, 1 open conflicts")
+    assert text.startswith("3 decisions, 1 open conflict")
     assert text.index("title") < text.index("note")
     assert "open" in text
     assert "(absent)" in text

@@ -32,7 +32,8 @@ class Row {
       make("dt", {}, name),
       make("dd", {}, value(parts)),
     ]);
-    const tone = kind === "conflict" ? "bad" : "neutral";
+    this.isConflict = kind === "conflict";
+    this.chip = make("span", {}, kind);
     this.element = make(
       "div",
       { class: "swb-decision" },
@@ -41,7 +42,7 @@ class Row {
         { class: "swb-three" },
         make("code", {}, path),
         " ",
-        make("span", { class: `swb-chip swb-${tone}` }, kind),
+        this.chip,
         make("dl", {}, ...cells),
       ),
       make("div", { class: "swb-choice", role: "radiogroup", "aria-label": `Choice for ${path}` }, ...options),
@@ -59,6 +60,8 @@ class Row {
     this.text.hidden = choice !== "edit";
     this.text.disabled = frozen;
     if (choice === "edit" && document.activeElement !== this.text) this.text.value = text;
+    const isOpen = this.isConflict && (!choice || problem);
+    this.chip.className = `swb-chip swb-${isOpen ? "bad" : "neutral"}`;
     this.problem.hidden = !problem;
     this.problem.textContent = problem ?? "";
   }

@@ -199,9 +199,13 @@ class Merge:
             )
             for decision in ordered
         ]
-        summary = f"{len(self.decisions):,} decisions, {len(self.conflicts):,} open conflicts"
+        summary = f"{_count(len(self.decisions), 'decision')}, {_count(len(self.conflicts), 'open conflict')}"
         table = markup.table(("element", "kind", "base", "mine", "theirs", "choice"), rows)
         return markup.block("bad" if self.conflicts else "good", summary, table)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _written(value: Any) -> str:

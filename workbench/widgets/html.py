@@ -132,7 +132,7 @@ def race_card(
     details: Sequence[str] = (),
     chart: Picture | None = None,
 ) -> str:
-    """Return one race: its progress, its counts, the verdict, a chart, and the details folded.
+    """Return one race: the verdict, its progress, its counts, a chart, and the details folded.
 
     A count of ``None`` is not known yet. What was lost is known at the end only.
     """
@@ -149,7 +149,7 @@ def race_card(
     folded = (
         f'<details class="swb-exchange"><summary>Details and proof</summary>{sentences}</details>' if details else ""
     )
-    return f'{heading(title)}{bar}{progress}<dl class="swb-counts">{cells}</dl>{notice(*verdict)}{drawn}{folded}'
+    return f'{heading(title)}{notice(*verdict)}{bar}{progress}<dl class="swb-counts">{cells}</dl>{drawn}{folded}'
 
 
 def _race_count(name: str, label: str, count: int | None) -> str:

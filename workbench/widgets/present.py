@@ -81,7 +81,7 @@ class Presentation(widgets.VBox):
         self._refreshing = False
         self.stage = Stage(has_keys=True, navigation=True)
         self.live = widgets.Checkbox(description="Alice and Bob edit live", indent=False, layout={"width": "auto"})
-        self.editors = {who: JsonEditor(label=f"{who.capitalize()}'s List", height="11rem") for who in PEOPLE}
+        self.editors = {who: JsonEditor(label=f"{who.capitalize()}'s List", height="15rem") for who in PEOPLE}
         self.buttons = {
             (who, step): widgets.Button(description=f"{who.capitalize()} {step}", layout={"width": "auto"})
             for who in PEOPLE
@@ -96,6 +96,7 @@ class Presentation(widgets.VBox):
             layout={"grid_template_columns": "minmax(0, 1fr) minmax(0, 1fr)", "grid_gap": "16px"},
         )
         self.race = RaceBench()
+        self.race.thinking.value = 5  # milliseconds, so that clients overlap also on a fast machine
         style = widgets.HTML(html.style(), layout={"display": "none"})
         super().__init__([style, self.stage, self._notice, self.race, self._desks, self.live])
         for name in ("swb", "swb-present"):

@@ -212,6 +212,7 @@ class RaceBench(widgets.VBox):
         self.both_button = _button("Race both", "columns", "", "The same race with the lock and without it")
         self.stop_button = _button("Stop", "stop", "", "Stop the race; its updates so far stay")
         self._about, self._problem = widgets.HTML(), widgets.HTML()
+        self._about.add_class("swb-about")
         self._cards = (widgets.HTML(), widgets.HTML())
         self.start_button.on_click(lambda _: self.start())
         self.both_button.on_click(lambda _: self.start_both())
