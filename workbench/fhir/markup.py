@@ -19,7 +19,10 @@ MOST_ROWS: Final = 40
 
 _LONGEST_CELL: Final = 300
 _LONGEST_TEXT: Final = 20_000
-_CELL: Final = "text-align:left;vertical-align:top;overflow-wrap:anywhere;padding:2px 10px 2px 0"
+_CELLS: Final = {
+    "th": "text-align:left;vertical-align:top;white-space:nowrap;padding:2px 10px 2px 0",
+    "td": "text-align:left;vertical-align:top;overflow-wrap:anywhere;padding:2px 10px 2px 0",
+}
 
 _COLOURS: Final = {
     "good": "var(--jp-success-color1, #2e7d32)",
@@ -77,7 +80,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, most: int = 
 
 
 def _row(name: str, cells: Iterable[object]) -> Markup:
-    made = (Markup('<{} style="{}">{}</{}>').format(name, _CELL, text(cell), name) for cell in cells)
+    made = (Markup('<{} style="{}">{}</{}>').format(name, _CELLS[name], text(cell), name) for cell in cells)
     return Markup("<tr>{}</tr>").format(Markup().join(made))
 
 

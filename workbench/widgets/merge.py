@@ -252,7 +252,7 @@ def _start_of_edit(decision: Decision) -> str:
 def _compared(base: str, text: str) -> list[Part] | None:
     """Return a value word by word, compared with base; ``None`` for an absent one.
 
-    A value that has little in common with base is not taken apart, because nobody could read the pieces.
+    A value that has little in common with base is shown whole, because its pieces would be hard to read.
     """
     if not text:
         return None
