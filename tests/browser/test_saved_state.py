@@ -61,9 +61,9 @@ def test_it_is_used_and_saved(page: Page, lab: Lab) -> None:
     expect(bench.locator(".swb-answer-head")).to_contain_text("409")
     press(page, "Reload and compare")
     row = bench.locator(".swb-decision").first
-    expect(row).to_contain_text(f"{PLANTED} of theirs")
-    row.get_by_role("button", name="edit").click()
-    typed = bench.locator(".swb-decision + .widget-text").first.get_by_label("Value")
+    expect(row.locator("ins").last).to_have_text("of theirs")
+    row.get_by_role("radio", name="edit").check()
+    typed = row.get_by_label("Value of")
     typed.fill(f'"{PLANTED} of both"')
     typed.press("Enter")
     expect(bench.locator(".cm-line").filter(has_text=f"{PLANTED} of both")).to_be_visible()

@@ -33,7 +33,7 @@ def test_changed_compared_and_sent(draft: Draft, spine_in_process: Endpoint) -> 
     _, merged = draft.compare(text)
     assert merged is not None
     assert not draft.stale
-    sent = draft.send(json.dumps(merged.draft()), draft.etag, "minimal")
+    sent = draft.send(json.dumps(merged.apply()), draft.etag, "minimal")
     assert sent.verdict is Verdict.UPDATED
     assert draft.etag == str(sent.etag)
     assert len(draft.older_etags()) == 2

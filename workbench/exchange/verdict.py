@@ -67,6 +67,22 @@ class Verdict(enum.Enum):
 DONE: Final = frozenset({Verdict.READ, Verdict.NOT_MODIFIED, Verdict.CREATED, Verdict.UPDATED, Verdict.DELETED})
 """The verdicts of a request that did what it asked for."""
 
+TONES: Final = {
+    Verdict.READ: "neutral",
+    Verdict.NOT_MODIFIED: "neutral",
+    Verdict.CREATED: "good",
+    Verdict.UPDATED: "good",
+    Verdict.DELETED: "good",
+    Verdict.STALE: "bad",
+    Verdict.UNGUARDED: "warn",
+    Verdict.NOT_FOUND: "warn",
+    Verdict.REFUSED: "warn",
+    Verdict.UNSUPPORTED: "warn",
+    Verdict.FAILED: "bad",
+    Verdict.UNKNOWN: "bad",
+}
+"""The colour of each verdict. Its text is always shown as well."""
+
 
 # --- the verdict ---
 

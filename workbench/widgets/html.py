@@ -8,47 +8,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
-from workbench.conformance.finding import Finding, Result
+from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.exchange.verdict import Verdict, explain
+from workbench.exchange.verdict import TONES as TONES
+from workbench.exchange.verdict import explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
-from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
 
 if TYPE_CHECKING:
     from workbench.conformance.report import Report
-
-TONES: Final = {
-    Verdict.READ: "neutral",
-    Verdict.NOT_MODIFIED: "neutral",
-    Verdict.CREATED: "good",
-    Verdict.UPDATED: "good",
-    Verdict.DELETED: "good",
-    Verdict.STALE: "bad",
-    Verdict.UNGUARDED: "warn",
-    Verdict.NOT_FOUND: "warn",
-    Verdict.REFUSED: "warn",
-    Verdict.UNSUPPORTED: "warn",
-    Verdict.FAILED: "bad",
-    Verdict.UNKNOWN: "bad",
-}
-"""The colour of each verdict. Its text is always shown as well."""
-
-RESULT_TONES: Final = {
-    Result.KEPT: "good",
-    Result.BROKEN: "bad",
-    Result.DIFFERS: "warn",
-    Result.NOT_TESTED: "neutral",
-}
-"""The colour of each result of a probe. Its text is always shown as well."""
 
 _MOST_CHANGES: Final = 40
 _LONGEST_VALUE: Final = 300
@@ -124,96 +99,12 @@ def muted(text: str) -> str:
     return f'<div class="swb-muted">{_text(text)}</div>' if text else ""
 
 
-def merge_summary(merge: Merge) -> str:
-    """Return how many decisions a merge has, and how many are open."""
-    if merge.conflicts:
-        count = _count(len(merge.conflicts), "open conflict")
-        return notice(f"{count}, where you and another client changed the same element. Choose below.", "bad")
-    decided = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
-    conflicts = f" You decided {_count(decided, 'conflict')}." if decided else ""
-    differences = _count(len(merge.decisions), "difference")
-    return notice(f"{differences}, no open conflict.{conflicts} Check the text, then send.", "good")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def decision(found: Decision) -> str:
-    """Return one decision: its path, its kind, and the three values."""
-    tone = "bad" if found.kind is Kind.CONFLICT else "neutral"
-    head = f'<code>{_text(found.path)}</code> <span class="swb-chip swb-{tone}">{found.kind.value}</span>'
-    values = (("base", found.base), ("mine", found.mine), ("theirs", found.theirs))
-    cells = "".join(f"<dt>{name}</dt><dd>{_value(value) or '(absent)'}</dd>" for name, value in values)
-    return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One client in the conflict bench.
-
-    ``etag`` is the version it has, ``seen`` the entries it read, ``draft`` those it would send, and ``answer`` the
-    answer to its update.
-    """
-
-    name: str
-    etag: str = ""
-    draft: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
-    answer: str | None = None
-    tone: str = "neutral"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchSide:
-    """One side of the conflict bench, with or without the lock.
-
-    ``stored`` holds the entries of the List now, ``lost`` maps each lost entry to the client that added it, and
-    ``outcome`` is a sentence with its tone.
-    """
-
-    title: str
-    people: tuple[Person, ...]
-    stored: tuple[str, ...]
-    etag: str
-    lost: Mapping[str, str]
-    outcome: tuple[str, str]
-
-
 def story() -> str:
     """Return the introduction of the conflict bench."""
     return (
         '<p class="swb-explanation">A patient\'s reasonable adjustments are kept in one List. Alice and Bob each add '
         "an entry, and each sends the whole List back, as a PUT does. Press their steps in any order, or press Play. "
         "Every step is taken on both sides.</p>"
-    )
-
-
-def side(shown: BenchSide) -> str:
-    """Return one side: both clients, the stored List, and the outcome."""
-    people = "".join(_person(person) for person in shown.people)
-    entries = "".join(f"<li>{_text(entry)}</li>" for entry in shown.stored)
-    lost = "".join(
-        f'<li class="swb-lost"><s>{_text(entry)}</s> <b>lost</b>: {_text(whose.capitalize())} got 200</li>'
-        for entry, whose in shown.lost.items()
-    )
-    etag = f"<code>{_text(shown.etag)}</code>"
-    stored = f'<div><b>Stored now</b> {etag}<ul class="swb-entries">{entries}{lost}</ul></div>'
-    return f'{heading(shown.title)}<div class="swb-people">{people}</div>{stored}{notice(*shown.outcome)}'
-
-
-def _person(person: Person) -> str:
-    has = f"has <code>{_text(person.etag)}</code>" if person.etag else "has not read the List"
-    entries = "".join(
-        f"<li>{_text(entry)}</li>" if entry in person.seen else f"<li><b>+ {_text(entry)}</b></li>"
-        for entry in person.draft
-    )
-    answered = ""
-    if person.answer:
-        answered = f'got <span class="swb-chip swb-{person.tone}">{_text(person.answer)}</span>'
-    return (
-        f'<div class="swb-person"><b>{_text(person.name.capitalize())}</b> <span class="swb-muted">{has}</span>'
-        f'<ul class="swb-entries">{entries}</ul>{answered}</div>'
     )
 
 
@@ -224,6 +115,7 @@ def picture(drawn: Picture) -> str:
 
 _RACE_COUNTS: Final = {
     "accepted": "accepted",
+    "lost": "lost",
     "stale": "conflicts",
     "retries": "retries",
     "gave_up": "given up",
@@ -232,17 +124,39 @@ _RACE_COUNTS: Final = {
 }
 
 
-def race_counts(counts: Mapping[str, int], planned: int, *, racing: bool) -> str:
-    """Return the progress of a race: a bar, and each count with its name."""
-    if not planned:
-        return muted("No race has been run yet. Choose the settings, then press Start.")
-    ended, state = counts["ended"], "racing" if racing else "ended"
+def race_card(
+    title: str,
+    *,
+    counts: Mapping[str, int | None] | None = None,
+    planned: int = 0,
+    racing: bool = False,
+    verdict: tuple[str, str] = ("", "neutral"),
+    details: Sequence[str] = (),
+    chart: Picture | None = None,
+) -> str:
+    """Return one race: the verdict, its progress, its counts, a chart, and the details folded.
+
+    A count of ``None`` is not known yet. What was lost is known at the end only.
+    """
+    if counts is None:
+        return heading(title) + muted("No race has been run yet. Choose the settings, then press Start.")
+    ended, state = counts["ended"] or 0, "racing" if racing else "ended"
     so_far = f'aria-label="Updates ended" aria-valuemin="0" aria-valuemax="{planned}" aria-valuenow="{ended}"'
     done = f'<div style="width:{100 * ended / planned:.1f}%"></div>'
     bar = f'<div class="swb-track" role="progressbar" {so_far}>{done}</div>'
     progress = f'<div class="swb-muted">{ended:,} of {planned:,} updates {state}</div>'
-    cells = "".join(f"<div><dt>{label}</dt><dd>{counts[name]:,}</dd></div>" for name, label in _RACE_COUNTS.items())
-    return f'{bar}{progress}<dl class="swb-counts">{cells}</dl>'
+    cells = "".join(_race_count(name, label, counts[name]) for name, label in _RACE_COUNTS.items())
+    drawn = picture(chart) if chart else ""
+    sentences = "".join(f"<p>{_text(sentence)}</p>" for sentence in details)
+    folded = (
+        f'<details class="swb-exchange"><summary>Details and proof</summary>{sentences}</details>' if details else ""
+    )
+    return f'{heading(title)}{notice(*verdict)}{bar}{progress}<dl class="swb-counts">{cells}</dl>{drawn}{folded}'
+
+
+def _race_count(name: str, label: str, count: int | None) -> str:
+    number = "–" if count is None else f"{count:,}"
+    return f'<div class="swb-count-{name}{" swb-some" if count else ""}"><dt>{label}</dt><dd>{number}</dd></div>'
 
 
 def message(text: str) -> str:

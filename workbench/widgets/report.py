@@ -12,7 +12,7 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.conformance.finding import Finding
+from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.conformance.report import Report
 from workbench.exchange.hosts import is_loopback
 from workbench.widgets import html
@@ -101,5 +101,5 @@ def _row(found: Finding) -> Row:
         "status": found.result.value,
         "expected": found.expected,
         "observed": f"{observed} ({found.why})" if found.tested and found.why else observed,
-        "_tone": html.RESULT_TONES[found.result],
+        "_tone": RESULT_TONES[found.result],
     }

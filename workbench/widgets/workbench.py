@@ -283,7 +283,7 @@ class Workbench(widgets.VBox):
         self._stale = widgets.HBox([widgets.HTML(html.notice(_STALE, "bad")), self.compare_button])
         self._unanswered = widgets.HBox([widgets.HTML(html.notice(_UNANSWERED, "bad")), self.find_out_button])
         self._by_hand = widgets.HBox([widgets.HTML(html.notice(_BY_HAND)), self.rebuild_button])
-        self.merge_view = MergeView(self._widgets)
+        self.merge_view = MergeView()
         self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
         self._sequence = new_html()
         self._raw = new_html(html.message("Click a row of Transitions to see its request and its response."))
@@ -353,6 +353,7 @@ class Workbench(widgets.VBox):
 
     def _put(self) -> Exchange:
         self.writes.check()
+        self.merge_view.check(self.editor.value)
         return self.draft.send(self.editor.value, self._if_match(), self.prefer.value)
 
     def _load_or_ask(self) -> None:
@@ -388,6 +389,16 @@ class Workbench(widgets.VBox):
         try:
             resource = self.draft.resource(text)
             self._changes.value = html.changes(self.draft.changes(resource))
+            diagnostics = [
+                {
+                    "from": utf16_offset(text, start),
+                    "to": utf16_offset(text, end),
+                    "severity": "warning",
+                    "message": f"Undecided: choose mine or theirs for {path} above, or write its value here.",
+                }
+                for path, start, end in self.merge_view.undecided(text)
+            ]
+            self.merge_view.check(text)
             request = self.draft.preview(resource, self._if_match(), self.prefer.value)
         except WorkbenchError as error:
             if isinstance(error, MalformedJSON):
