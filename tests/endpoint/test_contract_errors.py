@@ -60,6 +60,32 @@ TABLE: dict[str, tuple[tuple[int, str, str], Ask]] = {
         (412, "structure", "PRECONDITION_FAILED"),
         lambda endpoint, held: endpoint.put(held.path, held.body(), None),
     ),
+    "no If-Match on a delete": (
+        (412, "structure", "PRECONDITION_FAILED"),
+        lambda endpoint, held: endpoint.delete(held.path, None),
+    ),
+    "stale on a delete": (
+        (409, "conflict", "RESOURCE_VERSION_MISMATCH"),
+        lambda endpoint, held: endpoint.delete(held.path, NO_VERSION),
+    ),
+    "it must not exist": (
+        (412, "structure", "PRECONDITION_FAILED"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(title="x"), held.etag, if_none_match="*"),
+    ),
+    "it must not exist, on a delete": (
+        (412, "structure", "PRECONDITION_FAILED"),
+        lambda endpoint, held: endpoint.send(
+            "DELETE", held.path, headers={"If-Match": held.etag, "If-None-Match": "*"}
+        ),
+    ),
+    "a read of another version": (
+        (412, "structure", "PRECONDITION_FAILED"),
+        lambda endpoint, held: endpoint.get(held.path, if_match=NO_VERSION),
+    ),
+    "a format that is not written": (
+        (406, "not-supported", "UNSUPPORTED_MEDIA_TYPE"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(title="x"), held.etag, accept="application/fhir+xml"),
+    ),
     "body over the limit": (
         (413, "too-long", "BAD_REQUEST"),
         lambda endpoint, held: endpoint.put(held.path, b" " * (LIMIT + 1), held.etag),
@@ -67,6 +93,24 @@ TABLE: dict[str, tuple[tuple[int, str, str], Ask]] = {
     "not FHIR JSON": (
         (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE"),
         lambda endpoint, held: endpoint.put(held.path, held.body(), held.etag, content_type="text/plain"),
+    ),
+    "a content coding that is not read": (
+        (415, "not-supported", "UNSUPPORTED_MEDIA_TYPE"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(title="x"), held.etag, content_encoding="br"),
+    ),
+    "not the gzip it says": (
+        (400, "structure", "MESSAGE_NOT_WELL_FORMED"),
+        lambda endpoint, held: endpoint.put(held.path, held.body(title="x"), held.etag, content_encoding="gzip"),
+    ),
+    "part of a resource": (
+        (422, "invalid", "INVALID_RESOURCE"),
+        lambda endpoint, held: endpoint.put(
+            held.path, held.body(meta={"tag": [{"code": "SUBSETTED"}]}, title="x"), held.etag
+        ),
+    ),
+    "a conditional create": (
+        (501, "not-supported", "NOT_IMPLEMENTED"),
+        lambda endpoint, _: endpoint.post("List", a_list(), if_none_exist="title=x"),
     ),
     "not a valid resource": (
         (422, "invalid", "INVALID_RESOURCE"),
@@ -79,11 +123,13 @@ TABLE: dict[str, tuple[tuple[int, str, str], Ask]] = {
 }
 
 
-@pytest.mark.promise("ERR-1", "ERR-2", "ERR-3", "ERR-4")
+@pytest.mark.promise("ERR-1", "ERR-2", "ERR-3", "ERR-4", "UPD-17")
 @pytest.mark.parametrize(("refusal", "ask"), TABLE.values(), ids=TABLE.keys())
 def test_the_error_table(endpoint: Service, held: Held, refusal: tuple[int, str, str], ask: Ask) -> None:
+    total = endpoint.get("List?_count=0").json()["total"]
     with endpoint.unchanged(held.path):
         answer = ask(endpoint, held)
+    assert endpoint.get("List?_count=0").json()["total"] == total
     assert_refused(answer, *refusal)
     assert not any(name in answer.headers for name in ("ETag", "Last-Modified", "Location"))
     assert ("Allow" in answer.headers) == (answer.status_code == 405)

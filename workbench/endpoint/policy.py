@@ -242,7 +242,7 @@ def unpack(body: bytes, content_encoding: str | None) -> bytes:
         try:
             text = unpacking.decompress(body, BODY_LIMIT + 1)
         except zlib.error:
-            raise NOT_WELL_FORMED.because("the body is not gzip, although its Content-Encoding says so.") from None
+            raise NOT_WELL_FORMED.because("Content-Encoding is gzip, but the body is not.") from None
         complete = unpacking.eof and not unpacking.unused_data
     if len(text) > BODY_LIMIT:
         raise TOO_LONG.because(f"the body is over the limit of {BODY_LIMIT} bytes.")
@@ -317,7 +317,7 @@ def _check_whole(resource: dict[str, Any], resource_type: str) -> None:
         if isinstance(tag, dict) and tag.get("code") == "SUBSETTED":
             path = f"{resource_type}.meta.tag[{index}]"
             raise INVALID.because(
-                f"{path}: SUBSETTED marks a resource of which elements were left out; they would be lost. "
-                "Read the whole resource, change it, and send it whole.",
+                f"{path}: the tag SUBSETTED marks an incomplete resource, and the elements it lacks would be lost. "
+                "Read the resource, change it, and send it whole.",
                 expression=(path,),
             )
