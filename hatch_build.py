@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js")
+OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js", "frame.js")
 
 
 def is_current(outputs: Iterable[Path], sources: Iterable[Path]) -> bool:

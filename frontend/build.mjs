@@ -4,7 +4,7 @@ import { build } from "esbuild";
 
 const options = {
   absWorkingDir: import.meta.dirname,
-  entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css", "src/private.js"],
+  entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css", "src/private.js", "src/frame.js"],
   outdir: "../workbench/widgets/static",
   bundle: true,
   format: "esm",

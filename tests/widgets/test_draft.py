@@ -36,6 +36,7 @@ def test_changed_compared_and_sent(draft: Draft, spine_in_process: Endpoint) -> 
     sent = draft.send(json.dumps(merged.draft()), draft.etag, "minimal")
     assert sent.verdict is Verdict.UPDATED
     assert draft.etag == str(sent.etag)
+    draft.learn(draft.client.journal.rows())
     assert len(draft.older_etags()) == 2
     stored = bob.read(*LIST).resource
     assert (stored["title"], stored["status"]) == ("Reviewed", "retired")

@@ -61,10 +61,11 @@ class LimitExceeded(Exception):
 class Attempt:
     """The state of one request: what was sent, and how long and how much may still come."""
 
-    __slots__ = ("_clock", "_end", "_lines", "_seconds", "connecting", "sent")
+    __slots__ = ("_clock", "_end", "_lines", "_seconds", "cancelled", "connecting", "sent")
 
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.connecting = False
+        self.cancelled = False
         self.sent = False
         """Whether a byte of the request can have left."""
         self._seconds = seconds
@@ -128,6 +129,11 @@ class ConnectingAdapter(HTTPAdapter):
     def abort(self) -> None:
         """End the request that another thread waits for, and every later one."""
         self.aborted = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End the request that another thread waits for; later ones are sent."""
+        self.attempt.cancelled = True
         sock = self.connection.sock if self.connection else None
         if sock is not None:
             with contextlib.suppress(OSError):  # it is closed already
@@ -186,7 +192,7 @@ def _reporting_pool(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) 
             self.timeout = adapter.attempt.wait(self.timeout)
             super().connect()
             adapter.connection = self
-            if adapter.aborted:
+            if adapter.aborted or adapter.attempt.cancelled:
                 raise ConnectionAbortedError("The request was aborted.")
             adapter.attempt.connecting = False
 

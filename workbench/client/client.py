@@ -367,6 +367,12 @@ class Client:
             if isinstance(adapter, ConnectingAdapter):
                 adapter.abort()
 
+    def cancel(self) -> None:
+        """End the request that another thread waits for; it is recorded without an answer. Later ones are sent."""
+        adapter = self._session.get_adapter(self.base_url)
+        if isinstance(adapter, ConnectingAdapter):
+            adapter.cancel()
+
     def _if_match(self, if_match: IfMatch, resource_type: str, logical_id: str) -> str | None:
         if if_match is not LAST_READ:
             return None if if_match is None else str(if_match)

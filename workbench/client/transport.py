@@ -122,6 +122,8 @@ def send(
         if _PROXY_REFUSED in str(error):
             connection.forget_refused(407)
         sent = not _surely_not_sent(error, adapter)
+        if isinstance(adapter, ConnectingAdapter) and adapter.attempt.cancelled and not adapter.aborted:
+            return Outcome(None, Failure.at(Stage.ANSWER, _CANCELLED), sent, interruption)
         return Outcome(None, _why_unanswered(error, base_url), sent, interruption)
     finally:
         if answer is not None:
@@ -188,6 +190,8 @@ def _why_unanswered(error: BaseException, base_url: str) -> Failure:
         return Failure.at(Stage.ANSWER, f"The connection to {host} broke off before an answer came.")
     return Failure.at(Stage.ANSWER, f"The exchange with {host} failed ({type(error).__name__}).")
 
+
+_CANCELLED: Final = "The request was cancelled before an answer came."
 
 _CERTIFICATE_ALERTS: Final = (
     "ALERT_CERTIFICATE",

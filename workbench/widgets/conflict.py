@@ -23,6 +23,7 @@ from workbench.exchange.verdict import Verdict
 from workbench.journal.journal import Journal
 from workbench.races.schedule import STEPS, Participant, Play, Step, new_story, read_schedule
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 
 PEOPLE: Final = ("alice", "bob")
 STORY: Final = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
@@ -154,7 +155,7 @@ class ConflictBench(widgets.VBox):
         self._with_sequence, self._without_sequence = widgets.HTML(), widgets.HTML()
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
+        frame = Frame()
         story = widgets.HTML(html.story())
         controls = widgets.HBox([self.schedule, self.play_button, self.stop_button, self.restart_button, self._about])
         people = [
@@ -169,7 +170,7 @@ class ConflictBench(widgets.VBox):
         self._sequences = _two_columns(self._with_sequence, self._without_sequence)
         self._sequences.layout.display = "none"
         return [
-            style,
+            frame,
             story,
             controls,
             _two_columns(*people),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from workbench.client.client import Client, Prefer
@@ -18,6 +20,7 @@ from workbench.fhir import json
 from workbench.fhir.diff import Change, changes
 from workbench.fhir.merge import Merge, merge
 from workbench.fhir.resource import identity, without_version
+from workbench.journal.journal import Transition
 
 
 class Guard(enum.Enum):
@@ -28,6 +31,9 @@ class Guard(enum.Enum):
     OLDER = "an older version"
     TYPED = "typed"
 
+
+_SHOWS_VERSION: Final = frozenset(each.value for each in (Verdict.READ, Verdict.CREATED, Verdict.UPDATED))
+_WRITES: Final = frozenset(each.value for each in (Verdict.CREATED, Verdict.UPDATED, Verdict.DELETED))
 
 PREFERENCES: Final[tuple[Prefer, ...]] = ("minimal", "representation", "OperationOutcome")
 
@@ -50,7 +56,8 @@ class Draft:
         """The last update, while it is unknown whether the endpoint carried it out."""
         self._base: dict[str, Any] = {}
         self._etags_of: defaultdict[str, list[str]] = defaultdict(list)
-        self._exchanges_seen = 0
+        self._last_write: dict[str, Transition] = {}
+        self._now: datetime | None = None
 
     @property
     def text(self) -> str:
@@ -111,17 +118,38 @@ class Draft:
             raise BadInput(f"No {what} yet. Load a resource, or choose another If-Match.")
         return etag
 
+    def learn(self, rows: Iterable[Transition]) -> None:
+        """Take in new rows of the journal: which versions there are, and who wrote last."""
+        for row in rows:
+            self._now = row.time
+            etags = self._etags_of[row.resource]
+            if row.verdict in _SHOWS_VERSION and row.etag_after and row.etag_after not in etags:
+                etags.append(row.etag_after)
+            if row.verdict in _WRITES:
+                self._last_write[row.resource] = row
+
     def older_etags(self) -> list[str]:
         """Return the other versions of this resource that the journal shows, the latest first."""
-        journal = self.client.journal
-        for index in range(self._exchanges_seen, len(journal)):
-            exchange = journal[index]
-            etags = self._etags_of[exchange.target]
-            if exchange.etag and exchange.ok and str(exchange.etag) not in etags:
-                etags.append(str(exchange.etag))
-            self._exchanges_seen = index + 1
-        etags = self._etags_of["/".join(self.name)] if self.name else []
-        return [etag for etag in reversed(etags) if etag != self.etag]
+        return [etag for etag in reversed(self._known_etags()) if etag != self.etag]
+
+    @property
+    def newer_etag(self) -> str | None:
+        """The newest version that the journal shows, if it appeared there after the version of the draft."""
+        etags = self._known_etags()
+        newest = etags[-1] if etags else None
+        return newest if self.etag in etags and newest != self.etag else None
+
+    def changed_by(self, if_match: str | None) -> str:
+        """Return a sentence about who changed the resource after the version ``if_match``; empty if not known."""
+        write = self._last_write.get("/".join(self.name)) if self.name else None
+        if write is None or write.etag_after == if_match or self._now is None:
+            return ""
+        if write.client == self.client.name:
+            return f"You changed it yourself, in step {write.seq}."
+        return f"{write.client} changed it in step {write.seq}, {_ago((self._now - write.time).total_seconds())}."
+
+    def _known_etags(self) -> list[str]:
+        return self._etags_of["/".join(self.name)] if self.name else []
 
     def preview(self, resource: dict[str, Any], if_match: str | None, prefer: str) -> Request:
         """Return the request exactly as ``send`` would send it."""
@@ -140,6 +168,14 @@ class Draft:
         elif exchange.verdict is Verdict.STALE and if_match == self.etag:
             self.stale = True
         return exchange
+
+    def restore(self, base: str, etag: str | None) -> None:
+        """Base the draft on the earlier version that a kept text began with; see ``Frame.keep_draft``."""
+        parsed = json.parse(base)
+        if etag is None or not isinstance(parsed, dict) or self.name != identity(parsed):
+            return
+        self.stale = self.stale or etag != self.etag
+        self.etag, self._base = etag, without_version(parsed)
 
     def find_out(self) -> Resolution:
         """Read the resource to decide whether the unanswered update was carried out.
@@ -182,6 +218,15 @@ class Draft:
         self.stale = False
         self.unanswered = None
         self._base = without_version(resource)
+
+
+def _ago(seconds: float) -> str:
+    """Return a duration in words: "just now", "20 seconds ago", "2 minutes ago"."""
+    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        number = int(seconds // length)
+        if number:
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
 
 
 def _prefer(choice: str) -> str | None:

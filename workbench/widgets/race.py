@@ -25,6 +25,7 @@ from workbench.races.race import race
 from workbench.races.results import Counts, Race
 from workbench.races.strategy import STRATEGIES
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 
 REFRESH_SECONDS: Final = 0.2
 """Time between two updates of the counts shown."""
@@ -153,14 +154,14 @@ class RaceBench(widgets.VBox):
         self.strategy.observe(lambda _: self._show_strategy(), "value")
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
+        frame = Frame()
         clients = widgets.HBox([self.clients, self.updates, self.thinking])
         settings = widgets.HBox([self.strategy, self.policy, self.start_button, self.stop_button])
         for bar in (clients, settings):
             bar.add_class("swb-bar")
         card = widgets.VBox([widgets.HTML(html.heading("The race")), self._progress, self._verdict, self._chart])
         card.add_class("swb-card")
-        return [style, clients, settings, self._about, card]
+        return [frame, clients, settings, self._about, card]
 
     def _set_racing(self, *, racing: bool) -> None:
         for control in (self.clients, self.updates, self.thinking, self.strategy, self.start_button):

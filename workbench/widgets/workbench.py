@@ -11,10 +11,12 @@ Every control is an attribute, so a notebook or a test can use it as a person do
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import ipywidgets as widgets
@@ -22,16 +24,19 @@ import ipywidgets as widgets
 from workbench.client.client import Client
 from workbench.client.unanswered import Resolution
 from workbench.endpoint.request import TYPES
-from workbench.errors import MalformedJSON, WorkbenchError, WriteNotAllowed
+from workbench.errors import BadInput, MalformedJSON, WorkbenchError, WriteNotAllowed
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import request_text
+from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
-from workbench.fhir.merge import Merge
+from workbench.fhir.merge import Kind, Merge
+from workbench.fhir.resource import identity
 from workbench.journal.journal import Transition
 from workbench.widgets import html
 from workbench.widgets.draft import PREFERENCES, Draft, Guard
 from workbench.widgets.editor import Diagnostic, JsonEditor, utf16_offset
 from workbench.widgets.export import Export
+from workbench.widgets.frame import Frame
 from workbench.widgets.merge import MergeView
 from workbench.widgets.private import Widgets
 from workbench.widgets.table import Column, LiveTable, Row
@@ -57,8 +62,12 @@ _COLUMNS: Final[list[Column]] = [
 _SEQUENCE_TAB: Final = 1
 _TONES: Final = {verdict.value: tone for verdict, tone in html.TONES.items()}
 _STALE: Final = "This resource changed after you loaded it. Your text is kept. Reload, compare, and send again."
+_NOT_CURRENT: Final = "The version that you loaded is the current one. Send that version as If-Match."
 _UNANSWERED: Final = "Your update got no answer, so it may or may not have been carried out. Your text is kept."
 _BY_HAND: Final = "You have edited the merged text. It is sent as it is; the choices above no longer change it."
+
+_STORY: Final = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
+"""The resource that every embedded endpoint starts with."""
 
 _T = TypeVar("_T")
 
@@ -132,31 +141,41 @@ class Workbench(widgets.VBox):
     """The workbench of one client. Its table shows every exchange of the client's journal, also of other clients.
 
     ``resource_type``, ``logical_id``, ``editor``, ``guard``, ``older``, ``typed`` and ``prefer`` are the controls.
-    ``load``, ``search`` and ``send`` do what the buttons do, and return the exchange. Sending to a live endpoint
-    needs ``writes.switch`` as well as the connection's ``allow_writes``. On a live endpoint the content is not
-    part of the widget's state, so a notebook that is saved with widget state does not contain it.
+    ``load``, ``search`` and ``send`` do what the buttons do, and return the exchange when the answer is there. The
+    buttons send from another thread, so that the kernel is free meanwhile, and ``cancel`` ends the wait. Sending to a
+    live endpoint needs ``writes.switch`` as well as the connection's ``allow_writes``. On a live endpoint the content
+    is not part of the widget's state, so a notebook that is saved with widget state does not contain it.
     """
 
     def __init__(self, client: Client, resource_type: str = "List", logical_id: str = "") -> None:
-        """Open a workbench with ``resource_type`` and ``logical_id`` in its fields; nothing is sent yet."""
+        """Open a workbench with ``resource_type`` and ``logical_id`` in its fields.
+
+        On the embedded endpoint it opens loaded: with this resource or, without an id, with the story's List.
+        To any other endpoint nothing is sent yet.
+        """
         self.client = client
         self.draft = Draft(client)
         self._merged_text = ""
+        self._sent: Exchange | None = None  # the last update, until another resource is loaded
+        self._task: asyncio.Task[None] | None = None
         self._table_lock = threading.Lock()
-        host = urlsplit(client.base_url).netloc
+        self._host = urlsplit(client.base_url).netloc
         # Where the connection forbids writing, the switch could allow nothing, so it is not shown.
-        self.writes = WriteSwitch(host, needed=not client.is_local and client.connection.allow_writes)
+        self.writes = WriteSwitch(self._host, needed=not client.is_local and client.connection.allow_writes)
         self._widgets = Widgets(private=not client.is_local)
         self._make_controls()
         self._make_output()
         super().__init__(self._layout())
         self.add_class("swb")
-        self._badge.value = html.badge(local=client.is_local, embedded=client.embedded, host=host)
+        self._badge.value = html.badge(local=client.is_local, embedded=client.embedded, host=self._host)
+        if client.embedded and not logical_id and resource_type == _STORY[0]:
+            logical_id = _STORY[1]
         self.resource_type.value, self.logical_id.value = resource_type, logical_id
         self._wire()
-        self._show_version()
-        self._refresh()
         self._show_new_rows()
+        self._refresh()
+        if client.embedded and logical_id:
+            self.load()
 
     def load(self, resource_type: str | None = None, logical_id: str | None = None) -> Exchange | None:
         """Read a resource into the editor; without arguments, the one named in the fields.
@@ -167,70 +186,38 @@ class Workbench(widgets.VBox):
             self.resource_type.value = resource_type
         if logical_id is not None:
             self.logical_id.value = logical_id
-        self._ask_to_discard(ask=False)
-        exchange = self._try(lambda: self.draft.load(self.resource_type.value, self.logical_id.value))
-        if exchange is not None:
-            if self.draft.loaded is exchange:
-                self.merge_view.hide()
-                self.guard.value = Guard.LOADED
-                self.editor.value = self.draft.text
-            self._show(exchange)
-        return exchange
+        return self._do(self._load_request())
 
     def search(self) -> Exchange | None:
         """Search for resources of the type in the field, and list them under *Found*."""
-        exchange = self._try(lambda: self.client.search(self.resource_type.value.strip()))
-        if exchange is None:
-            return None
-        found = [(_title(each), each["id"]) for each in _found(exchange) if isinstance(each.get("id"), str)]
-        self.found.options = [(f"{len(found)} found: pick one", ""), *found]
-        self.found.layout.display = "" if found else "none"
-        self._show(exchange)
-        return exchange
+        return self._do(self._search_request())
 
     def send(self) -> Exchange | None:
         """PUT the text of the editor with the headers chosen; return ``None`` if nothing was sent."""
-        self.send_button.disabled = True
-        exchange = self._try(self._put)
-        if exchange is not None:
-            if exchange.ok:
-                self.merge_view.hide()
-            self._show(exchange)
-        self._refresh()
-        return exchange
+        return self._do(self._send_request())
 
     def compare(self) -> Merge | None:
         """Read the resource again, merge it with the text, and put the merged text into the editor.
 
         Returns ``None`` if the resource could not be read; the editor then keeps its text.
         """
-        compared = self._try(lambda: self.draft.compare(self.editor.value))
-        if compared is None:
-            return None
-        exchange, merge = compared
-        self.guard.value = Guard.LOADED
-        if merge is not None:
-            self.merge_view.show(merge)
-            self._show_merged(merge)
-        self._show(exchange)
-        return merge
+        compared = self._do(self._compare_request())
+        return compared[1] if compared else None
 
     def find_out(self) -> Resolution | None:
         """Read the resource to decide whether the unanswered update was carried out; the notice shows the result.
 
         Writes nothing. Returns ``None`` if no update is unanswered.
         """
-        update = self.draft.unanswered
-        found = self._try(self.draft.find_out)
-        if found is None or update is None:
-            return None
-        if found.read is not None:
-            self._show(found.read)
-        if found.landed:
-            self.merge_view.hide()
-            self._refresh()
-        self._notice.value = html.resolution(found, locked=update.if_match is not None)
-        return found
+        return self._do(self._find_out_request())
+
+    def cancel(self) -> None:
+        """End the request that a button has sent. An update that is cancelled may have been carried out."""
+        self.client.cancel()
+
+    def let_colleague_change_it(self) -> Exchange | None:
+        """Let another client of the embedded endpoint change the resource that is loaded, for a real conflict."""
+        return self._do(self._colleague_request())
 
     def export(self) -> None:
         """Write the journal to the file named in the Export tab; the outcome appears below the buttons."""
@@ -248,28 +235,35 @@ class Workbench(widgets.VBox):
 
     def _make_controls(self) -> None:
         narrow = {"description_width": "initial"}
+        self.frame = Frame(opens=True)
         self.resource_type = widgets.Combobox(
-            options=TYPES, description="Type", layout={"width": "170px"}, style=narrow
+            options=TYPES, description="Type", layout={"width": "150px"}, style=narrow
         )
         self.logical_id = self._widgets.text(
-            description="Id", placeholder="id of the resource", layout={"width": "350px"}, style=narrow
+            description="Id", placeholder="id of the resource", layout={"width": "310px"}, style=narrow
         )
-        self.load_button = _button("Load", "primary", "Read this resource into the editor")
+        self.load_button = _button("Load", "", "Read this resource into the editor")
         self.search_button = _button("Search", "", "List the resources of this type")
         self.found = self._widgets.dropdown(
             layout={"width": "350px", "display": "none"}, style=narrow, description="Found"
         )
+        self.colleague_button = _button(
+            "Let a colleague change it", "", "Another client changes this resource now, so your version is out of date"
+        )
+        self.newer_button = _button("Compare with it", "warning", "Read the new version and merge your text")
         self.editor = JsonEditor(label="JSON of the resource", height="24rem", private=self._widgets.private)
         self.guard = widgets.RadioButtons(
             options=[(guard.value, guard) for guard in Guard], description="If-Match", layout={"width": "max-content"}
         )
-        self.older = widgets.Dropdown(description="Older", layout={"width": "300px", "display": "none"})
-        self.typed = widgets.Text(
-            description="Value", placeholder='W/"…"', layout={"width": "300px", "display": "none"}
+        self.older = widgets.Dropdown(description="Older", layout={"width": "240px"}, style=narrow)
+        self.typed = widgets.Text(description="Value", placeholder='W/"…"', layout={"width": "240px"}, style=narrow)
+        self.prefer = widgets.Dropdown(
+            options=PREFERENCES, description="Prefer", layout={"width": "240px"}, style=narrow
         )
-        self.prefer = widgets.Dropdown(options=PREFERENCES, description="Prefer", layout={"width": "300px"})
-        self.send_button = _button("Send PUT", "primary", "Send the request above (Ctrl-Enter in the editor)")
+        self.send_button = _button("Send PUT", "primary", "Send the request (Ctrl-Enter in the editor)")
+        self.cancel_button = _button("Cancel", "warning", "Do not wait for the answer")
         self.compare_button = _button("Reload and compare", "warning", "Read the resource again and merge your text")
+        self.use_current_button = _button("Use the current version", "warning", "Send the loaded version as If-Match")
         self.find_out_button = _button("Find out", "warning", "Read the resource and compare; nothing is written")
         self.rebuild_button = _button("Rebuild from the choices", "", "Replace the text with the merge as chosen above")
         self._discard_button = _button("Load and discard my changes", "warning", "")
@@ -278,10 +272,9 @@ class Workbench(widgets.VBox):
     def _make_output(self) -> None:
         new_html = self._widgets.html
         self._badge, self._chip, self._notice = widgets.HTML(), new_html(), new_html()
-        self._changes, self._request, self._answer = new_html(), new_html(), new_html()
-        self._question = widgets.HBox([self._discard_button, self._keep_button], layout={"display": "none"})
-        self._stale = widgets.HBox([widgets.HTML(html.notice(_STALE, "bad")), self.compare_button])
-        self._unanswered = widgets.HBox([widgets.HTML(html.notice(_UNANSWERED, "bad")), self.find_out_button])
+        self._steps, self._line = widgets.HTML(), new_html()
+        self._changes, self._request, self._answer, self._advice = new_html(), new_html(), new_html(), new_html()
+        self._question = widgets.HBox([self._discard_button, self._keep_button])
         self._by_hand = widgets.HBox([widgets.HTML(html.notice(_BY_HAND)), self.rebuild_button])
         self.merge_view = MergeView(self._widgets)
         self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
@@ -290,56 +283,205 @@ class Workbench(widgets.VBox):
         self.exporter = Export()
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
         where = widgets.HBox(
             [self._badge, self.resource_type, self.logical_id, self.load_button, self.search_button, self.found]
         )
-        version = widgets.HBox([self._chip])
-        choices = widgets.HBox([self.guard, widgets.VBox([self.older, self.typed, self.prefer])])
-        for bar in (where, version, choices, self._unanswered, self._stale, self._by_hand):
+        version = widgets.HBox([self._steps, self._chip, self.newer_button, self.colleague_button])
+        choices = widgets.HBox([self.guard, widgets.VBox([self.prefer, self.older, self.typed])])
+        actions = widgets.HBox([self.compare_button, self.use_current_button, self.find_out_button])
+        send_bar = widgets.HBox([self.send_button, self.cancel_button, self._line])
+        for bar in (where, version, choices, actions, send_bar, self._question, self._by_hand):
             bar.add_class("swb-bar")
+        send_bar.add_class("swb-send")
+        self.send_button.add_class("swb-area-send")
+        actions.add_class("swb-area-actions")
+        self._question.add_class("swb-area-question")
+        self.editor.add_class("swb-area-editor")
+        self.merge_view.add_class("swb-area-merge")
 
         changes_heading = widgets.HTML(html.heading("Changed since loading"))
         changes_heading.add_class("swb-spaced")
         self._changes.add_class("swb-scroll")
         edit = _card("Resource", self.editor, changes_heading, self._changes)
-        send = _card("Request", choices, self._request, widgets.HBox([self.send_button]), self._answer)
-        edit.layout.grid_area, send.layout.grid_area = "edit", "send"
-        columns = widgets.GridBox(
-            [edit, send],
-            layout={
-                "grid_template_columns": "minmax(0, 1fr) minmax(0, 1fr)",
-                "grid_template_areas": '"edit send"',
-                "grid_gap": "10px",
-            },
-        )
+        edit.add_class("swb-edit")
+        answer = widgets.VBox([self._answer, self._advice, actions])
+        answer.add_class("swb-area-answer")
+        send = _card("Request", choices, answer, self._request)
+        columns = widgets.GridBox([edit, send])
         columns.add_class("swb-columns")
         self.tabs = widgets.Tab(
             [self.table, self._sequence, self._raw, self.exporter], titles=["Transitions", "Sequence", "HTTP", "Export"]
         )
-        notices = [self._notice, self._question, self._unanswered, self._stale, self.merge_view, self._by_hand]
-        return [style, where, self.writes, version, *notices, columns, self.tabs]
+        notices = [self._notice, self._question, self.merge_view, self._by_hand]
+        return [self.frame, where, self.writes, version, *notices, columns, send_bar, self.tabs]
 
     def _wire(self) -> None:
+        for button, request in (
+            (self.search_button, self._search_request),
+            (self.send_button, self._send_request),
+            (self.compare_button, self._compare_request),
+            (self.newer_button, self._compare_request),
+            (self.find_out_button, self._find_out_request),
+            (self._discard_button, self._load_request),
+            (self.colleague_button, self._colleague_request),
+        ):
+            button.on_click(lambda _, request=request: self._begin(request()))
         self.load_button.on_click(lambda _: self._load_or_ask())
-        self.search_button.on_click(lambda _: self.search())
-        self.send_button.on_click(lambda _: self.send())
-        self.compare_button.on_click(lambda _: self.compare())
-        self.find_out_button.on_click(lambda _: self.find_out())
+        self.cancel_button.on_click(lambda _: self.cancel())
+        self.use_current_button.on_click(lambda _: self._use_current())
         self.rebuild_button.on_click(lambda _: self._rebuild())
-        self._discard_button.on_click(lambda _: self.load())
-        self._keep_button.on_click(lambda _: self._ask_to_discard(ask=False))
+        self._keep_button.on_click(lambda _: self._keep_editing())
         self.merge_view.on_change(self._show_merged)
-        self.editor.on_submit(lambda _: None if self.send_button.disabled else self.send())
+        self.editor.on_submit(lambda _: None if self.send_button.disabled else self._begin(self._send_request()))
         self.found.observe(self._picked, "value")
         for control in (self.editor, self.guard, self.older, self.typed, self.prefer):
             control.observe(lambda _: self._refresh(), "value")
         self.table.on_select(lambda index: self._show_messages(self.client.journal[index]))
         self.tabs.observe(lambda _: self._show_sequence(), "selected_index")
         self.exporter.journal = lambda: self.client.journal
+        self.frame.on_draft(self._restore_draft, self._discard_draft)
+        self._ask_to_discard(ask=False)
+        _show_if(self.cancel_button, False)
         self._stop_watching = self.client.journal.watch(self._show_new_rows)
 
+    # Requests: each is what it does, the function that sends it, and the function that shows the result.
+
+    def _load_request(self) -> _Request[Exchange]:
+        resource_type, logical_id = self.resource_type.value, self.logical_id.value
+        return _Request("Loading", lambda: self.draft.load(resource_type, logical_id), self._loaded)
+
+    def _loaded(self, exchange: Exchange) -> None:
+        self._ask_to_discard(ask=False)
+        if self.draft.loaded is exchange:
+            self._sent = None
+            if self.draft.text != self.editor.value:
+                self.frame.forget_draft()
+            self.merge_view.hide()
+            self.guard.value = Guard.LOADED
+            self.editor.value = self.draft.text
+        self._show(exchange)
+
+    def _search_request(self) -> _Request[Exchange]:
+        resource_type = self.resource_type.value.strip()
+        return _Request("Searching", lambda: self.client.search(resource_type), self._searched)
+
+    def _searched(self, exchange: Exchange) -> None:
+        found = [(_title(each), each["id"]) for each in _found(exchange) if isinstance(each.get("id"), str)]
+        self.found.options = [(f"{len(found)} found: pick one", ""), *found]
+        self.found.layout.display = "" if found else "none"
+        self._show(exchange)
+
+    def _send_request(self) -> _Request[Exchange]:
+        text, prefer = self.editor.value, self.prefer.value
+        guard, older, typed = self.guard.value, self.older.value, self.typed.value
+
+        def put() -> Exchange:
+            self.writes.check()
+            return self.draft.send(text, self.draft.if_match(guard, older=older, typed=typed), prefer)
+
+        return _Request("Sending", put, self._was_sent)
+
+    def _was_sent(self, exchange: Exchange) -> None:
+        self._sent = exchange
+        if exchange.ok:
+            self.merge_view.hide()
+        self._show(exchange)
+        self.frame.focus("send" if exchange.ok else "actions", if_lost=exchange.ok)
+
+    def _compare_request(self) -> _Request[tuple[Exchange, Merge | None]]:
+        text = self.editor.value
+        return _Request("Comparing", lambda: self.draft.compare(text), self._compared)
+
+    def _compared(self, compared: tuple[Exchange, Merge | None]) -> None:
+        exchange, merge = compared
+        self.guard.value = Guard.LOADED
+        if merge is not None:
+            self._sent = None
+            self.merge_view.show(merge)
+            self._show_merged(merge)
+        self._show(exchange)
+        self.frame.focus("merge" if merge is not None and merge.conflicts else "send")
+
+    def _find_out_request(self) -> _Request[Resolution]:
+        update = self.draft.unanswered
+        locked = update is not None and update.if_match is not None
+        return _Request("Finding out", self.draft.find_out, lambda found: self._found_out(found, locked=locked))
+
+    def _found_out(self, found: Resolution, *, locked: bool) -> None:
+        if found.read is not None:
+            self._show(found.read)
+        if found.landed:
+            self.merge_view.hide()
+            self._refresh()
+        self._notice.value = html.resolution(found, locked=locked)
+        self.frame.focus("actions" if self.draft.stale else "send")
+
+    def _colleague_request(self) -> _Request[Exchange]:
+        def change() -> Exchange:
+            if self.draft.name is None:
+                raise BadInput("No resource is loaded, so there is nothing that a colleague could change.")
+            name = "alice" if self.client.name == "bob" else "bob"
+            colleague = self.client.sibling(name, journal=self.client.journal)
+            resource = colleague.read(*self.draft.name).resource
+            return colleague.update(_changed(resource, name))
+
+        return _Request("A colleague changes it", change, lambda _exchange: self._refresh())
+
     # What the buttons do
+
+    def _do(self, request: _Request[_T]) -> _T | None:
+        """Send the request, show its result, and return it; ``None`` if there is none, and the notice says why."""
+        if self._task is not None:
+            self._notice.value = html.notice("A request is under way. Wait for its answer, or cancel it.")
+            return None
+        result = self._try(request.send)
+        if result is not None:
+            request.show(result)
+        self._refresh()
+        return result
+
+    def _begin(self, request: _Request[_T]) -> None:
+        """Send the request from another thread. Without an event loop, which a script lacks, wait for the answer."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._do(request)
+            return
+        if self._task is None:
+            self._task = loop.create_task(self._run(request))
+
+    async def _run(self, request: _Request[_T]) -> None:
+        self._set_under_way(request.doing)
+        try:
+            result = await asyncio.to_thread(self._try, request.send)
+        finally:
+            self._task = None
+            self._set_under_way(None)
+        if result is not None:
+            request.show(result)
+        self._refresh()
+
+    def _set_under_way(self, doing: str | None) -> None:
+        """Show that a request is under way: a line with *Cancel*, the old answer dimmed, other buttons disabled."""
+        for button in (
+            self.load_button,
+            self.search_button,
+            self.colleague_button,
+            self.compare_button,
+            self.newer_button,
+            self.use_current_button,
+            self.find_out_button,
+            self._discard_button,
+        ):
+            button.disabled = doing is not None
+        _show_if(self.cancel_button, doing is not None)
+        _show_if(self.send_button, doing is None)
+        if doing is None:
+            self.remove_class("swb-sending")
+        else:
+            self.add_class("swb-sending")
+            self._line.value = html.under_way(doing)
+            self.frame.say(doing)
 
     def _try(self, action: Callable[[], _T]) -> _T | None:
         """Run the action; show an error that the user can correct as a notice, and return ``None``."""
@@ -351,20 +493,25 @@ class Workbench(widgets.VBox):
         self._notice.value = ""
         return result
 
-    def _put(self) -> Exchange:
-        self.writes.check()
-        return self.draft.send(self.editor.value, self._if_match(), self.prefer.value)
-
     def _load_or_ask(self) -> None:
         if self.draft.has_changes(self.editor.value):
             self._ask_to_discard(ask=True)
+            self.frame.focus("question")
         else:
-            self.load()
+            self._begin(self._load_request())
+
+    def _keep_editing(self) -> None:
+        self._ask_to_discard(ask=False)
+        self.frame.focus("editor")
 
     def _ask_to_discard(self, *, ask: bool) -> None:
-        self._question.layout.display = "" if ask else "none"
+        _show_if(self._question, ask)
         text = "The editor has changes that were not sent. Loading replaces them." if ask else ""
         self._notice.value = html.notice(text)
+
+    def _use_current(self) -> None:
+        self.guard.value = Guard.LOADED
+        self.frame.focus("send")
 
     def _picked(self, change: dict[str, Any]) -> None:
         if change["new"]:
@@ -374,6 +521,16 @@ class Workbench(widgets.VBox):
         if self.merge_view.merge is not None:
             self._show_merged(self.merge_view.merge)
 
+    def _restore_draft(self, text: str, base: str, etag: str | None) -> None:
+        """Put back a text that the browser kept, with the version that it began with."""
+        if self._try(lambda: (self.draft.restore(base, etag),)) is not None:
+            self.editor.value = text
+            self._keep_draft()
+            self._refresh()
+
+    def _discard_draft(self) -> None:
+        self._begin(self._load_request())
+
     def _if_match(self) -> str | None:
         return self.draft.if_match(self.guard.value, older=self.older.value, typed=self.typed.value)
 
@@ -381,40 +538,66 @@ class Workbench(widgets.VBox):
 
     def _refresh(self) -> None:
         """Update everything that depends on the text and the choices: diagnostics, changes, request, buttons."""
-        self.older.layout.display = "" if self.guard.value is Guard.OLDER else "none"
-        self.typed.layout.display = "" if self.guard.value is Guard.TYPED else "none"
+        _show_if(self.older, self.guard.value is Guard.OLDER)
+        _show_if(self.typed, self.guard.value is Guard.TYPED)
         text = self.editor.value
         diagnostics: list[Diagnostic] = []
+        edited, sendable = False, False
         try:
             resource = self.draft.resource(text)
-            self._changes.value = html.changes(self.draft.changes(resource))
+            changes = self.draft.changes(resource)
+            self._changes.value = html.changes(changes)
+            edited = bool(changes)
             request = self.draft.preview(resource, self._if_match(), self.prefer.value)
         except WorkbenchError as error:
-            if isinstance(error, MalformedJSON):
-                diagnostics = [_diagnostic(text, error)]
-                self._changes.value = html.notice("The changes cannot be listed: the text is not JSON.", "neutral")
-            if text.strip():
-                self._request.value = html.notice(f"This cannot be sent: {error}")
+            if not text.strip():
+                self._changes.value = ""
+                self._request.value = self._line.value = html.muted("Load a resource to see the request.")
             else:
-                self._request.value = html.notice("Load a resource to see the request.", "neutral")
-            self.send_button.disabled = True
+                if isinstance(error, MalformedJSON):
+                    edited = True
+                    diagnostics = [_diagnostic(text, error)]
+                    self._changes.value = html.notice("The changes cannot be listed: the text is not JSON.", "neutral")
+                self._request.value = html.notice(f"This cannot be sent: {error}")
+                self._line.value = html.muted("The request cannot be sent yet.")
         else:
+            sendable = True
             self._request.value = html.message(request_text(request))
-            self.send_button.disabled = False
+            target = "/".join(identity(resource))
+            self._line.value = html.what_is_sent(request.method, target, request.headers.get("If-Match"))
         self.editor.diagnostics = diagnostics  # assigned even if equal: the assignment marks the text they belong to
+        self._steps.value = html.steps(
+            loaded=self.draft.name is not None, edited=edited, sent=self._sent is not None and self._sent.ok
+        )
+        self.send_button.disabled = not sendable
         self._refresh_merge()
+        self._show_version()
 
     def _refresh_merge(self) -> None:
-        """Update the banners and the merge view. A merge with open conflicts cannot be sent."""
+        """Update the merge view and the advice in the answer. A merge with open conflicts cannot be sent."""
         merge = self.merge_view.merge
         by_hand = merge is not None and self.editor.value != self._merged_text
-        self._unanswered.layout.display = "" if self.draft.unanswered is not None else "none"
-        self._stale.layout.display = "" if self.draft.stale else "none"
-        self._by_hand.layout.display = "" if by_hand else "none"
+        _show_if(self._by_hand, by_hand)
         self.merge_view.freeze(frozen=by_hand)
         self.send_button.description = "Send PUT" if merge is None else "Send merged"
         if merge is not None and merge.conflicts and not by_hand:
             self.send_button.disabled = True
+            conflicts = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
+            decided = conflicts - len(merge.conflicts)
+            self._line.value = html.muted(f"{decided} of {conflicts} decided. Decide the others to send.")
+
+    def _show_advice(self) -> None:
+        """Offer the next action in the answer's card."""
+        draft, sent = self.draft, self._sent
+        refused = sent is not None and sent.verdict in (Verdict.STALE, Verdict.UNGUARDED)
+        late = draft.stale or (refused and draft.newer_etag is not None)
+        not_current = refused and not late and draft.etag is not None and self.guard.value is not Guard.LOADED
+        _show_if(self.compare_button, late)
+        _show_if(self.use_current_button, not_current)
+        _show_if(self.find_out_button, draft.unanswered is not None)
+        _show_if(self.newer_button, draft.newer_etag is not None and not late)
+        advice = _UNANSWERED if draft.unanswered else _STALE if late else _NOT_CURRENT if not_current else ""
+        self._advice.value = html.notice(advice, "warn")
 
     def _show_merged(self, merge: Merge) -> None:
         """Put the merged text into the editor; *undo* brings the earlier text back."""
@@ -426,20 +609,36 @@ class Workbench(widgets.VBox):
         """Show the client's last exchange: its answer, its messages, and the version of the draft."""
         # Another client may have added an exchange since, so this is not always the journal's last row.
         row = self.client.journal.rows(self.client.last_seq - 1)[0]
-        self._answer.value = html.answer(exchange, row.etag_before, row.etag_after)
+        late = exchange.verdict is Verdict.STALE
+        changed_by = self.draft.changed_by(exchange.if_match) if late else ""
+        self._answer.value = html.answer(exchange, row.etag_before, row.etag_after, changed_by)
+        self.frame.say(html.spoken(exchange, changed_by), urgent=not exchange.ok)
         self._show_messages(exchange)
-        self._show_version()
         self._show_sequence()
         older = self.draft.older_etags()
         if older != list(self.older.options):
             chosen = self.older.value
             self.older.options = older
             self.older.value = chosen if chosen in older else next(iter(older), None)
+        self._keep_draft()
         self._refresh()
+
+    def _keep_draft(self) -> None:
+        """Tell the page which text and version the draft began with, so that it can keep what is typed."""
+        draft = self.draft
+        if draft.name is not None:
+            where = "embedded" if self.client.embedded else self.client.base_url
+            key = ":".join(("swb-draft", where, self.client.name, *draft.name))
+            self.frame.keep_draft(
+                key=key, host=self._host, live=not self.client.is_local, base=draft.text, etag=draft.etag
+            )
 
     def _show_version(self) -> None:
         draft = self.draft
-        self._chip.value = html.version_chip(draft.name, draft.etag, draft.last_modified, stale=draft.stale)
+        newer = draft.stale or draft.newer_etag is not None
+        self._chip.value = html.version_chip(draft.name, draft.etag, draft.last_modified, newer=newer)
+        _show_if(self.colleague_button, self.client.embedded and draft.name is not None)
+        self._show_advice()
 
     def _show_messages(self, exchange: Exchange) -> None:
         self._raw.value = html.message(exchange.as_http())
@@ -451,7 +650,35 @@ class Workbench(widgets.VBox):
 
     def _show_new_rows(self) -> None:
         with self._table_lock:  # any thread may append to the journal
-            self.table.append([_row(row) for row in self.client.journal.rows(len(self.table))])
+            rows = self.client.journal.rows(len(self.table))
+            self.draft.learn(rows)
+            self.table.append([_row(row) for row in rows])
+        self._show_version()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request(Generic[_T]):
+    """A request of a button: what it does, how it is sent, and how its result is shown."""
+
+    doing: str
+    send: Callable[[], _T]
+    show: Callable[[_T], object]
+
+
+def _show_if(widget: widgets.Widget, shown: bool) -> None:
+    widget.layout.display = None if shown else "none"
+
+
+def _changed(resource: Any, name: str) -> dict[str, Any]:
+    """Return the resource as a colleague would change it: with a remark in its title, or in a text like it."""
+    remark = f" (checked by {name.capitalize()})"
+    changed = json.parse(json.dumps(resource))
+    holders = [(changed, "title"), (changed.get("code"), "text"), (changed, "reason"), (changed, "description")]
+    for holder, element in holders:
+        if isinstance(holder, dict) and isinstance(holder.get(element), str):
+            holder[element] = holder[element].replace(remark, "") + ("" if remark in holder[element] else remark)
+            return changed
+    raise BadInput("This resource has no title, code.text, reason or description that a colleague could change.")
 
 
 def _button(description: str, style: str, tooltip: str) -> widgets.Button:
