@@ -66,7 +66,8 @@ def with_the_name(widget: ipywidgets.Widget) -> list[str]:
 
 def test_a_live_bench_shows_it_and_its_state_does_not_hold_it(scene: dict[str, Any]) -> None:
     bench = scene["show_everything"](scene["LIVE"])
-    shown = (bench._changes, bench._request, bench._answer, bench._raw, bench._sequence, bench.merge_view.children[2])
+    html = (bench._changes, bench._request, bench._answer, bench._sequence, bench.merge_view.children[2])
+    shown = (*html, bench.messages.request)
     assert PLANTED in str([getattr(each, "value", "") for each in shown])
     assert PLANTED in bench.editor.value
     assert PLANTED in bench.merge_view.rows[0].text.value

@@ -21,9 +21,9 @@ import ipywidgets as widgets
 import pytest
 
 from workbench import Client, Connection, Endpoint, Exchange, Journal, Landing, Verdict, Workbench
-from workbench.exchange.text import request_text
+from workbench.exchange.text import as_python, request_text
 from workbench.widgets import html
-from workbench.widgets.draft import Guard
+from workbench.widgets.draft import Guard, Method
 from workbench.widgets.workbench import _BY_HAND
 
 LOGICAL_ID = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
@@ -55,6 +55,12 @@ def seen(widget: widgets.Widget) -> list[str]:
 def text_of(shown: widgets.HTML) -> str:
     """What an HTML widget says, without its tags."""
     return unescape(re.sub(r"<[^>]*>", " ", shown.value)).strip()
+
+
+def messages_of(bench: Workbench) -> str:
+    """Both messages of the HTTP tab, which is drawn while it is open."""
+    bench.tabs.selected_index = 2
+    return f"{bench.messages.request.value}\n\n{bench.messages.response.value}"
 
 
 def shown(widget: widgets.Widget) -> bool:
@@ -197,7 +203,7 @@ def test_load_edit_send(bench: Workbench) -> None:
     assert answer.startswith(f"200 OK updated {LOADED} → {put.etag}")
     assert text_of(bench._chip).startswith(f"version  {put.etag}")
     assert text_of(bench._changes) == "Nothing has been changed since loading."
-    assert "HTTP/1.1 200 OK" in text_of(bench._raw)
+    assert "HTTP/1.1 200 OK" in messages_of(bench)
 
     edit(bench, new="Reasonable adjustments, again")
     again = bench.send()
@@ -214,7 +220,6 @@ def test_load_edit_send(bench: Workbench) -> None:
         (Guard.TYPED, LOADED, 409, Verdict.STALE),
         (Guard.TYPED, "25777f7d-27bc", 412, Verdict.UNGUARDED),
         (Guard.TYPED, "*", 412, Verdict.UNGUARDED),
-        (Guard.TYPED, "", 412, Verdict.UNGUARDED),
     ],
     ids=lambda value: value.name if isinstance(value, Guard | Verdict) else str(value),
 )
@@ -419,7 +424,7 @@ def test_every_stale_answer_offers_the_next_action(moved_on: Workbench, spine: E
 def test_the_resource_asked_for_comes_back_and_is_shown(loaded: Workbench) -> None:
     loaded.prefer.value = "representation"
     loaded.send()
-    raw = text_of(loaded._raw)
+    raw = messages_of(loaded)
     assert "Prefer: return=representation" in raw
     assert '"versionId"' in raw.partition("HTTP/1.1 200 OK")[2]
 
@@ -813,8 +818,73 @@ def test_no_credential_is_shown(server: Server) -> None:
     told = " ".join(seen(bench)) + json.dumps([dict(row) for row in bench.table.rows])
     assert "planted" not in told
     assert "Authorization: ***" in text_of(bench._request)
-    assert "Cookie: ***" in text_of(bench._raw)
+    assert "Cookie: ***" in messages_of(bench)
     bench.close()
+
+
+# --- the messages, and other methods ---
+
+
+def test_a_long_message_is_shown_whole(bench: Workbench, spine: Endpoint) -> None:
+    long = [{"item": {"reference": f"Condition/{number:036d}"}} for number in range(2_000)]
+    made = spine.client().create(a_list("Long") | {"entry": long}).raise_for_verdict()
+    bench.load("List", made.logical_id)
+    assert f"Condition/{1_999:036d}" in messages_of(bench)
+
+
+def test_a_request_is_copied_and_sent_again(moved_on: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr(moved_on.frame, "copy", copied.append)
+    put = moved_on.client.journal[-1]
+    assert messages_of(moved_on)
+    for button in (moved_on.messages.copy_button, moved_on.messages.curl_button, moved_on.messages.python_button):
+        assert not button.disabled
+        button.click()
+    assert copied == [put.as_http(), put.as_curl(), as_python(put)]
+    moved_on.messages.again_button.click()
+    again = moved_on.client.journal[-1]
+    assert (again.request.body, again.if_match, again.verdict) == (put.request.body, put.if_match, Verdict.STALE)
+
+
+def test_further_headers_are_sent(loaded: Workbench) -> None:
+    loaded.headers.value = "X-Test: 1\nPrefer: return=representation"
+    put = loaded.send()
+    assert put is not None
+    assert (put.request.headers["X-Test"], put.request.headers["Prefer"]) == ("1", "return=representation")
+    loaded.headers.value = "no colon"
+    assert loaded.send_button.disabled
+    assert "'no colon' is not a header field" in text_of(loaded._request)
+
+
+def test_create_and_delete(loaded: Workbench) -> None:
+    loaded.method.value = Method.CREATE
+    loaded.editor.value = json.dumps(a_list("Made here"))
+    assert "POST /STU3/List" in text_of(loaded._request)
+    assert loaded.send_button.description == "Send POST"
+    created = loaded.send()
+    assert created is not None
+    assert created.verdict is Verdict.CREATED
+    assert loaded.logical_id.value == created.logical_id
+
+    loaded.load()
+    loaded.method.value = Method.DELETE
+    loaded.guard.value = Guard.TYPED
+    loaded.typed.value = 'W/"old"'
+    stale = loaded.send()
+    assert stale is not None
+    assert (stale.interaction, stale.status) == ("delete", 409)
+    loaded.guard.value = Guard.LOADED
+    deleted = loaded.send()
+    assert deleted is not None
+    assert (deleted.verdict, deleted.if_match) == (Verdict.DELETED, str(created.etag))
+
+
+def test_typed_never_sends_an_empty_field_by_accident(loaded: Workbench) -> None:
+    loaded.guard.value = Guard.TYPED
+    assert loaded.send_button.disabled
+    assert "No If-Match was typed" in text_of(loaded._request)
+    assert loaded.send() is None
+    assert len(loaded.client.journal) == 1
 
 
 # --- the table ---
@@ -853,7 +923,9 @@ def test_what_came_before_it_was_opened_is_there_too(spine: Endpoint) -> None:
 def test_a_row_that_is_chosen_shows_its_messages(moved_on: Workbench) -> None:
     content = {"kind": "select", "generation": 0, "index": 0}
     moved_on.table._handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-    assert text_of(moved_on._raw) == moved_on.client.journal[0].as_http()
+    assert moved_on.tabs.selected_index == 2
+    moved_on.messages.form.value = "as sent"
+    assert messages_of(moved_on) == moved_on.client.journal[0].as_http()
 
 
 def test_closed_it_follows_no_longer(loaded: Workbench, spine: Endpoint) -> None:

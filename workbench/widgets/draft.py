@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from workbench.client.client import Client, Prefer
 from workbench.client.unanswered import Resolution, holds
@@ -34,6 +35,24 @@ class Guard(enum.Enum):
 
 _SHOWS_VERSION: Final = frozenset(each.value for each in (Verdict.READ, Verdict.CREATED, Verdict.UPDATED))
 _WRITES: Final = frozenset(each.value for each in (Verdict.CREATED, Verdict.UPDATED, Verdict.DELETED))
+
+
+class Method(enum.Enum):
+    """What to do with the resource."""
+
+    UPDATE = "PUT"
+    CREATE = "POST"
+    DELETE = "DELETE"
+
+
+class Outgoing(NamedTuple):
+    """A request for ``Client.send``."""
+
+    method: Method
+    path: str
+    headers: dict[str, str | None]
+    body: str
+
 
 PREFERENCES: Final[tuple[Prefer, ...]] = ("minimal", "representation", "OperationOutcome")
 
@@ -78,12 +97,16 @@ class Draft:
             self._rebase(exchange, resource)
         return exchange
 
-    def resource(self, text: str) -> dict[str, Any]:
+    def resource(self, text: str, method: Method = Method.UPDATE) -> dict[str, Any]:
         """Parse the text as the resource to send.
 
-        Raises ``BadInput`` if the text is not a resource with an id, or not the resource that was loaded.
+        Raises ``BadInput`` if the text is not a resource with an id, or not the resource that was loaded. A resource
+        to create needs no id, and can be any.
         """
         resource = json.parse(text)
+        if method is Method.CREATE and isinstance(resource, dict):
+            identity(resource | {"id": "new"})
+            return resource
         found = identity(resource)
         if self.name is not None and found != self.name:
             raise BadInput(
@@ -111,6 +134,8 @@ class Draft:
         if guard is Guard.NONE:
             return None
         if guard is Guard.TYPED:
+            if not typed.strip():
+                raise BadInput("No If-Match was typed. Type a value, or choose another If-Match.")
             return typed
         etag = self.etag if guard is Guard.LOADED else older
         if etag is None:
@@ -151,21 +176,42 @@ class Draft:
     def _known_etags(self) -> list[str]:
         return self._etags_of["/".join(self.name)] if self.name else []
 
-    def preview(self, resource: dict[str, Any], if_match: str | None, prefer: str) -> Request:
-        """Return the request exactly as ``send`` would send it."""
-        return self.client.preview_update(resource, if_match=if_match, prefer=_prefer(prefer))
+    def request(
+        self,
+        method: Method,
+        resource: dict[str, Any],
+        if_match: str | None,
+        prefer: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Outgoing:
+        """Return the request that creates, updates or deletes the resource; ``headers`` are further fields."""
+        resource_type, logical_id = identity({"id": "new"} | resource)
+        fields: dict[str, str | None] = dict(headers)
+        if prefer != "minimal" and method is not Method.DELETE:  # the default is not sent (contract PRF-1)
+            fields["Prefer"] = f"return={prefer}"
+        if method is Method.CREATE:
+            content = {name: value for name, value in without_version(resource).items() if name != "id"}
+            return Outgoing(method, resource_type, fields, json.dumps(content))
+        if if_match is not None:
+            fields["If-Match"] = if_match
+        body = "" if method is Method.DELETE else json.dumps(without_version(resource))
+        return Outgoing(method, f"{resource_type}/{logical_id}", fields, body)
 
-    def send(self, text: str, if_match: str | None, prefer: str) -> Exchange:
-        """PUT the text. If the endpoint accepts it, the draft is then based on the new version."""
-        resource = self.resource(text)
-        exchange = self.client.update(resource, if_match=if_match, prefer=_prefer(prefer))
+    def preview(self, outgoing: Outgoing) -> Request:
+        """Return the request exactly as ``send`` would send it."""
+        return self.client.preview(outgoing.method.value, outgoing.path, headers=outgoing.headers, body=outgoing.body)
+
+    def send(self, outgoing: Outgoing) -> Exchange:
+        """Send the request. If the endpoint accepts an update, the draft is then based on the new version."""
+        exchange = self.client.send(outgoing.method.value, outgoing.path, headers=outgoing.headers, body=outgoing.body)
         # If the same update is sent again and refused, the result of the first one is still unknown.
-        if left_open(exchange):
+        if left_open(exchange) and outgoing.method is not Method.CREATE:
             self.unanswered = exchange
-        if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
+        if outgoing.method is Method.UPDATE and exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
+            resource = json.parse(outgoing.body)
             self.name = identity(resource)
             self._rebase(exchange, resource)
-        elif exchange.verdict is Verdict.STALE and if_match == self.etag:
+        elif exchange.verdict is Verdict.STALE and outgoing.headers.get("If-Match") == self.etag:
             self.stale = True
         return exchange
 
@@ -185,15 +231,17 @@ class Draft:
         """
         if self.unanswered is None:
             raise BadInput("No update is without an answer, so there is nothing to find out.")
-        found = self.client.resolve(self.unanswered)
+        update = self.unanswered
+        found = self.client.resolve(update)
         read = found.read
+        if found.settled:
+            self.unanswered = None
         if read is None or read.verdict is not Verdict.READ:
             return found
-        if found.landed and holds(self.unanswered, read):
+        if found.landed and holds(update, read):
             self._rebase(read, read.resource)
         else:
             self.stale = self.stale or str(read.etag) != self.etag
-            self.unanswered = None if found.settled else self.unanswered
         return found
 
     def compare(self, text: str) -> tuple[Exchange, Merge | None]:
@@ -227,8 +275,3 @@ def _ago(seconds: float) -> str:
         if number:
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now"
-
-
-def _prefer(choice: str) -> str | None:
-    """Return the ``Prefer`` value; ``minimal`` is the default, so it is not sent (contract PRF-1)."""
-    return None if choice == "minimal" else choice

@@ -85,9 +85,10 @@ def steps(*, loaded: bool, edited: bool, sent: bool) -> str:
     return f'<ol class="swb-steps">{items}</ol>'
 
 
-def what_is_sent(method: str, target: str, if_match: str | None) -> str:
-    """Return one line about the request that *Send* would send."""
+def what_is_sent(method: str, target: str, if_match: str | None, *, lockable: bool) -> str:
+    """Return one line about the request that *Send* would send; ``lockable``: whether If-Match belongs to it."""
     lock = f"with If-Match <code>{_text(if_match)}</code>" if if_match is not None else "<b>without If-Match</b>"
+    lock = lock if lockable else ""
     return f'<div class="swb-muted swb-line">{_text(method)} <code>{_text(target)}</code> {lock}</div>'
 
 

@@ -30,36 +30,38 @@ from workbench.exchange.text import request_text
 from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.merge import Kind, Merge
-from workbench.fhir.resource import identity
 from workbench.journal.journal import Transition
 from workbench.widgets import html
-from workbench.widgets.draft import PREFERENCES, Draft, Guard
+from workbench.widgets.draft import PREFERENCES, Draft, Guard, Method, Outgoing
 from workbench.widgets.editor import Diagnostic, JsonEditor, utf16_offset
 from workbench.widgets.export import Export
 from workbench.widgets.frame import Frame
 from workbench.widgets.merge import MergeView
-from workbench.widgets.private import Widgets
+from workbench.widgets.messages import Messages
+from workbench.widgets.private import PrivateTextarea, Widgets
 from workbench.widgets.table import Column, LiveTable, Row
 
 MINUTES: Final = 10
 """How long the write switch stays on."""
 
 _COLUMNS: Final[list[Column]] = [
-    {"key": "seq", "title": "seq", "align": "right", "width": 48},
-    {"key": "time", "title": "time", "width": 80},
-    {"key": "client", "title": "client", "width": 72},
-    {"key": "interaction", "title": "interaction", "width": 102},
-    {"key": "resource", "title": "resource", "width": 118, "mono": True},
-    {"key": "if_match", "title": "If-Match", "width": 150, "mono": True},
-    {"key": "status", "title": "status", "align": "right", "width": 68},
-    {"key": "etag_before", "title": "ETag before", "width": 150, "mono": True},
-    {"key": "etag_after", "title": "ETag after", "width": 150, "mono": True},
-    {"key": "verdict", "title": "verdict", "width": 96},
-    {"key": "spine_code", "title": "Spine code", "width": 225},
-    {"key": "diagnostics", "title": "diagnostics", "width": 420},
-    {"key": "ms", "title": "ms", "align": "right", "width": 75},
+    {"key": "seq", "title": "seq", "align": "right", "width": 56},
+    {"key": "client", "title": "client", "width": 84},
+    {"key": "interaction", "title": "interaction", "width": 104},
+    {"key": "if_match", "title": "If-Match", "width": 152, "mono": True},
+    {"key": "etag_after", "title": "ETag after", "width": 152, "mono": True},
+    {"key": "status", "title": "status", "align": "right", "width": 72},
+    {"key": "verdict", "title": "verdict", "width": 108},
+    {"key": "resource", "title": "resource", "width": 160, "mono": True, "short": True, "more": True},
+    {"key": "time", "title": "time", "width": 80, "more": True},
+    {"key": "etag_before", "title": "ETag before", "width": 152, "mono": True, "more": True},
+    {"key": "spine_code", "title": "Spine code", "width": 225, "more": True},
+    {"key": "diagnostics", "title": "diagnostics", "width": 420, "more": True},
+    {"key": "ms", "title": "ms", "align": "right", "width": 75, "more": True},
 ]
 _SEQUENCE_TAB: Final = 1
+_MESSAGES_TAB: Final = 2
+_METHODS: Final = {"PUT: update": Method.UPDATE, "POST: create": Method.CREATE, "DELETE": Method.DELETE}
 _TONES: Final = {verdict.value: tone for verdict, tone in html.TONES.items()}
 _STALE: Final = "This resource changed after you loaded it. Your text is kept. Reload, compare, and send again."
 _NOT_CURRENT: Final = "The version that you loaded is the current one. Send that version as If-Match."
@@ -260,6 +262,12 @@ class Workbench(widgets.VBox):
         self.prefer = widgets.Dropdown(
             options=PREFERENCES, description="Prefer", layout={"width": "240px"}, style=narrow
         )
+        self.method = widgets.Dropdown(
+            options=list(_METHODS.items()), description="Method", layout={"width": "240px"}, style=narrow
+        )
+        self.headers = PrivateTextarea(  # always private: somebody may type a credential
+            description="Headers", placeholder="X-Name: value (one a line)", layout={"width": "240px"}
+        )
         self.send_button = _button("Send PUT", "primary", "Send the request (Ctrl-Enter in the editor)")
         self.cancel_button = _button("Cancel", "warning", "Do not wait for the answer")
         self.compare_button = _button("Reload and compare", "warning", "Read the resource again and merge your text")
@@ -277,9 +285,10 @@ class Workbench(widgets.VBox):
         self._question = widgets.HBox([self._discard_button, self._keep_button])
         self._by_hand = widgets.HBox([widgets.HTML(html.notice(_BY_HAND)), self.rebuild_button])
         self.merge_view = MergeView(self._widgets)
-        self.table = LiveTable(_COLUMNS, label="Transitions", empty="No exchange yet: load a resource.", height="17rem")
+        empty = "No exchange yet: load a resource."
+        self.table = LiveTable(_COLUMNS, label="Transitions", empty=empty, height="17rem", tools=True)
         self._sequence = new_html()
-        self._raw = new_html(html.message("Click a row of Transitions to see its request and its response."))
+        self.messages = Messages(self.frame, self._send_again, private=self._widgets.private)
         self.exporter = Export()
 
     def _layout(self) -> list[widgets.Widget]:
@@ -287,7 +296,9 @@ class Workbench(widgets.VBox):
             [self._badge, self.resource_type, self.logical_id, self.load_button, self.search_button, self.found]
         )
         version = widgets.HBox([self._steps, self._chip, self.newer_button, self.colleague_button])
-        choices = widgets.HBox([self.guard, widgets.VBox([self.prefer, self.older, self.typed])])
+        choices = widgets.HBox(
+            [self.guard, widgets.VBox([self.method, self.prefer, self.headers, self.older, self.typed])]
+        )
         actions = widgets.HBox([self.compare_button, self.use_current_button, self.find_out_button])
         send_bar = widgets.HBox([self.send_button, self.cancel_button, self._line])
         for bar in (where, version, choices, actions, send_bar, self._question, self._by_hand):
@@ -310,7 +321,8 @@ class Workbench(widgets.VBox):
         columns = widgets.GridBox([edit, send])
         columns.add_class("swb-columns")
         self.tabs = widgets.Tab(
-            [self.table, self._sequence, self._raw, self.exporter], titles=["Transitions", "Sequence", "HTTP", "Export"]
+            [self.table, self._sequence, self.messages, self.exporter],
+            titles=["Transitions", "Sequence", "HTTP", "Export"],
         )
         notices = [self._notice, self._question, self.merge_view, self._by_hand]
         return [self.frame, where, self.writes, version, *notices, columns, send_bar, self.tabs]
@@ -334,10 +346,12 @@ class Workbench(widgets.VBox):
         self.merge_view.on_change(self._show_merged)
         self.editor.on_submit(lambda _: None if self.send_button.disabled else self._begin(self._send_request()))
         self.found.observe(self._picked, "value")
-        for control in (self.editor, self.guard, self.older, self.typed, self.prefer):
+        for control in (
+            self.editor, self.guard, self.older, self.typed, self.method, self.prefer, self.headers
+        ):  # fmt: skip
             control.observe(lambda _: self._refresh(), "value")
-        self.table.on_select(lambda index: self._show_messages(self.client.journal[index]))
-        self.tabs.observe(lambda _: self._show_sequence(), "selected_index")
+        self.table.on_select(self._choose_row)
+        self.tabs.observe(lambda _: self._show_tab(), "selected_index")
         self.exporter.journal = lambda: self.client.journal
         self.frame.on_draft(self._restore_draft, self._discard_draft)
         self._ask_to_discard(ask=False)
@@ -372,17 +386,32 @@ class Workbench(widgets.VBox):
         self._show(exchange)
 
     def _send_request(self) -> _Request[Exchange]:
-        text, prefer = self.editor.value, self.prefer.value
-        guard, older, typed = self.guard.value, self.older.value, self.typed.value
+        text = self.editor.value
 
-        def put() -> Exchange:
+        def send() -> Exchange:
             self.writes.check()
-            return self.draft.send(text, self.draft.if_match(guard, older=older, typed=typed), prefer)
+            return self.draft.send(self._outgoing(text))
 
-        return _Request("Sending", put, self._was_sent)
+        return _Request("Sending", send, self._was_sent)
+
+    def _send_again(self, exchange: Exchange) -> None:
+        """Send a request of the journal once more. The connection adds its own fields again."""
+        request, base = exchange.request, f"{self.client.base_url}/"
+
+        def send() -> Exchange:
+            if not request.url.startswith(base) or request.dropped:
+                raise BadInput("This request cannot be sent again: it went to another endpoint, or its body is gone.")
+            if request.method != "GET":
+                self.writes.check()
+            headers = {name: value for name in _SENT_AGAIN if (value := request.headers.get(name)) is not None}
+            return self.client.send(request.method, request.url.removeprefix(base), headers=headers, body=request.body)
+
+        self._begin(_Request("Sending", send, self._show))
 
     def _was_sent(self, exchange: Exchange) -> None:
         self._sent = exchange
+        if exchange.verdict is Verdict.CREATED and exchange.interaction == "create":
+            self.logical_id.value = exchange.logical_id
         if exchange.ok:
             self.merge_view.hide()
         self._show(exchange)
@@ -523,7 +552,12 @@ class Workbench(widgets.VBox):
 
     def _restore_draft(self, text: str, base: str, etag: str | None) -> None:
         """Put back a text that the browser kept, with the version that it began with."""
-        if self._try(lambda: (self.draft.restore(base, etag),)) is not None:
+
+        def restore() -> bool:
+            self.draft.restore(base, etag)
+            return True
+
+        if self._try(restore):
             self.editor.value = text
             self._keep_draft()
             self._refresh()
@@ -531,8 +565,14 @@ class Workbench(widgets.VBox):
     def _discard_draft(self) -> None:
         self._begin(self._load_request())
 
-    def _if_match(self) -> str | None:
-        return self.draft.if_match(self.guard.value, older=self.older.value, typed=self.typed.value)
+    def _outgoing(self, text: str) -> Outgoing:
+        """Return the request that the controls describe; raise ``BadInput`` if there is none."""
+        method = self.method.value
+        if_match = None
+        if method is not Method.CREATE:
+            if_match = self.draft.if_match(self.guard.value, older=self.older.value, typed=self.typed.value)
+        resource = self.draft.resource(text, method)
+        return self.draft.request(method, resource, if_match, self.prefer.value, _headers(self.headers.value))
 
     # What is shown
 
@@ -544,11 +584,12 @@ class Workbench(widgets.VBox):
         diagnostics: list[Diagnostic] = []
         edited, sendable = False, False
         try:
-            resource = self.draft.resource(text)
+            resource = self.draft.resource(text, self.method.value)
             changes = self.draft.changes(resource)
             self._changes.value = html.changes(changes)
             edited = bool(changes)
-            request = self.draft.preview(resource, self._if_match(), self.prefer.value)
+            outgoing = self._outgoing(text)
+            request = self.draft.preview(outgoing)
         except WorkbenchError as error:
             if not text.strip():
                 self._changes.value = ""
@@ -563,8 +604,9 @@ class Workbench(widgets.VBox):
         else:
             sendable = True
             self._request.value = html.message(request_text(request))
-            target = "/".join(identity(resource))
-            self._line.value = html.what_is_sent(request.method, target, request.headers.get("If-Match"))
+            lockable = self.method.value is not Method.CREATE
+            if_match = request.headers.get("If-Match")
+            self._line.value = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
         self.editor.diagnostics = diagnostics  # assigned even if equal: the assignment marks the text they belong to
         self._steps.value = html.steps(
             loaded=self.draft.name is not None, edited=edited, sent=self._sent is not None and self._sent.ok
@@ -579,7 +621,7 @@ class Workbench(widgets.VBox):
         by_hand = merge is not None and self.editor.value != self._merged_text
         _show_if(self._by_hand, by_hand)
         self.merge_view.freeze(frozen=by_hand)
-        self.send_button.description = "Send PUT" if merge is None else "Send merged"
+        self.send_button.description = f"Send {self.method.value.value}" if merge is None else "Send merged"
         if merge is not None and merge.conflicts and not by_hand:
             self.send_button.disabled = True
             conflicts = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
@@ -613,8 +655,8 @@ class Workbench(widgets.VBox):
         changed_by = self.draft.changed_by(exchange.if_match) if late else ""
         self._answer.value = html.answer(exchange, row.etag_before, row.etag_after, changed_by)
         self.frame.say(html.spoken(exchange, changed_by), urgent=not exchange.ok)
-        self._show_messages(exchange)
-        self._show_sequence()
+        self.messages.exchange = exchange
+        self._show_tab()
         older = self.draft.older_etags()
         if older != list(self.older.options):
             chosen = self.older.value
@@ -640,13 +682,18 @@ class Workbench(widgets.VBox):
         _show_if(self.colleague_button, self.client.embedded and draft.name is not None)
         self._show_advice()
 
-    def _show_messages(self, exchange: Exchange) -> None:
-        self._raw.value = html.message(exchange.as_http())
+    def _choose_row(self, index: int) -> None:
+        """Show the HTTP messages of the row that was chosen."""
+        self.messages.exchange = self.client.journal[index]
+        self.tabs.selected_index = _MESSAGES_TAB
+        self._show_tab()
 
-    def _show_sequence(self) -> None:
-        """Draw the sequence diagram, but only while its tab is open."""
+    def _show_tab(self) -> None:
+        """Draw the sequence diagram or the messages, but only while their tab is open."""
         if self.tabs.selected_index == _SEQUENCE_TAB:
             self._sequence.value = html.picture(self.client.journal.diagram())
+        elif self.tabs.selected_index == _MESSAGES_TAB:
+            self.messages.draw()
 
     def _show_new_rows(self) -> None:
         with self._table_lock:  # any thread may append to the journal
@@ -665,6 +712,21 @@ class _Request(Generic[_T]):
     show: Callable[[_T], object]
 
 
+_SENT_AGAIN: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "Prefer", "Content-Type")
+"""The fields of a request that is sent again. The connection adds the others, with new ids and times."""
+
+
+def _headers(text: str) -> dict[str, str]:
+    """Return the header fields of the lines; raise ``BadInput`` for a line without a colon."""
+    fields = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise BadInput(f"{line!r} is not a header field. Write the name, a colon and the value.")
+        fields[name.strip()] = value.strip()
+    return fields
+
+
 def _show_if(widget: widgets.Widget, shown: bool) -> None:
     widget.layout.display = None if shown else "none"
 
@@ -672,7 +734,7 @@ def _show_if(widget: widgets.Widget, shown: bool) -> None:
 def _changed(resource: Any, name: str) -> dict[str, Any]:
     """Return the resource as a colleague would change it: with a remark in its title, or in a text like it."""
     remark = f" (checked by {name.capitalize()})"
-    changed = json.parse(json.dumps(resource))
+    changed: dict[str, Any] = json.parse(json.dumps(resource))
     holders = [(changed, "title"), (changed.get("code"), "text"), (changed, "reason"), (changed, "description")]
     for holder, element in holders:
         if isinstance(holder, dict) and isinstance(holder.get(element), str):
