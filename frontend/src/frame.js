@@ -322,6 +322,15 @@ function nameGroups(root) {
   }
 }
 
+/** Scroll a diagram that is shown for the first time to its newest exchange, at its end. */
+function showNewest(root, shown) {
+  for (const picture of root.querySelectorAll(".swb-picture")) {
+    if (shown.has(picture) || !isVisible(picture)) continue;
+    shown.add(picture);
+    picture.scrollTop = picture.scrollHeight;
+  }
+}
+
 /** Announce each notice that appears, such as an error. */
 function announceNotices(root, known, announcer) {
   const texts = [...root.querySelectorAll(".swb-notice")].filter(isVisible).map((each) => each.textContent);
@@ -351,6 +360,9 @@ function start({ model, el, root, signal }) {
   root.addEventListener("keydown", (event) => {
     // The browser would offer to save the page.
     if ((event.ctrlKey || event.metaKey) && event.key === "s") event.preventDefault();
+    if (event.key === "Enter" && event.target.matches(".swb-enter-loads input, .swb-enter-loads select")) {
+      root.querySelector(".swb-area-load").click();
+    }
   }, { signal });
 
   const focus = new Focus(root, signal);
@@ -360,6 +372,7 @@ function start({ model, el, root, signal }) {
   const seconds = new Seconds(root);
 
   const notices = new Set();
+  const pictures = new WeakSet();
   let frame = 0;
   const observer = new MutationObserver(() => {
     frame ||= requestAnimationFrame(() => {
@@ -368,6 +381,7 @@ function start({ model, el, root, signal }) {
       seconds.update(root);
       focus.keep();
       announceNotices(root, notices, announcer);
+      showNewest(root, pictures);
     });
   });
   observer.observe(root, { subtree: true, childList: true, attributeFilter: ["class", "disabled", "style"] });

@@ -79,6 +79,11 @@ def bench(page: Page) -> Locator:
     return page.locator(".swb").last
 
 
+def notice(page: Page, text: str) -> Locator:
+    """A notice in the widget; the live region repeats its text."""
+    return page.locator(".swb-notice").filter(has_text=text)
+
+
 def press(within: Locator, name: str) -> None:
     within.get_by_role("button", name=name, exact=True).click()
 
@@ -99,6 +104,7 @@ def edit_by_keyboard(page: Page) -> None:
     for key in ("End", "ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
     page.keyboard.type(", reviewed")
+    page.keyboard.press("ControlOrMeta+End")  # or that line is not drawn yet
     line(page, "Uses a wheelchair").click()
     for key in ("ArrowDown", "ArrowDown", "End"):
         page.keyboard.press(key)
@@ -113,13 +119,13 @@ def meet_a_conflict(page: Page) -> None:
     run_python(page, f"bob_changes({BOBS_TITLE!r}, {BOBS_NEED!r})")
     press(workbench(page), "Send PUT")
     expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
-    expect(page.get_by_text("This resource changed after you loaded it.")).to_be_visible()
+    expect(notice(page, "This resource changed after you loaded it.")).to_be_visible()
 
 
 def compare(page: Page) -> Locator:
     """Reload and compare; return the one open conflict."""
     press(workbench(page), "Reload and compare")
-    expect(page.get_by_text("1 open conflict, where you and another client changed the same element.")).to_be_visible()
+    expect(notice(page, "1 open conflict, where you and another client changed the same element.")).to_be_visible()
     row = page.locator(".swb-decision").filter(has_text="title")
     expect(row).to_contain_text("conflict")
     return row
@@ -143,7 +149,7 @@ class TestResolving:
         expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
         take_picture(page)
         press(row, "mine")
-        expect(page.get_by_text("no open conflict")).to_be_visible()
+        expect(notice(page, "no open conflict")).to_be_visible()
         expect(page.locator(".swb-message").first).to_contain_text("If-Match: ")
         press(workbench(page), "Send merged")
         expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
@@ -162,7 +168,7 @@ class TestResolving:
         for key in ("End", "ArrowLeft", "ArrowLeft"):
             page.keyboard.press(key)
         page.keyboard.type(", by hand")
-        expect(page.get_by_text("You have edited the merged text")).to_be_visible()
+        expect(notice(page, "You have edited the merged text")).to_be_visible()
         expect(row.get_by_role("button", name="mine")).to_be_disabled()
         press(workbench(page), "Rebuild from the choices")
         expect(row.get_by_role("button", name="theirs")).to_be_enabled()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "workbench.png"
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
-ROWS = "[(row.client, row.interaction, row.status, row.verdict) for row in spine.journal.rows()][3:]"
+ROWS = "[(row.client, row.interaction, row.status, row.verdict) for row in spine.journal.rows()][4:]"
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def test_the_whole_job(page: Page) -> None:
     answer(page, "409 Conflict")
     expect(page.locator(".swb-answer")).to_contain_text("RESOURCE_VERSION_MISMATCH")
 
-    expect(page.locator(".swb-table .ag-row")).to_have_count(6)
-    expect(page.locator('.swb-table .ag-row[row-index="4"]')).to_contain_text("200")
-    expect(page.locator('.swb-table .ag-row[row-index="5"]')).to_contain_text("409")
+    expect(page.locator(".swb-table .ag-row")).to_have_count(7)
+    expect(page.locator('.swb-table .ag-row[row-index="5"]')).to_contain_text("200")
+    expect(page.locator('.swb-table .ag-row[row-index="6"]')).to_contain_text("409")
     assert kernel_value(page, ROWS) == [
         ["carol", "read", 200, "read"],
         ["carol", "update", 200, "updated"],
@@ -97,7 +97,7 @@ def test_loading_over_unsent_changes_asks_first(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.type(", twice")
     page.get_by_role("button", name="Load", exact=True).click()
-    expect(page.get_by_text("The editor has changes that were not sent")).to_be_visible()
+    expect(page.locator(".swb-notice").filter(has_text="The editor has changes that were not sent")).to_be_visible()
     page.get_by_role("button", name="Keep editing").click()
     assert "twice" in kernel_value(page, "bench.editor.value")
     page.get_by_role("button", name="Load", exact=True).click()

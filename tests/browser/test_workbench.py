@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from labkit import Lab, kernel_value, open_notebook, run_all, run_python
+from labkit import Lab, kernel_value, open_notebook, run_all, run_python, set_theme
 from playwright.sync_api import Browser, Locator, Page, expect
+from voilakit import all_findings
 
 pytestmark = pytest.mark.browser
 
@@ -123,3 +124,89 @@ def test_sending_is_visible_and_can_be_cancelled(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".swb-notice").filter(has_text="landed")).to_be_visible()
     assert kernel_value(page, "[x.verdict.value for x in spine.journal][-1]") == "read"
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark", "forced"])
+def test_axe_finds_nothing_at_all(page: Page, theme: str) -> None:
+    """Opened, refused, merging, sent; and each tab."""
+    page.emulate_media(forced_colors="active" if theme == "forced" else "none")
+    set_theme(page, "JupyterLab Light" if theme == "forced" else theme)
+    assert all_findings(page, ".swb") == []
+    add_to_title(page, ", seen")
+    run_python(page, "bench.let_colleague_change_it()")
+    button(page, "Send PUT").click()
+    expect(button(page, "Reload and compare")).to_be_focused()
+    assert all_findings(page, ".swb") == []
+    button(page, "Reload and compare").click()
+    mine = page.locator(".swb-decision").get_by_role("button", name="mine")
+    assert all_findings(page, ".swb") == []
+    mine.click()
+    expect(mine).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("group", name="title")).to_be_visible()
+    button(page, "Send merged").click()
+    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+    for name in ("Sequence", "HTTP", "Export", "Transitions"):
+        page.get_by_role("tab", name=name).click()
+        assert all_findings(page, ".swb") == []
+    page.emulate_media(forced_colors="none")
+    set_theme(page, "JupyterLab Light")
+
+
+def test_a_row_that_is_chosen_shows_its_http(page: Page) -> None:
+    page.locator(".swb-table .ag-row").first.click()
+    response = page.locator(".cm-content[aria-label=Response]")
+    expect(response).to_contain_text("HTTP/1.1 200 OK")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button(page, "Copy as Python").click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('import requests')")
+    page.get_by_role("tab", name="Transitions").click()
+
+
+def test_the_table_shows_what_matters_whole_and_the_rest_on_demand(page: Page) -> None:
+    heads = page.locator(".swb-table .ag-header-cell")
+    expect(heads).to_have_text(["seq", "client", "interaction", "If-Match", "ETag after", "status", "verdict"])
+    clipped = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+    assert page.locator(".swb-table .ag-row .ag-cell").evaluate_all(clipped) == []
+    last, table = heads.last.bounding_box(), page.locator(".swb-table").bounding_box()
+    assert last is not None
+    assert table is not None
+    assert last["x"] + last["width"] <= table["x"] + table["width"]
+    page.get_by_label("All columns").check()
+    cell = page.locator('.swb-table .ag-row [col-id="resource"] span[title]').first
+    expect(cell).to_have_attribute("title", "List/744eec7d-8951-4722-ad74-dc34e86d4e1a")
+    expect(cell).to_have_text("List/744eec7d…")
+    page.get_by_label("All columns").uncheck()
+    run_python(page, "spine.client('dora').read('List', 'missing')")
+    page.get_by_label("Filter Transitions").fill("dora")
+    expect(page.locator(".swb-table .ag-row")).to_have_count(1)
+    page.get_by_label("Filter Transitions").fill("")
+
+
+def test_enter_in_the_id_loads(page: Page) -> None:
+    before = kernel_value(page, "len(spine.journal)")
+    page.get_by_label("Id", exact=True).press("Enter")
+    expect(page.locator(".swb-answer-head")).to_contain_text("unchanged")
+    page.wait_for_function("() => document.activeElement.value?.startsWith('744eec7d')")
+    assert kernel_value(page, "len(spine.journal)") == before + 1
+
+
+def test_unsent_text_survives_the_kernel_and_is_put_back(page: Page) -> None:
+    """The last test: it ends the kernel."""
+    add_to_title(page, ", not lost")
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    banner = page.locator(".swb-notice").filter(has_text="The kernel stopped or was restarted")
+    expect(banner).to_be_visible()
+    broken = "(widget) => getComputedStyle(widget, '::before').content"
+    assert page.locator(".swb").evaluate(broken) == "none"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button(page, "Copy my text").click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).includes(', not lost')")
+    button(page, "Run the cell again").click()
+    expect(page.locator(".jp-OutputArea-output").filter(has_text="NameError")).to_be_visible()
+
+    run_all(page)
+    expect(page.get_by_text("Your unsent text from")).to_be_visible()
+    expect(page.locator(".swb .cm-line").filter(has_text='"title"')).to_contain_text(", not lost")
+    assert ", not lost" in kernel_value(page, "bench.editor.value")
+    button(page, "Discard it").click()
+    expect(page.locator(".swb .cm-line").filter(has_text='"title"')).not_to_contain_text(", not lost")

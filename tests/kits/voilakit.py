@@ -88,6 +88,16 @@ def open_app(browser: Browser, app: App, *, theme: str = "light", width: int = 1
 
 def serious_findings(page: Page, selector: str = "body") -> list[str]:
     """What axe-core finds that would keep somebody from using this part of the page."""
+    return [text for text, impact in _violations(page, selector) if impact in ("serious", "critical")]
+
+
+def all_findings(page: Page, selector: str) -> list[str]:
+    """All that axe-core finds in this part of the page."""
+    return [text for text, _ in _violations(page, selector)]
+
+
+def _violations(page: Page, selector: str) -> list[tuple[str, str]]:
+    """Each element with which axe-core finds something wrong, and how serious that is."""
     if not AXE.is_file():
         reason = "axe-core is not installed: run `npm ci` in frontend"
         if os.environ.get("WORKBENCH_REQUIRE_BROWSER") == "1":
@@ -96,12 +106,7 @@ def serious_findings(page: Page, selector: str = "body") -> list[str]:
     page.evaluate(AXE.read_text())
     run = "async (selector) => (await axe.run(selector, { resultTypes: ['violations'] })).violations"
     violations = page.evaluate(run, selector)
-    return [
-        f"{each['id']}: {node['html']}"
-        for each in violations
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
+    return [(f"{each['id']}: {node['html']}", each["impact"]) for each in violations for node in each["nodes"]]
 
 
 def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -71,7 +71,7 @@ def test_a_live_bench_shows_it_and_its_state_does_not_hold_it(scene: dict[str, A
     assert PLANTED in str([getattr(each, "value", "") for each in shown])
     assert PLANTED in bench.editor.value
     assert PLANTED in bench.merge_view.rows[0].text.value
-    assert PLANTED in bench.found.options[1][0]
+    assert PLANTED in bench.found.options[0][0]
     assert with_the_name(bench) == []
     assert bench.logical_id.value not in states(bench), "an id can be somebody's number"
     table = scene["checked"](scene["LIVE"])

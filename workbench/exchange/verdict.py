@@ -171,7 +171,7 @@ def _names_etag(exchange: Exchange) -> bool:
 _PARAGRAPHS: Final = (
     _Paragraph(
         Verdict.READ,
-        "{client}'s {interaction} was answered {status}.",
+        "{whose} {interaction} was answered {status}.",
         lambda exchange: not exchange.logical_id,
     ),
     _Paragraph(
@@ -185,7 +185,7 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.NOT_MODIFIED,
-        "{target} has not changed since the version that {client} holds. "
+        "{target} has not changed since the version held by {client}. "
         "The endpoint answered {status}, so the response has no body.",
     ),
     _Paragraph(
@@ -195,7 +195,7 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.CREATED,
-        "{client}'s {interaction} created {target}{at_version}. {client} chose the id.",
+        "{whose} {interaction} created {target}{at_version}. {client} chose the id.",
         lambda exchange: exchange.interaction == "update",
     ),
     _Paragraph(
@@ -204,18 +204,18 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted. "
+        "{whose} {interaction} of {target} was accepted. "
         "The response has no ETag. Read the resource for its version.",
         lambda exchange: exchange.etag is None,
     ),
     _Paragraph(
         Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted, but its version did not change. Its ETag is still {etag}.",
+        "{whose} {interaction} of {target} was accepted, but its version did not change. Its ETag is still {etag}.",
         _names_etag,
     ),
     _Paragraph(
         Verdict.UPDATED,
-        "{client}'s {interaction} of {target} was accepted. Its ETag changed{came_from} to {etag}. "
+        "{whose} {interaction} of {target} was accepted. Its ETag changed{came_from} to {etag}. "
         "A conforming Spine endpoint now rejects an update that names an older version.",
     ),
     _Paragraph(
@@ -224,19 +224,19 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.STALE,
-        "{client}'s {interaction} of {target} was rejected ({status}). If-Match {if_match} is not its current version: "
+        "{whose} {interaction} of {target} was rejected ({status}). If-Match {if_match} is not its current version: "
         "the resource changed after that version was read. Nothing was changed. "
         "Read it again, compare, and send your changes with the new version.",
     ),
     _Paragraph(
         Verdict.UNGUARDED,
-        "{client}'s {interaction} of {target} was rejected ({status}), because it was sent without If-Match. "
+        "{whose} {interaction} of {target} was rejected ({status}), because it was sent without If-Match. "
         "Nothing was changed. Read the resource and send its ETag in If-Match.",
         lambda exchange: exchange.if_match is None,
     ),
     _Paragraph(
         Verdict.UNGUARDED,
-        "{client}'s {interaction} of {target} was rejected ({status}). Its If-Match is not usable: {if_match}. "
+        "{whose} {interaction} of {target} was rejected ({status}). Its If-Match is not usable: {if_match}. "
         "Nothing was changed. Read the resource and send its ETag in If-Match.",
     ),
     _Paragraph(
@@ -251,25 +251,25 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): its credentials are missing or not valid. "
+        "{whose} {interaction} of {target} was rejected ({status}): its credentials are missing or not valid. "
         "Nothing was changed. Check the token, and send the request again.",
         lambda exchange: exchange.status == 401,
     ),
     _Paragraph(
         Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): {client} is not allowed to do this. "
+        "{whose} {interaction} of {target} was rejected ({status}): the endpoint does not allow it. "
         "Nothing was changed. Check the credentials and the permissions behind them.",
         lambda exchange: exchange.status == 403,
     ),
     _Paragraph(
         Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}): the endpoint got too many requests. "
+        "{whose} {interaction} of {target} was rejected ({status}): the endpoint got too many requests. "
         "Nothing was changed. Wait, and send it again.",
         lambda exchange: exchange.status == 429,
     ),
     _Paragraph(
         Verdict.REFUSED,
-        "{client}'s {interaction} of {target} was rejected ({status}). Nothing was changed. "
+        "{whose} {interaction} of {target} was rejected ({status}). Nothing was changed. "
         "Correct the request and send it again.",
     ),
     _Paragraph(
@@ -279,7 +279,7 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.FAILED,
-        "{client}'s {interaction} of {target} was not sent. {failure}",
+        "{whose} {interaction} of {target} was not sent. {failure}",
         lambda exchange: exchange.response is None,
     ),
     _Paragraph(
@@ -290,12 +290,12 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.FAILED,
-        "{client}'s {interaction} of {target} failed: the endpoint answered {status}.",
+        "{whose} {interaction} of {target} failed: the endpoint answered {status}.",
         lambda exchange: exchange.request.method in SAFE_METHODS,
     ),
     _Paragraph(
         Verdict.FAILED,
-        "{client}'s {interaction} of {target} failed: the endpoint answered {status}. "
+        "{whose} {interaction} of {target} failed: the endpoint answered {status}. "
         "It may have been carried out, or not. Read the resource before you send it again.",
     ),
     _Paragraph(
@@ -306,12 +306,12 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.UNKNOWN,
-        "{client}'s {interaction} of {target} got no answer. {failure} A read changes nothing, so send it again.",
+        "{whose} {interaction} of {target} got no answer. {failure} A read changes nothing, so send it again.",
         lambda exchange: exchange.request.method in SAFE_METHODS,
     ),
     _Paragraph(
         Verdict.UNKNOWN,
-        "{client}'s {interaction} of {target} was sent, but no answer came. {failure} "
+        "{whose} {interaction} of {target} was sent, but no answer came. {failure} "
         "It may have been carried out, or not. Read the resource before you send it again.",
     ),
 )
@@ -332,6 +332,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
 
     text = template.format(
         client=exchange.client,
+        whose="your" if exchange.client == "you" else f"{exchange.client}'s",
         interaction=_INTERACTION_WORDS.get(exchange.interaction, exchange.interaction),
         target=exchange.target,
         type=exchange.resource_type or "the endpoint",

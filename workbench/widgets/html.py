@@ -233,7 +233,7 @@ def _person(person: Person) -> str:
 
 def picture(drawn: Picture) -> str:
     """Return a picture. This package makes its SVG and escapes every text in it."""
-    return f'<div class="swb-picture" tabindex="0">{drawn.svg}</div>'
+    return f'<div class="swb-picture" tabindex="0" role="region" aria-label="Diagram">{drawn.svg}</div>'
 
 
 _RACE_COUNTS: Final = {
@@ -259,9 +259,10 @@ def race_counts(counts: Mapping[str, int], planned: int, *, racing: bool) -> str
     return f'{bar}{progress}<dl class="swb-counts">{cells}</dl>'
 
 
-def message(text: str) -> str:
-    """Return an HTTP message, or another text whose spaces and line ends are kept."""
-    return f'<div class="swb-message" tabindex="0">{_text(_shortened(text, _LONGEST_BODY))}</div>'
+def message(text: str, label: str = "HTTP message") -> str:
+    """Return an HTTP message, or another text whose spaces and line ends are kept; ``label`` is its name."""
+    named = f'role="region" aria-label="{_text(label)}"'
+    return f'<div class="swb-message" tabindex="0" {named}>{_text(_shortened(text, _LONGEST_BODY))}</div>'
 
 
 def answer(exchange: Exchange, before: str | None, after: str | None, changed_by: str = "") -> str:

@@ -37,9 +37,9 @@ class Messages(widgets.VBox):
         self.response = JsonEditor(label="Response", height="20rem", read_only=True, private=private)
         bar = widgets.HBox([self.form, self.copy_button, self.curl_button, self.python_button, self.again_button])
         bar.add_class("swb-bar")
-        pair = widgets.GridBox([self.request, self.response])
-        pair.add_class("swb-columns")
-        super().__init__([bar, pair])
+        self._pair = widgets.GridBox()  # empty until it is drawn, so that a page opens with fewer editors
+        self._pair.add_class("swb-columns")
+        super().__init__([bar, self._pair])
         self.form.observe(lambda _: self.draw(), "value")
         self.copy_button.on_click(lambda _: self._copy(Exchange.as_http))
         self.curl_button.on_click(lambda _: self._copy(as_curl))
@@ -50,6 +50,7 @@ class Messages(widgets.VBox):
     def draw(self) -> None:
         """Show the messages of ``exchange``."""
         self._enable()
+        self._pair.children = (self.request, self.response)
         exchange = self.exchange
         if exchange is None:
             self.request.value, self.response.value = "Choose a row of Transitions.", ""

@@ -301,6 +301,8 @@ class Workbench(widgets.VBox):
         )
         actions = widgets.HBox([self.compare_button, self.use_current_button, self.find_out_button])
         send_bar = widgets.HBox([self.send_button, self.cancel_button, self._line])
+        where.add_class("swb-enter-loads")
+        self.load_button.add_class("swb-area-load")
         for bar in (where, version, choices, actions, send_bar, self._question, self._by_hand):
             bar.add_class("swb-bar")
         send_bar.add_class("swb-send")
@@ -381,8 +383,8 @@ class Workbench(widgets.VBox):
 
     def _searched(self, exchange: Exchange) -> None:
         found = [(_title(each), each["id"]) for each in _found(exchange) if isinstance(each.get("id"), str)]
-        self.found.options = [(f"{len(found)} found: pick one", ""), *found]
-        self.found.layout.display = "" if found else "none"
+        self.found.options = found
+        _show_if(self.found, bool(found))
         self._show(exchange)
 
     def _send_request(self) -> _Request[Exchange]:
@@ -603,7 +605,7 @@ class Workbench(widgets.VBox):
                 self._line.value = html.muted("The request cannot be sent yet.")
         else:
             sendable = True
-            self._request.value = html.message(request_text(request))
+            self._request.value = html.message(request_text(request), "Request as it is sent")
             lockable = self.method.value is not Method.CREATE
             if_match = request.headers.get("If-Match")
             self._line.value = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
