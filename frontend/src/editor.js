@@ -26,6 +26,7 @@ import {
 } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 
+import { http } from "./http_language.js";
 import { keepNotebookShortcutsOut } from "./notebook_keys.js";
 import { SharedText } from "./shared_text.js";
 
@@ -50,7 +51,6 @@ const APPEARANCE = [
 ];
 
 const EDITING = [
-  json(),
   history(),
   closeBrackets(),
   indentOnInput(),
@@ -114,6 +114,7 @@ function renderEditor({ model, el, shared }) {
       keysFor(shared),
       settings.of(settingsOf(model)),
       APPEARANCE,
+      model.get("language") === "http" ? http : json(),
       EDITING,
       EditorView.updateListener.of((update) => {
         shared.updated(update);

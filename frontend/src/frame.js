@@ -95,6 +95,11 @@ class Focus {
     (control ?? found).focus({ preventScroll: true });
     found.scrollIntoView({ block: "nearest" });
   }
+
+  /** Scroll an area into view without moving the focus. */
+  reveal(area) {
+    if (this.#mayMove) this.#root.querySelector(`.swb-area-${area}`)?.scrollIntoView({ block: "nearest" });
+  }
 }
 
 /** Two live regions that stay in the page. A region that is added together with its text is often not announced. */
@@ -386,10 +391,12 @@ function start({ model, el, root, signal }) {
   });
   observer.observe(root, { subtree: true, childList: true, attributeFilter: ["class", "disabled", "style"] });
   nameGroups(root);
+  announceNotices(root, notices, { say: () => {} }); // those that were there before are not new
 
   const receive = (message) => {
     if (message.kind === "say") announcer.say(message.text, message.urgent);
     if (message.kind === "focus") focus.move(message.area, message.ifLost);
+    if (message.kind === "reveal") focus.reveal(message.area);
     if (message.kind === "copy") copy(message.text);
     if (message.kind === "began") draft.began(message);
     if (message.kind === "forget") draft.forget();

@@ -68,7 +68,7 @@ def press(page: Page, name: str) -> None:
 
 def restart(page: Page) -> None:
     press(page, "Restart")
-    expect(page.get_by_text("Nothing has been sent yet.")).to_have_count(2)
+    expect(page.locator(".swb-notice").filter(has_text="Nothing has been sent yet.")).to_have_count(2)
     expect(page.get_by_text("has not read the List")).to_have_count(4)
 
 

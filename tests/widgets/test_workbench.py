@@ -162,7 +162,7 @@ def test_a_colleague_makes_a_real_conflict_with_one_click(loaded: Workbench, spi
     put = loaded.send()
     assert put is not None
     assert put.verdict is Verdict.STALE
-    assert "bob changed it in step 3" in text_of(loaded._answer)
+    assert "Bob changed it in step 3" in text_of(loaded._answer)
     assert shown(loaded.compare_button)
     merge = loaded.compare()
     assert merge is not None
@@ -378,7 +378,7 @@ def test_a_stale_update_says_what_to_do_and_the_merge_can_be_sent(loaded: Workbe
     assert stale is not None
     assert stale.verdict is Verdict.STALE
     assert "a newer version exists" in text_of(loaded._chip)
-    assert "bob changed it in step 3" in text_of(loaded._answer)
+    assert "Bob changed it in step 3" in text_of(loaded._answer)
     assert "RESOURCE_VERSION_MISMATCH" in text_of(loaded._answer)
     assert "Read it again, compare" in text_of(loaded._answer)
     assert shown(loaded.compare_button)
@@ -417,7 +417,7 @@ def test_every_stale_answer_offers_the_next_action(moved_on: Workbench, spine: E
         exchange = moved_on.send()
         assert exchange is not None
         assert exchange.verdict is Verdict.STALE
-        assert "bob changed it in step 4" in text_of(moved_on._answer)
+        assert "Bob changed it in step 4" in text_of(moved_on._answer)
         assert shown(moved_on.compare_button)
 
 

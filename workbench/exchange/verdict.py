@@ -204,8 +204,7 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.UPDATED,
-        "{whose} {interaction} of {target} was accepted. "
-        "The response has no ETag. Read the resource for its version.",
+        "{whose} {interaction} of {target} was accepted. The response has no ETag. Read the resource for its version.",
         lambda exchange: exchange.etag is None,
     ),
     _Paragraph(

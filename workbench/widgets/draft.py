@@ -171,7 +171,8 @@ class Draft:
             return ""
         if write.client == self.client.name:
             return f"You changed it yourself, in step {write.seq}."
-        return f"{write.client} changed it in step {write.seq}, {_ago((self._now - write.time).total_seconds())}."
+        ago = _ago((self._now - write.time).total_seconds())
+        return f"{write.client[:1].upper()}{write.client[1:]} changed it in step {write.seq}, {ago}."
 
     def _known_etags(self) -> list[str]:
         return self._etags_of["/".join(self.name)] if self.name else []

@@ -48,6 +48,10 @@ class Frame(anywidget.AnyWidget):
         """
         self.send({"kind": "focus", "area": area, "ifLost": if_lost})
 
+    def reveal(self, area: str) -> None:
+        """Scroll the area into view without moving the focus; as with ``focus``, not while the user is elsewhere."""
+        self.send({"kind": "reveal", "area": area})
+
     def copy(self, text: str) -> None:
         """Copy a text to the clipboard of the user who pressed a button just now."""
         self.send({"kind": "copy", "text": text})

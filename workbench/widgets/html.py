@@ -120,7 +120,7 @@ def changes(found: Sequence[Change]) -> str:
     rows = "".join(_change_row(change) for change in found[:_MOST_CHANGES])
     more = len(found) - _MOST_CHANGES
     rest = f'<div class="swb-muted">… and {more} more</div>' if more > 0 else ""
-    head = "<tr><th>element</th><th></th><th>before</th><th>now</th></tr>"
+    head = "<tr><th>element</th><th>change</th><th>before</th><th>now</th></tr>"
     return f'<table class="swb-changes"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
 
 

@@ -26,15 +26,15 @@ class Messages(widgets.VBox):
     def __init__(self, frame: Frame, send_again: Callable[[Exchange], object], *, private: bool) -> None:
         self.exchange: Exchange | None = None
         self._frame = frame
-        self.form = widgets.ToggleButtons(options=[READABLE, AS_SENT], description="Form of the bodies")
+        self.form = widgets.ToggleButtons(options=[READABLE, AS_SENT], description="Bodies", layout={"width": "auto"})
         self.form.style.button_width = "max-content"
         self.form.style.description_width = "max-content"
         self.copy_button = _button("Copy", "Copy both messages")
         self.curl_button = _button("Copy as curl", "Copy a curl command that sends this request")
         self.python_button = _button("Copy as Python", "Copy Python code that sends this request")
         self.again_button = _button("Send again", "Send the same request once more")
-        self.request = JsonEditor(label="Request", height="20rem", read_only=True, private=private)
-        self.response = JsonEditor(label="Response", height="20rem", read_only=True, private=private)
+        self.request = JsonEditor(label="Request", height="20rem", language="http", read_only=True, private=private)
+        self.response = JsonEditor(label="Response", height="20rem", language="http", read_only=True, private=private)
         bar = widgets.HBox([self.form, self.copy_button, self.curl_button, self.python_button, self.again_button])
         bar.add_class("swb-bar")
         self._pair = widgets.GridBox()  # empty until it is drawn, so that a page opens with fewer editors

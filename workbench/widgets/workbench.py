@@ -38,7 +38,7 @@ from workbench.widgets.export import Export
 from workbench.widgets.frame import Frame
 from workbench.widgets.merge import MergeView
 from workbench.widgets.messages import Messages
-from workbench.widgets.private import PrivateTextarea, Widgets
+from workbench.widgets.private import PrivateText, PrivateTextarea, Widgets
 from workbench.widgets.table import Column, LiveTable, Row
 
 MINUTES: Final = 10
@@ -241,9 +241,8 @@ class Workbench(widgets.VBox):
         self.resource_type = widgets.Combobox(
             options=TYPES, description="Type", layout={"width": "150px"}, style=narrow
         )
-        self.logical_id = self._widgets.text(
-            description="Id", placeholder="id of the resource", layout={"width": "310px"}, style=narrow
-        )
+        # Its text travels in a message, and so before the click on Load that follows it; see editor.JsonEditor.
+        self.logical_id = PrivateText(description="Id", placeholder="id of the resource", layout={"width": "310px"})
         self.load_button = _button("Load", "", "Read this resource into the editor")
         self.search_button = _button("Search", "", "List the resources of this type")
         self.found = self._widgets.dropdown(
@@ -310,6 +309,7 @@ class Workbench(widgets.VBox):
         actions.add_class("swb-area-actions")
         self._question.add_class("swb-area-question")
         self.editor.add_class("swb-area-editor")
+        self._request.add_class("swb-area-request")
         self.merge_view.add_class("swb-area-merge")
 
         changes_heading = widgets.HTML(html.heading("Changed since loading"))
@@ -418,6 +418,7 @@ class Workbench(widgets.VBox):
             self.merge_view.hide()
         self._show(exchange)
         self.frame.focus("send" if exchange.ok else "actions", if_lost=exchange.ok)
+        self.frame.reveal("answer")
 
     def _compare_request(self) -> _Request[tuple[Exchange, Merge | None]]:
         text = self.editor.value
@@ -640,7 +641,13 @@ class Workbench(widgets.VBox):
         _show_if(self.use_current_button, not_current)
         _show_if(self.find_out_button, draft.unanswered is not None)
         _show_if(self.newer_button, draft.newer_etag is not None and not late)
-        advice = _UNANSWERED if draft.unanswered else _STALE if late else _NOT_CURRENT if not_current else ""
+        answer_says_so = sent is not None and sent.verdict is Verdict.STALE
+        advice = (
+            _UNANSWERED if draft.unanswered
+            else _STALE if late and not answer_says_so
+            else _NOT_CURRENT if not_current
+            else ""
+        )  # fmt: skip
         self._advice.value = html.notice(advice, "warn")
 
     def _show_merged(self, merge: Merge) -> None:
