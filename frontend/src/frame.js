@@ -3,6 +3,9 @@ import { keepNotebookShortcutsOut } from "./notebook_keys.js";
 /** Time without a keystroke after which the text is kept as a draft in the browser's storage. */
 const DRAFT_PAUSE_MS = 400;
 
+/** Characters of the longest text that is kept. Browsers keep about five million for a whole site. */
+const LONGEST_DRAFT = 2_000_000;
+
 /** Frames to wait for an element that the kernel has just shown. */
 const FOCUS_ATTEMPTS = 60;
 
@@ -174,6 +177,10 @@ class Draft {
     clearTimeout(this.#timer);
     if (!this.#doc || !this.#mayKeep) return;
     const { key, base, etag } = this.#origin;
+    if (this.#doc.length > LONGEST_DRAFT) {
+      this.#show("This text is too long to be kept in the browser. A reload of the page may lose it.");
+      return;
+    }
     const text = this.text;
     if (text === base || text === "") {
       localStorage.removeItem(key);
@@ -182,7 +189,7 @@ class Draft {
     try {
       localStorage.setItem(key, JSON.stringify({ text, base, etag, time: Date.now() }));
     } catch {
-      this.#show("This text is too long to be kept in the browser. A reload of the page loses it.");
+      this.#show("The browser has no room left to keep this text. A reload of the page may lose it.");
     }
   }
 
@@ -411,7 +418,8 @@ function start({ model, el, root, signal }) {
   for (const editor of root.querySelectorAll(".swb-editor")) editor.dispatchEvent(new Event("swb:tell"));
   model.send({ kind: "want" });
 
-  if (model.get("opens") && !model.get("opened")) {
+  const isInNotebook = root.closest(".jp-NotebookPanel") !== null; // in Voilà it is at the top anyway
+  if (isInNotebook && model.get("opens") && !model.get("opened")) {
     model.set("opened", true);
     model.save_changes();
     stayInView(root);

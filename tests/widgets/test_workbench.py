@@ -877,6 +877,21 @@ def test_create_and_delete(loaded: Workbench) -> None:
     assert (deleted.verdict, deleted.if_match) == (Verdict.DELETED, str(created.etag))
 
 
+def test_the_versions_of_a_history_can_be_chosen(elsewhere: Workbench, server: Server) -> None:
+    elsewhere.guard.value = Guard.OLDER
+    assert shown(elsewhere.history_button)
+    versions = [{"resource": HELD | {"meta": {"versionId": version}}} for version in ("c", "a", "0")]
+    server.says("GET", 200, {"resourceType": "Bundle", "entry": [*versions, None]})
+    elsewhere.history_button.click()
+    assert elsewhere.client.journal[-1].request.url.endswith(f"/List/{LOGICAL_ID}/_history")
+    assert list(elsewhere.older.options) == ['W/"c"', 'W/"0"']
+    assert "a newer version exists" in text_of(elsewhere._chip)
+    server.says("GET", 404, b"")
+    elsewhere.history_button.click()
+    assert "404 Not Found" in text_of(elsewhere._answer)
+    assert list(elsewhere.older.options) == ['W/"c"', 'W/"0"']
+
+
 def test_typed_never_sends_an_empty_field_by_accident(loaded: Workbench) -> None:
     loaded.guard.value = Guard.TYPED
     assert loaded.send_button.disabled

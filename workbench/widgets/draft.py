@@ -19,8 +19,9 @@ from workbench.exchange.message import Exchange, Request
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import Change, changes
+from workbench.fhir.etag import ETag
 from workbench.fhir.merge import Merge, merge
-from workbench.fhir.resource import identity, without_version
+from workbench.fhir.resource import identity, version_of, without_version
 from workbench.journal.journal import Transition
 
 
@@ -152,6 +153,16 @@ class Draft:
                 etags.append(row.etag_after)
             if row.verdict in _WRITES:
                 self._last_write[row.resource] = row
+
+    def learn_history(self, bundle: Any) -> None:
+        """Take in the versions of a history Bundle, which lists the newest first (FHIR STU3, history)."""
+        entries = bundle.get("entry") if isinstance(bundle, dict) else None
+        resources = [each.get("resource") for each in entries if isinstance(each, dict)] if entries else []
+        versions = [version_of(each) for each in reversed(resources)]
+        listed = [str(ETag(version)) for version in versions if version]
+        if self.name is not None:
+            known = self._known_etags()
+            self._etags_of["/".join(self.name)] = listed + [etag for etag in known if etag not in listed]
 
     def older_etags(self) -> list[str]:
         """Return the other versions of this resource that the journal shows, the latest first."""

@@ -257,6 +257,9 @@ class Workbench(widgets.VBox):
             options=[(guard.value, guard) for guard in Guard], description="If-Match", layout={"width": "max-content"}
         )
         self.older = widgets.Dropdown(description="Older", layout={"width": "240px"}, style=narrow)
+        self.history_button = _button(
+            "List the versions", "", "Read the history of the resource, if the endpoint has it"
+        )
         self.typed = widgets.Text(description="Value", placeholder='W/"…"', layout={"width": "240px"}, style=narrow)
         self.prefer = widgets.Dropdown(
             options=PREFERENCES, description="Prefer", layout={"width": "240px"}, style=narrow
@@ -296,7 +299,10 @@ class Workbench(widgets.VBox):
         )
         version = widgets.HBox([self._steps, self._chip, self.newer_button, self.colleague_button])
         choices = widgets.HBox(
-            [self.guard, widgets.VBox([self.method, self.prefer, self.headers, self.older, self.typed])]
+            [
+                self.guard,
+                widgets.VBox([self.method, self.prefer, self.headers, self.older, self.history_button, self.typed]),
+            ]
         )
         actions = widgets.HBox([self.compare_button, self.use_current_button, self.find_out_button])
         send_bar = widgets.HBox([self.send_button, self.cancel_button, self._line])
@@ -338,6 +344,7 @@ class Workbench(widgets.VBox):
             (self.find_out_button, self._find_out_request),
             (self._discard_button, self._load_request),
             (self.colleague_button, self._colleague_request),
+            (self.history_button, self._history_request),
         ):
             button.on_click(lambda _, request=request: self._begin(request()))
         self.load_button.on_click(lambda _: self._load_or_ask())
@@ -459,6 +466,19 @@ class Workbench(widgets.VBox):
 
         return _Request("A colleague changes it", change, lambda _exchange: self._refresh())
 
+    def _history_request(self) -> _Request[Exchange]:
+        def read() -> Exchange:
+            if self.draft.name is None:
+                raise BadInput("No resource is loaded, so there are no versions to list. Load one.")
+            return self.client.send("GET", "/".join((*self.draft.name, "_history")), interaction="history-instance")
+
+        return _Request("Reading the history", read, self._history_read)
+
+    def _history_read(self, exchange: Exchange) -> None:
+        if exchange.ok:
+            self.draft.learn_history(exchange.resource)
+        self._show(exchange)
+
     # What the buttons do
 
     def _do(self, request: _Request[_T]) -> _T | None:
@@ -504,6 +524,7 @@ class Workbench(widgets.VBox):
             self.use_current_button,
             self.find_out_button,
             self._discard_button,
+            self.history_button,
         ):
             button.disabled = doing is not None
         _show_if(self.cancel_button, doing is not None)
@@ -583,6 +604,7 @@ class Workbench(widgets.VBox):
         """Update everything that depends on the text and the choices: diagnostics, changes, request, buttons."""
         _show_if(self.older, self.guard.value is Guard.OLDER)
         _show_if(self.typed, self.guard.value is Guard.TYPED)
+        _show_if(self.history_button, self.guard.value is Guard.OLDER and not self.client.embedded)
         text = self.editor.value
         diagnostics: list[Diagnostic] = []
         edited, sendable = False, False
