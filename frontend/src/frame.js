@@ -151,7 +151,7 @@ class Draft {
   began(origin) {
     const isNew = origin.key !== this.#origin?.key;
     this.#origin = origin;
-    if (origin.live) this.#offerToKeep();
+    if (origin.live && this.#bar.hidden) this.#offerToKeep();
     if (isNew) this.#putBack();
     else this.#store();
   }

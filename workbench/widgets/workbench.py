@@ -618,30 +618,32 @@ class Workbench(widgets.VBox):
         except WorkbenchError as error:
             if not text.strip():
                 self._changes.value = ""
-                self._request.value = self._line.value = html.muted("Load a resource to see the request.")
+                self._request.value = line = html.muted("Load a resource to see the request.")
             else:
                 if isinstance(error, MalformedJSON):
                     edited = True
                     diagnostics = [_diagnostic(text, error)]
                     self._changes.value = html.notice("The changes cannot be listed: the text is not JSON.", "neutral")
                 self._request.value = html.notice(f"This cannot be sent: {error}")
-                self._line.value = html.muted("The request cannot be sent yet.")
+                line = html.muted("The request cannot be sent yet.")
         else:
             sendable = True
             self._request.value = html.message(request_text(request), "Request as it is sent")
             lockable = self.method.value is not Method.CREATE
             if_match = request.headers.get("If-Match")
-            self._line.value = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
+            line = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
         self.editor.diagnostics = diagnostics  # assigned even if equal: the assignment marks the text they belong to
         self._steps.value = html.steps(
             loaded=self.draft.name is not None, edited=edited, sent=self._sent is not None and self._sent.ok
         )
         self.send_button.disabled = not sendable
-        self._refresh_merge()
+        line = self._refresh_merge() or line
+        if self._task is None:  # or it says what is under way
+            self._line.value = line
         self._show_version()
 
-    def _refresh_merge(self) -> None:
-        """Update the merge view and the advice in the answer. A merge with open conflicts cannot be sent."""
+    def _refresh_merge(self) -> str:
+        """Update the merge view. Return how many conflicts are decided while that keeps the merge from being sent."""
         merge = self.merge_view.merge
         by_hand = merge is not None and self.editor.value != self._merged_text
         _show_if(self._by_hand, by_hand)
@@ -651,7 +653,8 @@ class Workbench(widgets.VBox):
             self.send_button.disabled = True
             conflicts = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
             decided = conflicts - len(merge.conflicts)
-            self._line.value = html.muted(f"{decided} of {conflicts} decided. Decide the others to send.")
+            return html.muted(f"{decided} of {conflicts} decided. Decide the others to send.")
+        return ""
 
     def _show_advice(self) -> None:
         """Offer the next action in the answer's card."""
