@@ -315,6 +315,7 @@ def test_unsent_text_survives_the_kernel_and_is_put_back(page: Page) -> None:
     page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     banner = page.locator(".swb-notice").filter(has_text="The kernel stopped or was restarted")
     expect(banner).to_be_visible()
+    assert float(page.locator(".swb-area-answer").evaluate("(answer) => getComputedStyle(answer).opacity")) < 1
     broken = "(widget) => getComputedStyle(widget, '::before').content"
     assert page.locator(".swb").evaluate(broken) == "none"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

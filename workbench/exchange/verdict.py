@@ -256,7 +256,7 @@ _PARAGRAPHS: Final = (
     ),
     _Paragraph(
         Verdict.REFUSED,
-        "{whose} {interaction} of {target} was rejected ({status}): the endpoint does not allow it. "
+        "{whose} {interaction} of {target} was rejected ({status}): it is not allowed. "
         "Nothing was changed. Check the credentials and the permissions behind them.",
         lambda exchange: exchange.status == 403,
     ),

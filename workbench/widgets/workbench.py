@@ -15,6 +15,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from workbench.exchange.verdict import Verdict
 from workbench.fhir import json
 from workbench.fhir.merge import Kind, Merge
 from workbench.journal.journal import Transition
+from workbench.journal.redaction import PLACEHOLDER
 from workbench.widgets import html
 from workbench.widgets.draft import PREFERENCES, Draft, Guard, Method, Outgoing
 from workbench.widgets.editor import Diagnostic, JsonEditor, utf16_offset
@@ -410,6 +412,8 @@ class Workbench(widgets.VBox):
         def send() -> Exchange:
             if not request.url.startswith(base) or request.dropped:
                 raise BadInput("This request cannot be sent again: it went to another endpoint, or its body is gone.")
+            if PLACEHOLDER.search(request_text(request)):
+                raise BadInput("This request cannot be sent again: the journal holds placeholders for personal data.")
             if request.method != "GET":
                 self.writes.check()
             headers = {name: value for name in _SENT_AGAIN if (value := request.headers.get(name)) is not None}
@@ -460,9 +464,9 @@ class Workbench(widgets.VBox):
             if self.draft.name is None:
                 raise BadInput("No resource is loaded, so there is nothing that a colleague could change.")
             name = "alice" if self.client.name == "bob" else "bob"
-            colleague = self.client.sibling(name, journal=self.client.journal)
-            resource = colleague.read(*self.draft.name).resource
-            return colleague.update(_changed(resource, name))
+            with closing(self.client.sibling(name, journal=self.client.journal)) as colleague:
+                read = colleague.read(*self.draft.name).raise_for_verdict()
+                return colleague.update(_changed(read.resource, name))
 
         return _Request("A colleague changes it", change, lambda _exchange: self._refresh())
 
