@@ -375,7 +375,7 @@ function start({ model, el, root, signal }) {
     if (event.key === "Enter" && event.target.matches(".swb-enter-loads input, .swb-enter-loads select")) {
       root.querySelector(".swb-area-load").click();
     }
-  }, { signal });
+  }, { capture: true, signal }); // text fields stop the event on its way up
 
   const focus = new Focus(root, signal);
   const announcer = new Announcer(el);
