@@ -75,6 +75,7 @@ class Draft:
         self.unanswered: Exchange | None = None
         """The last update, while it is unknown whether the endpoint carried it out."""
         self._base: dict[str, Any] = {}
+        self._text: str | None = ""  # of the base; made when it is asked for
         self._etags_of: defaultdict[str, list[str]] = defaultdict(list)
         self._last_write: dict[str, Transition] = {}
         self._now: datetime | None = None
@@ -82,7 +83,9 @@ class Draft:
     @property
     def text(self) -> str:
         """The resource as loaded, as JSON text without its version, which the endpoint assigns."""
-        return json.dumps(self._base, indent=2) if self._base else ""
+        if self._text is None:
+            self._text = json.dumps(self._base, indent=2) if self._base else ""
+        return self._text
 
     def load(self, resource_type: str, logical_id: str) -> Exchange:
         """Read a resource and make it the draft. If the read fails, the draft does not change.
@@ -233,7 +236,7 @@ class Draft:
         if etag is None or not isinstance(parsed, dict) or self.name != identity(parsed):
             return
         self.stale = self.stale or etag != self.etag
-        self.etag, self._base = etag, without_version(parsed)
+        self.etag, self._base, self._text = etag, without_version(parsed), None
 
     def find_out(self) -> Resolution:
         """Read the resource to decide whether the unanswered update was carried out.
@@ -277,7 +280,7 @@ class Draft:
         self.last_modified = exchange.response.headers.get("Last-Modified") if exchange.response else None
         self.stale = False
         self.unanswered = None
-        self._base = without_version(resource)
+        self._base, self._text = without_version(resource), None
 
 
 def _ago(seconds: float) -> str:

@@ -67,6 +67,9 @@ _NOT_CURRENT: Final = "The version that you loaded is the current one. Send that
 _UNANSWERED: Final = "Your update got no answer, so it may or may not have been carried out. Your text is kept."
 _BY_HAND: Final = "You have edited the merged text. It is sent as it is; the choices above no longer change it."
 
+_LONGEST_DRAFT: Final = 2_000_000
+"""Characters of the longest text that the browser is asked to keep. It keeps about five million for a whole site."""
+
 _STORY: Final = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
 """The resource that every embedded endpoint starts with."""
 
@@ -92,6 +95,7 @@ class Workbench(widgets.VBox):
         self.client = client
         self.draft = Draft(client)
         self._merged_text = ""
+        self._edited = False
         self._sent: Exchange | None = None  # the last update, until another resource is loaded
         self._task: asyncio.Task[None] | None = None
         self._table_lock = threading.Lock()
@@ -543,7 +547,7 @@ class Workbench(widgets.VBox):
         _show_if(self.history_button, self.guard.value is Guard.OLDER and not self.client.embedded)
         text = self.editor.value
         diagnostics: list[Diagnostic] = []
-        edited, sendable = False, False
+        edited, sendable = bool(text.strip()), False  # text that cannot be parsed may be work
         try:
             resource = self.draft.resource(text, self.method.value)
             changes = self.draft.changes(resource)
@@ -557,7 +561,6 @@ class Workbench(widgets.VBox):
                 self._request.value = line = html.muted("Load a resource to see the request.")
             else:
                 if isinstance(error, MalformedJSON):
-                    edited = True
                     diagnostics = [_diagnostic(text, error)]
                     self._changes.value = html.notice("The changes cannot be listed: the text is not JSON.", "neutral")
                 self._request.value = html.notice(f"This cannot be sent: {error}")
@@ -568,6 +571,7 @@ class Workbench(widgets.VBox):
             lockable = self.method.value is not Method.CREATE
             if_match = request.headers.get("If-Match")
             line = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
+        self._edited = edited
         self.editor.diagnostics = diagnostics  # assigned even if equal: the assignment marks the text they belong to
         self._steps.value = html.steps(
             loaded=self.draft.name is not None, edited=edited, sent=self._sent is not None and self._sent.ok
@@ -632,18 +636,17 @@ class Workbench(widgets.VBox):
             chosen = self.older.value
             self.older.options = older
             self.older.value = chosen if chosen in older else next(iter(older), None)
-        self._keep_draft()
         self._refresh()
+        self._keep_draft()
 
     def _keep_draft(self) -> None:
         """Tell the page which text and version the draft began with, so that it can keep what is typed."""
         draft = self.draft
-        if draft.name is not None:
+        base = draft.text if self._edited else self.editor.value  # which may be laid out differently
+        if draft.name is not None and len(base) <= _LONGEST_DRAFT:
             where = "embedded" if self.client.embedded else self.client.base_url
             key = ":".join(("swb-draft", where, self.client.name, *draft.name))
-            self.frame.keep_draft(
-                key=key, host=self._host, live=not self.client.is_local, base=draft.text, etag=draft.etag
-            )
+            self.frame.keep_draft(key=key, host=self._host, live=not self.client.is_local, base=base, etag=draft.etag)
 
     def _show_version(self) -> None:
         draft = self.draft
