@@ -153,7 +153,7 @@ class TestResolving:
         expect(notice(page, "no open conflict")).to_be_visible()
         expect(page.locator(".swb-message").first).to_contain_text("If-Match: ")
         press(workbench(page), "Send merged")
-        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         expect(page.locator(".swb-decision")).to_have_count(0)
         stored = kernel_value(page, "stored()")
         assert stored["title"] == "Reasonable adjustments, reviewed"
@@ -175,7 +175,7 @@ class TestResolving:
         expect(row.get_by_role("button", name="theirs")).to_be_enabled()
         press(row, "theirs")
         press(workbench(page), "Send merged")
-        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         assert kernel_value(page, "stored()['title']") == BOBS_TITLE
 
 

@@ -68,5 +68,5 @@ def test_it_had_not_and_is_sent_again(notebook: Page) -> None:
     expect(notebook.locator(".swb-notice").filter(has_text="Not landed so far: version")).to_be_visible()
     expect(notebook.locator(".swb .cm-line").filter(has_text=", reviewed")).to_be_visible()
     notebook.get_by_role("button", name="Send PUT").click()
-    expect(notebook.locator(".swb-answer-head")).to_contain_text("200 OK")
+    expect(notebook.locator(".swb-answer-head")).to_contain_text("200 OK updated")
     expect(notebook.get_by_role("button", name="Find out")).to_be_hidden()

@@ -267,7 +267,7 @@ class TestWorkbench:
         expect(workbench.get_by_role("button", name="Send merged")).to_be_disabled()
         row.get_by_role("button", name="theirs").click()
         press(workbench, "Send merged")
-        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         stored = another_client(workbench).read("List", LIST).resource
         assert stored["title"] == "Adjustments, as Bob sees them"
 

@@ -56,7 +56,7 @@ def test_the_whole_job(page: Page) -> None:
     expect(page.locator(".swb-changes").first).to_contain_text("Reasonable adjustments, reviewed")
 
     page.get_by_role("button", name="Send PUT").click()
-    answer(page, "200 OK")
+    answer(page, "200 OK updated")
     expect(page.locator(".swb-answer-head")).to_contain_text("updated")
     expect(page.locator(".swb-chip").first).not_to_contain_text("25777f7d-27bc")
 

@@ -99,7 +99,7 @@ def test_a_409_offers_the_remedy_where_the_focus_is(page: Page) -> None:
     expect(page.locator(".swb-send")).to_contain_text("0 of 1 decided")
     page.locator(".swb-decision").get_by_role("button", name="mine").click()
     button(page, "Send merged").click()
-    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
     expect(button(page, "Send PUT")).to_be_focused()
 
 
@@ -140,7 +140,7 @@ def test_axe_finds_nothing_at_all(page: Page, theme: str) -> None:
     expect(mine).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_role("group", name="title")).to_be_visible()
     button(page, "Send merged").click()
-    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+    expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
     for name in ("Sequence", "HTTP", "Export", "Transitions"):
         page.get_by_role("tab", name=name).click()
         assert all_findings(page, ".swb") == []
