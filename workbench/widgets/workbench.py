@@ -309,7 +309,7 @@ class Workbench(widgets.VBox):
 
     def _load_request(self) -> _Request[Exchange]:
         resource_type, logical_id = self.resource_type.value, self.logical_id.value
-        return _Request("Loading", lambda: self.draft.load(resource_type, logical_id), self._loaded)
+        return _Request("Loading", lambda: self.draft.load(resource_type, logical_id), self._loaded, replaces_text=True)
 
     def _loaded(self, exchange: Exchange) -> None:
         self._ask_to_discard(ask=False)
@@ -369,7 +369,7 @@ class Workbench(widgets.VBox):
 
     def _compare_request(self) -> _Request[tuple[Exchange, Merge | None]]:
         text = self.editor.value
-        return _Request("Comparing", lambda: self.draft.compare(text), self._compared)
+        return _Request("Comparing", lambda: self.draft.compare(text), self._compared, replaces_text=True)
 
     def _compared(self, compared: tuple[Exchange, Merge | None]) -> None:
         exchange, merge = compared
@@ -444,10 +444,12 @@ class Workbench(widgets.VBox):
 
     async def _run(self, request: _Request[_T]) -> None:
         self._set_under_way(request.doing)
+        self.editor.read_only = request.replaces_text  # what is typed meanwhile would be lost
         try:
             result = await asyncio.to_thread(self._try, request.send)
         finally:
             self._task = None
+            self.editor.read_only = False
             self._set_under_way(None)
         if result is not None:
             request.show(result)
@@ -683,6 +685,7 @@ class _Request(Generic[_T]):
     doing: str
     send: Callable[[], _T]
     show: Callable[[_T], object]
+    replaces_text: bool = False
 
 
 _SENT_AGAIN: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "Prefer", "Content-Type")
