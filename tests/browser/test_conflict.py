@@ -90,7 +90,7 @@ def press(within: Locator, name: str) -> None:
 
 
 def load(page: Page) -> None:
-    press(workbench(page), "Load")
+    """It opens loaded. A click on Load would lock the editor until the answer is there."""
     expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
     expect(line(page, '"title"')).to_be_visible()
 
