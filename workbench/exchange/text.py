@@ -126,7 +126,7 @@ def as_python(exchange: Exchange) -> str:
     if sent:
         lines += ["    headers={", *(f"        {name!r}: {value!r}," for name, value in sent), "    },"]
     if request.body:
-        lines.append(f"    data={_text(request.body)!r}.encode(),")
+        lines.append(f"    data={decode(request.body)!r}.encode(),")
     if request.dropped:  # name a file that does not exist, so that the code fails instead of sending nothing
         lines.append(f"    data=open({f'({request.dropped})'!r}, 'rb'),")
     lines += ["    allow_redirects=False,", ")", "print(response.status_code, response.headers.get('ETag'))"]
