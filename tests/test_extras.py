@@ -134,7 +134,7 @@ print(json.dumps({
     "race": sentence(lambda: wb.race(spine, clients=1, updates=1)),
     "keyring": sentence(wb.Reference("keyring:a/b")),
     "serve": printed("serve", "--log-format", "json"),
-    "postgres": printed("serve", "--db", "postgresql://nobody@127.0.0.1:1/none"),
+    "postgres": printed("serve", "--db", "postgresql://spine@127.0.0.1:1/none"),
     "cli check": printed("check", "http://127.0.0.1:1/STU3"),
     "cli race": printed("race"),
 }))

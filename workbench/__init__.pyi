@@ -61,6 +61,7 @@ from .recording.recording import record as record
 from .widgets.conflict import ConflictBench as ConflictBench
 from .widgets.editor import JsonEditor as JsonEditor
 from .widgets.endpoints import EndpointPicker as EndpointPicker
+from .widgets.present import Presentation as Presentation
 from .widgets.race import RaceBench as RaceBench
 from .widgets.report import CheckTable as CheckTable
 from .widgets.workbench import Workbench as Workbench

@@ -578,6 +578,13 @@ def _add_app(commands: _Commands) -> None:
         epilog="Example: spine-workbench app --port 8866 --no-browser --dark",
     )
     _add_notebook(parser, default="app.ipynb")
+    parser.add_argument(
+        "--present",
+        dest="first",
+        action="store_const",
+        const="present.ipynb",
+        help="show the story to a room, in large type",
+    )
     parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--dark", action="store_true", help="use dark colours")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from labkit import Lab, kernel_value, open_notebook, run_all, run_python, set_theme
 from playwright.sync_api import Browser, Locator, Page, expect
-from voilakit import serious_findings
+from voilakit import all_findings, serious_findings
 
 pytestmark = pytest.mark.browser
 
@@ -65,6 +65,7 @@ def notebook(browser: Browser, lab: Lab) -> Iterator[Page]:
 @pytest.fixture
 def page(notebook: Page) -> Page:
     """The notebook with both widgets as they are in the beginning, at an endpoint of their own."""
+    notebook.evaluate("() => localStorage.clear()")  # or the text of the test before is put back
     run_all(notebook)
     expect(notebook.locator(".swb")).to_have_count(2)
     expect(notebook.locator(".swb .cm-editor")).to_be_visible()
@@ -79,12 +80,17 @@ def bench(page: Page) -> Locator:
     return page.locator(".swb").last
 
 
+def notice(page: Page, text: str) -> Locator:
+    """A notice in the widget; the live region repeats its text."""
+    return page.locator(".swb-notice").filter(has_text=text)
+
+
 def press(within: Locator, name: str) -> None:
     within.get_by_role("button", name=name, exact=True).click()
 
 
 def load(page: Page) -> None:
-    press(workbench(page), "Load")
+    """It opens loaded. A click on Load would lock the editor until the answer is there."""
     expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
     expect(line(page, '"title"')).to_be_visible()
 
@@ -99,6 +105,7 @@ def edit_by_keyboard(page: Page) -> None:
     for key in ("End", "ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
     page.keyboard.type(", reviewed")
+    page.keyboard.press("ControlOrMeta+End")  # or that line is not drawn yet
     line(page, "Uses a wheelchair").click()
     for key in ("ArrowDown", "ArrowDown", "End"):
         page.keyboard.press(key)
@@ -113,16 +120,21 @@ def meet_a_conflict(page: Page) -> None:
     run_python(page, f"bob_changes({BOBS_TITLE!r}, {BOBS_NEED!r})")
     press(workbench(page), "Send PUT")
     expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
-    expect(page.get_by_text("This resource changed after you loaded it.")).to_be_visible()
+    expect(page.locator(".swb-answer")).to_contain_text("Bob changed it in step")
 
 
 def compare(page: Page) -> Locator:
     """Reload and compare; return the one open conflict."""
     press(workbench(page), "Reload and compare")
-    expect(page.get_by_text("1 open conflict, where you and another client changed the same element.")).to_be_visible()
+    expect(notice(page, "1 open conflict, where you and another client changed the same element.")).to_be_visible()
     row = page.locator(".swb-decision").filter(has_text="title")
     expect(row).to_contain_text("conflict")
     return row
+
+
+def decide(row: Locator, choice: str) -> None:
+    """Choose as a person does. The radio group has the name of the element."""
+    row.get_by_role("radiogroup").get_by_role("radio", name=choice, exact=True).check()
 
 
 def take_picture(page: Page) -> None:
@@ -142,11 +154,11 @@ class TestResolving:
             expect(row).to_contain_text(value)
         expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
         take_picture(page)
-        press(row, "mine")
-        expect(page.get_by_text("no open conflict")).to_be_visible()
+        decide(row, "mine")
+        expect(notice(page, "no open conflict")).to_be_visible()
         expect(page.locator(".swb-message").first).to_contain_text("If-Match: ")
         press(workbench(page), "Send merged")
-        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         expect(page.locator(".swb-decision")).to_have_count(0)
         stored = kernel_value(page, "stored()")
         assert stored["title"] == "Reasonable adjustments, reviewed"
@@ -162,14 +174,89 @@ class TestResolving:
         for key in ("End", "ArrowLeft", "ArrowLeft"):
             page.keyboard.press(key)
         page.keyboard.type(", by hand")
-        expect(page.get_by_text("You have edited the merged text")).to_be_visible()
-        expect(row.get_by_role("button", name="mine")).to_be_disabled()
+        expect(notice(page, "You have edited the merged text")).to_be_visible()
+        expect(row.get_by_role("radio", name="mine")).to_be_disabled()
         press(workbench(page), "Rebuild from the choices")
-        expect(row.get_by_role("button", name="theirs")).to_be_enabled()
-        press(row, "theirs")
+        expect(row.get_by_role("radio", name="theirs")).to_be_enabled()
+        decide(row, "theirs")
+        press(workbench(page), "Send merged")
+        expect(page.locator(".swb-answer-head")).to_contain_text("200 OK updated")
+        assert kernel_value(page, "stored()['title']") == BOBS_TITLE
+
+
+class TestMergeView:
+    def meet_a_large_conflict(self, page: Page) -> Locator:
+        """Bob changes sixty elements that Alice does not, and two that she does."""
+        load(page)
+        edit_by_keyboard(page)
+        line(page, "Uses a wheelchair").click()
+        for key in ("End", "ArrowLeft"):
+            page.keyboard.press(key)
+        page.keyboard.type(" outdoors")
+        expect(line(page, "Uses a wheelchair")).to_contain_text('Uses a wheelchair outdoors"')
+        run_python(
+            page,
+            """
+draft = stored()
+draft["title"] = "Reasonable adjustments 2018"
+draft["entry"][0]["item"]["display"] = "Uses a wheelchair indoors"
+draft["extension"] = [{"url": f"https://example.org/{n}", "valueInteger": n} for n in range(60)]
+bob.update(draft).raise_for_verdict(wb.Verdict.UPDATED)
+""",
+        )
+        press(workbench(page), "Send PUT")
+        expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
+        press(workbench(page), "Reload and compare")
+        merge = workbench(page).locator(".swb-merge")
+        expect(merge.get_by_role("status")).to_contain_text("2 open conflicts")
+        return merge
+
+    def test_conflicts_first_and_the_rest_folded(self, page: Page) -> None:
+        merge = self.meet_a_large_conflict(page)
+        expect(merge.get_by_role("heading")).to_be_focused()
+        expect(merge.locator(".swb-decision:visible")).to_have_count(2)
+        fold = merge.get_by_text("60 only theirs, taken")
+        expect(fold).to_be_visible()
+        fold.click()
+        expect(merge.locator(".swb-decision:visible")).to_have_count(62)
+        title = merge.locator(".swb-decision").filter(has_text="title")
+        expect(title.locator("ins")).to_have_text([", reviewed", " 2018"])
+        press(merge, "All conflicts: theirs")
+        expect(merge).to_contain_text("2 of 2 decided")
+        expect(title.get_by_role("radio", name="theirs")).to_be_checked()
         press(workbench(page), "Send merged")
         expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
-        assert kernel_value(page, "stored()['title']") == BOBS_TITLE
+        assert kernel_value(page, "stored()['title']") == "Reasonable adjustments 2018"
+        assert kernel_value(page, "stored()['entry'][0]['item']['display']") == "Uses a wheelchair indoors"
+
+    def test_what_is_undecided_is_marked_in_the_editor_and_is_not_their_text(self, page: Page) -> None:
+        merge = self.meet_a_large_conflict(page)
+        marked = page.locator(".swb .cm-lintRange-warning")
+        expect(line(page, '"title"')).to_contain_text("⟪undecided: title⟫")
+        expect(line(page, '"title"')).not_to_contain_text("2018")
+        expect(marked.first).to_contain_text("undecided")
+        line(page, '"mode"').click()
+        page.keyboard.press("End")
+        page.keyboard.type(" ")
+        expect(workbench(page).get_by_text("You have edited the merged text")).to_be_visible()
+        expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
+        expect(merge.get_by_role("radio").first).to_be_disabled()
+
+    def test_edit_by_keyboard_alone(self, page: Page) -> None:
+        merge = self.meet_a_large_conflict(page)
+        title = merge.locator(".swb-decision").filter(has_text="title")
+        title.get_by_role("radio", name="mine").focus()
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        expect(title.get_by_role("radio", name="edit")).to_be_checked()
+        expect(title).to_contain_text("Change the value to decide")
+        expect(merge).to_contain_text("0 of 2 decided")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text('"Both titles"')
+        page.keyboard.press("Enter")
+        expect(merge).to_contain_text("1 of 2 decided")
+        expect(line(page, '"title"')).to_contain_text("Both titles")
 
 
 class TestConflictBench:
@@ -177,7 +264,7 @@ class TestConflictBench:
         for step in STORY:
             press(bench(page), step)
         locked, unlocked = bench(page).locator(".swb-card").all()
-        expect(locked).to_contain_text("409 stale")
+        expect(locked).to_contain_text("409 Conflict")
         expect(locked).to_contain_text("nothing was lost")
         expect(unlocked.locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
         assert kernel_value(page, "[loss.client for loss in conflict.unlocked.losses]") == ["alice"]
@@ -185,8 +272,26 @@ class TestConflictBench:
 
     def test_play_plays_it_too(self, page: Page) -> None:
         bench(page).get_by_role("button", name="Play").click()  # an icon is part of its name
-        expect(bench(page).locator(".swb-lost")).to_be_visible(timeout=30_000)
+        expect(bench(page)).to_contain_text("both entries are there", timeout=30_000)
         expect(bench(page).get_by_role("button", name="Play")).to_be_enabled()
+
+    def test_keys_step_and_present(self, page: Page) -> None:
+        """Keys work with the focus in the bench, and none of them reaches the notebook."""
+        cells = page.locator(".jp-CodeCell").count()
+        press(bench(page), "Alice reads")
+        page.keyboard.press("ArrowRight")
+        expect(bench(page).locator(".swb-caption").first).to_have_text("Bob reads. 200 OK: Bob has v1.")
+        for key in ("x", "d", "d", "b"):
+            page.keyboard.press(key)
+        assert page.locator(".jp-CodeCell").count() == cells
+        page.keyboard.press("p")
+        expect(page.locator(".swb-present")).to_be_visible()
+        page.wait_for_function("() => document.fullscreenElement !== null")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".swb-present .swb-caption")).to_have_text("Alice reads. 200 OK: Alice has v1.")
+        page.keyboard.press("p")
+        expect(page.locator(".swb-present")).to_have_count(0)
+        expect(bench(page).get_by_role("button", name="Bob edits")).to_be_visible()
 
 
 class TestHostileText:
@@ -196,7 +301,7 @@ class TestHostileText:
         run_python(page, f"bob_changes({HOSTILE!r}, {HOSTILE!r})")
         load(page)
         press(workbench(page), "Search")
-        expect(workbench(page).get_by_role("combobox", name="Found").locator("option").nth(1)).to_contain_text(HOSTILE)
+        expect(workbench(page).get_by_role("combobox", name="Found").locator("option").first).to_contain_text(HOSTILE)
         page.locator(".swb .cm-content").click()
         page.keyboard.press("Control+Home")
         page.keyboard.press("End")
@@ -219,8 +324,9 @@ class TestHostileText:
         expect(page.locator(".swb-answer-head")).to_contain_text("409 Conflict")
         row = compare(page)
         expect(row).to_contain_text(HOSTILE)
-        expect(page.locator(".swb-decision").filter(has_text="entry")).to_contain_text([HOSTILE])
-        press(row, "theirs")
+        page.get_by_text("only theirs, taken").click()
+        expect(page.locator(".swb-decision").filter(has_text="entry").first).to_contain_text(HOSTILE)
+        decide(row, "theirs")
         expect(line(page, '"title"')).to_contain_text(HOSTILE)
         expect_nothing_ran(page)
 
@@ -258,8 +364,15 @@ def test_nothing_keeps_anybody_out(page: Page, theme: str) -> None:
     assert serious_findings(page, ".swb") == []
     meet_a_conflict(page)
     assert serious_findings(page, ".swb") == []
-    compare(page)
+    row = compare(page)
+    row.get_by_role("radio", name="edit").check()
+    expect(row.get_by_role("textbox")).to_be_visible()
+    assert all_findings(page, ".swb-merge") == []
+    page.emulate_media(forced_colors="active")
+    assert all_findings(page, ".swb-merge") == []
+    page.emulate_media(forced_colors="none")
     for step in STORY:
         press(bench(page), step)
     expect(bench(page).locator(".swb-lost")).to_be_visible()
+    assert all_findings(page, ".swb-stage") == []
     assert serious_findings(page, ".swb") == []

@@ -68,7 +68,7 @@ def press(page: Page, name: str) -> None:
 
 def restart(page: Page) -> None:
     press(page, "Restart")
-    expect(page.get_by_text("Nothing has been sent yet.")).to_have_count(2)
+    expect(page.locator(".swb-notice").filter(has_text="Nothing has been sent yet.")).to_have_count(2)
     expect(page.get_by_text("has not read the List")).to_have_count(4)
 
 
@@ -85,18 +85,22 @@ def without_lock(page: Page) -> Locator:
 
 
 def expect_end_of_story(page: Page) -> None:
-    expect(with_lock(page)).to_contain_text("409 stale", timeout=PLAYED)
+    expect(with_lock(page)).to_contain_text("409 Conflict", timeout=PLAYED)
     expect(with_lock(page)).to_contain_text("nothing was lost")
-    expect(without_lock(page).locator(".swb-chip")).to_have_text(["200 updated", "200 updated"])
+    expect(without_lock(page).locator(".swb-chip")).to_have_text(["200 OK", "200 OK"])
     expect(without_lock(page).locator(".swb-lost")).to_have_text("Needs a hearing loop lost: Alice got 200")
     expect(without_lock(page)).to_contain_text("Alice's entry is lost.")
 
 
 def load(page: Page) -> None:
+    grid = page.get_by_role("grid", name="Transitions", include_hidden=True)
+    rows = int(grid.get_attribute("aria-rowcount") or 0)
     page.get_by_role("button", name="Load", exact=True).click()
     discard = page.get_by_role("button", name="Load and discard my changes")
     if discard.is_visible():
         discard.click()
+    expect(grid).to_have_attribute("aria-rowcount", str(rows + 1))
+    expect(page.locator(".swb-area-editor .cm-content")).to_have_attribute("aria-readonly", "false")
     expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
     expect(page.locator(".swb .cm-line").filter(has_text='"title"')).to_be_visible()
 
@@ -199,7 +203,7 @@ class TestStory:
     def test_restart_begins_again(self, bench: Page) -> None:
         press(bench, "Alice reads")
         press(bench, "Alice puts")
-        expect(with_lock(bench)).to_contain_text("200 updated")
+        expect(with_lock(bench)).to_contain_text("200 OK")
         restart(bench)
         for name in ("Alice edits", "Alice puts", "Bob edits", "Bob puts"):
             expect(bench.get_by_role("button", name=name)).to_be_disabled()
@@ -209,7 +213,8 @@ class TestStory:
         press(bench, "Play")
         expect(bench.get_by_role("button", name="Stop")).to_be_enabled()
         expect(bench.get_by_role("button", name="Bob puts")).to_be_disabled()
-        expect_end_of_story(bench)
+        expect(with_lock(bench)).to_contain_text("both entries are there", timeout=PLAYED)
+        expect(without_lock(bench)).to_contain_text("Alice's entry is lost.")
         expect(bench.get_by_role("button", name="Play")).to_be_enabled()
         expect(bench.get_by_role("button", name="Stop")).to_be_disabled()
 
@@ -219,9 +224,9 @@ class TestStory:
         press(bench, "Stop")
         expect(bench.get_by_role("button", name="Play")).to_be_enabled()
         expect(with_lock(bench)).to_contain_text("Nothing has been sent yet.")
-        expect(with_lock(bench)).to_contain_text("Alice has")
+        expect(with_lock(bench).locator(".swb-person").first).to_contain_text("has v1")
         press(bench, "Alice puts")
-        expect(with_lock(bench)).to_contain_text("200 updated")
+        expect(with_lock(bench)).to_contain_text("200 OK: v2 is stored")
 
     def test_a_409_resolved_by_reading_again(self, bench: Page) -> None:
         for step in (*STORY, "Bob reads", "Bob edits", "Bob puts"):
@@ -265,9 +270,9 @@ class TestWorkbench:
         row = workbench.locator(".swb-decision").filter(has_text="title")
         expect(row).to_contain_text("Adjustments, as Bob sees them")
         expect(workbench.get_by_role("button", name="Send merged")).to_be_disabled()
-        row.get_by_role("button", name="theirs").click()
+        row.get_by_role("radio", name="theirs").check()
         press(workbench, "Send merged")
-        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         stored = another_client(workbench).read("List", LIST).resource
         assert stored["title"] == "Adjustments, as Bob sees them"
 
@@ -275,7 +280,7 @@ class TestWorkbench:
         conflict(workbench, HOSTILE)
         press(workbench, "Reload and compare")
         expect(workbench.locator(".swb-decision")).to_contain_text(HOSTILE)
-        workbench.locator(".swb-decision").get_by_role("button", name="theirs").click()
+        workbench.locator(".swb-decision").get_by_role("radio", name="theirs").check()
         expect(workbench.locator(".swb .cm-content")).to_contain_text(HOSTILE)
         expect(workbench.locator(".swb-message").first).to_contain_text("<img src=x")
         expect(workbench.locator(".swb img, .swb script, .cm-content img")).to_have_count(0)
@@ -301,7 +306,7 @@ class TestRace:
         page.get_by_label("Clients").fill("2")
         page.get_by_label("Updates of each").fill("3")
         press(page, "Start")
-        expect(page.locator(".swb-notice:visible").last).to_contain_text("The proof. Consistent", timeout=60_000)
+        expect(page.locator(".swb-notice:visible")).to_contain_text("Nothing was lost", timeout=60_000)
         expect(page.get_by_text("6 of 6 updates ended")).to_be_visible()
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty import NOT_YET
 from junitparser import JUnitXml
 
 from workbench import BadInput, Client, Connection, Endpoint, Exploration, Report, explore
@@ -71,14 +70,14 @@ def unprotected() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def found_unprotected(unprotected: Endpoint) -> Exploration:
     """What exploring an endpoint without a lock found first, and next."""
-    return explore(unprotected.client(), steps=300, most=2, without=NOT_YET)
+    return explore(unprotected.client(), steps=300, most=2)
 
 
 # --- the faithful endpoint ---
 
 
 def test_the_faithful_endpoint_agrees_with_the_model(fresh: Endpoint) -> None:
-    found = explore(fresh.client(), steps=400, without=NOT_YET)
+    found = explore(fresh.client(), steps=400)
     assert found.disagreements == ()
     assert (found.ok, found.steps, found.notes) == (True, 400, ())
 
@@ -87,7 +86,7 @@ def test_the_faithful_endpoint_agrees_with_the_model(fresh: Endpoint) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_faithful_endpoint_agrees_for_ten_thousand_steps_in_half_a_minute(fresh: Endpoint, seed: int) -> None:
     before = time.process_time()
-    found = explore(fresh.client(), seed=seed, steps=10_000, without=NOT_YET)
+    found = explore(fresh.client(), seed=seed, steps=10_000)
     seconds = time.process_time() - before
     print(f"\n{found.headline} {seconds:.1f} s of one processor")
     assert found.disagreements == ()
@@ -97,7 +96,7 @@ def test_the_faithful_endpoint_agrees_for_ten_thousand_steps_in_half_a_minute(fr
 @pytest.mark.soak
 def test_so_it_does_on_postgresql_with_four_workers(new_database: Callable[[], str]) -> None:
     with Endpoint.start(db=new_database(), workers=4) as running:
-        found = explore(running.client(), seed=2, steps=10_000, without=NOT_YET)
+        found = explore(running.client(), seed=2, steps=10_000)
         print(f"\n{found.headline}")
         assert found.disagreements == ()
         assert lists(running.client()) == 1
@@ -109,7 +108,7 @@ def test_so_it_does_on_postgresql_with_four_workers(new_database: Callable[[], s
 def test_the_same_seed_sends_the_same_requests() -> None:
     def asked(seed: int) -> list[tuple[str, str]]:
         endpoint = Watched()
-        explore(endpoint.client(), seed=seed, steps=130, without=NOT_YET)
+        explore(endpoint.client(), seed=seed, steps=130)
         return endpoint.asked
 
     assert asked(3) == asked(3)
@@ -117,7 +116,7 @@ def test_the_same_seed_sends_the_same_requests() -> None:
 
 
 def test_time_is_bounded(fresh: Endpoint) -> None:
-    found = explore(fresh.client(), steps=100_000, seconds=0.0, without=NOT_YET)
+    found = explore(fresh.client(), steps=100_000, seconds=0.0)
     assert (found.steps, found.ok) == (0, False)
 
 
@@ -136,7 +135,7 @@ def test_everything_it_made_is_deleted(unprotected: Endpoint, found_unprotected:
 @pytest.mark.parametrize("request_number", [40, 300])
 def test_ctrl_c_ends_it_and_what_it_made_is_deleted(request_number: int) -> None:
     endpoint = Watched(interrupted_at=request_number)
-    found = explore(endpoint.client(), steps=1000, without=NOT_YET)
+    found = explore(endpoint.client(), steps=1000)
     assert (found.interrupted, found.ok, found.notes) == (True, False, ())
     assert lists(endpoint.client()) == 1
 
@@ -153,7 +152,7 @@ def test_a_named_resource_is_changed_only_with_consent_and_put_back() -> None:
     with pytest.raises(CannotCheck, match="may change"):
         explore(endpoint.client(), resource=FLAG)
     before = endpoint.client().read("Flag", FLAG.partition("/")[2]).resource
-    found = explore(endpoint.client(), resource=FLAG, consent=True, steps=200, without=NOT_YET)
+    found = explore(endpoint.client(), resource=FLAG, consent=True, steps=200)
     after = endpoint.client().read("Flag", FLAG.partition("/")[2]).resource
     assert found.disagreements == ()
     assert after | {"meta": None} == before | {"meta": None}
@@ -181,7 +180,7 @@ def test_without_hypothesis_a_sentence_says_what_to_install(fresh: Endpoint, mon
 def test_a_known_server_s_answers_stand_in_for_the_contract_s() -> None:
     with Endpoint.in_process(policy="R4") as running:
         assert explore(running.client(), steps=300, profile="r4").disagreements == ()
-        found = explore(running.client(), steps=300, most=1, without=NOT_YET)
+        found = explore(running.client(), steps=300, most=1)
         assert found.disagreements[0].promise in ("UPD-6", "UPD-7", "UPD-8", "DL-2")
 
 

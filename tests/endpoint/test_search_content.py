@@ -57,7 +57,7 @@ TOKENS: list[tuple[dict[str, Any], str, str, bool | None]] = [
     (ADJUSTMENTS, "code", "|PLAIN", True),
     (ADJUSTMENTS, "code", f"{SNOMED}|", True),
     (ADJUSTMENTS, "code", "urn:only-a-system|", True),
-    (ADJUSTMENTS, "code", "urn:nobody's|", False),
+    (ADJUSTMENTS, "code", "urn:unknown|", False),
     (ADJUSTMENTS, "code", r"urn:s\|t|a\,b\$c\\d", True),
     (ADJUSTMENTS, "code", r"a\,b\$c\\d", True),
     (ADJUSTMENTS, "code", f"nothing,{RA}", True),

@@ -166,7 +166,18 @@ def test_a_conflict_can_be_decided_for_either_side_or_otherwise() -> None:
     assert merged.choose({"title": Edited("d")}).apply()["title"] == "d"
     assert "title" not in merged.choose({"title": Edited(ABSENT)}).apply()
     assert merged.conflicts, "choosing gives a new merge"
-    assert merged.draft()["title"] == "c"
+    assert merged.draft()["title"] == "⟪undecided: title⟫"
+    assert merged.choose({"title": Side.MINE}).draft()["title"] == "b"
+
+
+def test_an_open_order_has_a_placeholder_in_its_list() -> None:
+    one, two, three = ({"item": {"reference": f"Condition/{n}"}} for n in (1, 2, 3))
+    merged = merge(
+        resource(entry=[one, two, three]), resource(entry=[two, one, three]), resource(entry=[three, two, one])
+    )
+    (order,) = merged.conflicts
+    assert merged.draft()["entry"][0] == order.placeholder
+    assert len(merged.choose({order.path: Side.MINE}).apply()["entry"]) == 3
 
 
 def test_a_change_of_one_side_can_be_rejected() -> None:
@@ -245,7 +256,10 @@ def _held(value: Any) -> list[Any]:
 @given(_resources, _resources, _resources)
 def test_every_leaf_of_the_result_comes_from_one_of_the_three(base: Any, mine: Any, theirs: Any) -> None:
     known = {leaf for each in (base, mine, theirs) for leaf in _leaves(each)}
-    assert set(_leaves(merge(base, mine, theirs).draft())) <= known
+    merged = merge(base, mine, theirs)
+    placeholders = {dumps(decision.placeholder) for decision in merged.conflicts}
+    assert set(_leaves(merged.draft())) <= known | placeholders
+    assert placeholders <= set(_leaves(merged.draft())), "no open conflict looks decided"
 
 
 def _leaves(value: Any) -> list[str]:

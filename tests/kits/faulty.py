@@ -21,9 +21,6 @@ from workbench.fhir import json as exact
 Answer = Callable[[Request], Response]
 BASE = "/STU3/"
 
-NOT_YET = ("RD-5", "RD-6", "UPD-15", "UPD-16", "null-entry", "narrative-is-xhtml", "uri-without-blanks")
-"""Rules of exploring that the embedded endpoint does not keep yet; empty once it follows the corrected contract."""
-
 
 class Real:
     """The real application, and what a mutant may ask of it."""

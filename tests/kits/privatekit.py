@@ -30,13 +30,16 @@ def show_everything(client):
     colleague.update(edited("theirs", note=[{"text": NAME}]))
     bench.send()
     bench.compare()
-    row = next(each for each in bench.merge_view.rows if each.decision.path == "title")
-    row.choice.value = "edit"
-    row.text.value = NAME + " is not JSON"
-    row.text.value = '"' + NAME + ' typed"'
+    for text in (NAME + " is not JSON", '"' + NAME + ' typed"'):
+        message = {"kind": "choose", "index": title_of(bench.merge_view.merge), "choice": "edit", "text": text}
+        bench.merge_view._handle_custom_msg(message, [])
     for tab in range(4):
         bench.tabs.selected_index = tab
     return bench
+
+
+def title_of(merge):
+    return next(n for n, each in enumerate(merge.decisions) if each.path == "title")
 
 
 def checked(client):

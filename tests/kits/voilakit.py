@@ -55,14 +55,14 @@ class Opened:
 
 
 @contextmanager
-def running_app(folder: Path) -> Iterator[App]:
-    """Run `spine-workbench app` with all that Jupyter would keep at home under `folder`."""
+def running_app(folder: Path, *options: str) -> Iterator[App]:
+    """Run `spine-workbench app` in the repository, with all that Jupyter would keep at home under `folder`."""
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     environment = os.environ | {name: str(folder / name.lower()) for name in names}
-    command = [sys.executable, "-m", "workbench", "app", str(ROOT / "notebooks" / "app.ipynb"), "--no-browser"]
+    command = [sys.executable, "-m", "workbench", "app", *options, "--no-browser"]
     with (folder / "app.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
         )
         try:
             url, _, token = _first_line(process, folder / "app.log").partition("?token=")
@@ -71,9 +71,17 @@ def running_app(folder: Path) -> Iterator[App]:
             _stop(process)
 
 
-def open_app(browser: Browser, app: App, *, theme: str = "light", width: int = 1280) -> Opened:
+def open_app(
+    browser: Browser,
+    app: App,
+    *,
+    theme: str = "light",
+    width: int = 1280,
+    height: int = 900,
+    wait_for: str = ".swb .cm-editor",
+) -> Opened:
     """Open the application in a context of its own, and wait until the workbench is there."""
-    context = browser.new_context(viewport={"width": width, "height": 900})
+    context = browser.new_context(viewport={"width": width, "height": height})
     opened = Opened(context.new_page())
 
     def connected(socket: WebSocket) -> None:
@@ -82,12 +90,22 @@ def open_app(browser: Browser, app: App, *, theme: str = "light", width: int = 1
     context.on("request", lambda request: opened.asked.append(request.url))
     opened.page.on("websocket", connected)
     opened.page.goto(f"{app.url}?token={app.token}&theme={theme}")
-    expect(opened.page.locator(".swb .cm-editor")).to_be_visible(timeout=OPEN_DEADLINE)
+    expect(opened.page.locator(wait_for)).to_be_visible(timeout=OPEN_DEADLINE)
     return opened
 
 
 def serious_findings(page: Page, selector: str = "body") -> list[str]:
     """What axe-core finds that would keep somebody from using this part of the page."""
+    return [text for text, impact in _violations(page, selector) if impact in ("serious", "critical")]
+
+
+def all_findings(page: Page, selector: str) -> list[str]:
+    """All that axe-core finds in this part of the page."""
+    return [text for text, _ in _violations(page, selector)]
+
+
+def _violations(page: Page, selector: str) -> list[tuple[str, str]]:
+    """Each element with which axe-core finds something wrong, and how serious that is."""
     if not AXE.is_file():
         reason = "axe-core is not installed: run `npm ci` in frontend"
         if os.environ.get("WORKBENCH_REQUIRE_BROWSER") == "1":
@@ -96,12 +114,7 @@ def serious_findings(page: Page, selector: str = "body") -> list[str]:
     page.evaluate(AXE.read_text())
     run = "async (selector) => (await axe.run(selector, { resultTypes: ['violations'] })).violations"
     violations = page.evaluate(run, selector)
-    return [
-        f"{each['id']}: {node['html']}"
-        for each in violations
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
+    return [(f"{each['id']}: {node['html']}", each["impact"]) for each in violations for node in each["nodes"]]
 
 
 def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:

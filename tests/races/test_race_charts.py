@@ -62,7 +62,7 @@ def test_a_chart_names_every_strategy_and_every_client(races: Sweep, one: Race) 
 
 def test_the_text_of_a_chart_has_its_numbers(one: Race) -> None:
     accepted = sum(turn.tries == 1 for turn in one.turns if turn.verdict.value == "updated")
-    assert f"1 sent {accepted} accepted" in str(one.tries_chart())
+    assert f"sent 1: {accepted} accepted" in str(one.tries_chart())
     assert f"p50 {one.row['p50']:.1f} ms" in str(one.latency_chart())
     assert f"{one.accepted} versions made, {one.conflicts} tries not accepted, 0 forks" in str(one.chain_chart())
 

@@ -110,6 +110,14 @@ def test_an_outcome_quotes_the_logical_names_of_its_resource() -> None:
         assert received == f"You named {name}, not xshared-0001 or shared-0001-b; v1 was first."
 
 
+def test_the_id_of_an_outcome_is_left_out() -> None:
+    """A server may give each outcome a new one. The id of a resource inside is content, and kept."""
+    names = LogicalNames("http://one/STU3", START)
+    said = {"resourceType": "OperationOutcome", "id": "6f1c", "contained": [{"resourceType": "Flag", "id": "a"}]}
+    named = names.response("GET", ("List", "1"), Response(404, body=json.dumps(said).encode()))
+    assert json.parse(named.body) == {name: value for name, value in said.items() if name != "id"}
+
+
 def test_a_long_session_takes_no_longer_for_each_answer() -> None:
     names = LogicalNames(BASE, START)
     issues = [{"diagnostics": f"the version is version-{number}"} for number in range(4000)]

@@ -27,7 +27,7 @@ from typing import Any, Final
 from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict, changes_nothing, left_open
-from workbench.fhir import json
+from workbench.fhir import json, markup
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.printable import printable
 from workbench.fhir.resource import without_version
@@ -74,6 +74,10 @@ class Resolution:
 
     def __str__(self) -> str:
         return printable(f"{self.outcome.value}: {self.because}")
+
+    def _repr_html_(self) -> str:
+        tone = "good" if self.landed else "neutral" if self.settled else "warn"
+        return markup.block(tone, markup.chip(self.outcome.value, tone), self.because)
 
 
 def check_open(write: Exchange) -> None:

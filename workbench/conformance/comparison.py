@@ -14,7 +14,7 @@ _PROFILE: Final = "https://fhir.nhs.uk/STU3/StructureDefinition/Spine-OperationO
 
 
 class Disagreement(Exception):
-    """The endpoint's answer is none that the model allows: the rule, what was expected, and what came."""
+    """The model does not allow this answer: the rule, what was expected, and what was observed."""
 
     def __init__(self, rule: str, expected: str, observed: str) -> None:
         super().__init__(f"{RULES[rule].promise} {rule}: expected {expected}; observed {observed}")

@@ -44,7 +44,7 @@ _MOST_IN_VAIN: Final = 2_000
 NAMES: Final = ("alice", "bob")
 RESOURCES: Final = 3
 UNASSIGNED: Final = 3
-"""The number that stands for an id that was never assigned."""
+"""The ``Step.resource`` of an id that was never assigned."""
 
 Progress = Callable[[int, int], object]
 """Called after each explored step with the number done and the total."""
@@ -81,7 +81,7 @@ TAGS: Final = {
     "strong-previous": '"{previous}"',
     "list-of-others": 'W/"{previous}", W/"{other}"',
 }
-"""The forms of ``If-Match``. A list stands for two lines of the field too: they mean the same (RFC 9110, 5.3)."""
+"""The forms of ``If-Match``. Two lines of the field are sent as a list, which means the same (RFC 9110, 5.3)."""
 
 CONDITIONS: Final[dict[str, dict[str, str]]] = {
     "": {},
@@ -156,10 +156,10 @@ def _all_steps() -> Iterator[Step]:
         yield from [place._replace(action="delete", tag=tag) for tag in (*TAGS, "none")]
         yield from [place._replace(action="delete")] * 4
     for client in range(len(NAMES)):
-        nobody = Step("read", UNASSIGNED, client)
-        yield nobody
-        yield from [nobody._replace(action=action, tag=tag) for action in ("update", "delete") for tag in TAGS]
-        yield from [nobody._replace(action=action, tag="none") for action in ("update", "delete")]
+        unassigned = Step("read", UNASSIGNED, client)
+        yield unassigned
+        yield from [unassigned._replace(action=action, tag=tag) for action in ("update", "delete") for tag in TAGS]
+        yield from [unassigned._replace(action=action, tag="none") for action in ("update", "delete")]
 
 
 ALL_STEPS: Final = tuple(_all_steps())
@@ -240,7 +240,7 @@ class _Enough(BaseException):
 
 
 class Sequence:
-    """One sequence of steps at the endpoint and at a model, on resources of its own.
+    """One sequence of steps at the endpoint and at a model, on resources that only it uses.
 
     ``watched``: after every write all its resources are read. The exchanges of the steps are apart from these.
     """
@@ -265,7 +265,7 @@ class Sequence:
         return len(self._journal)
 
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Return the exchanges of the steps, and the last one whatever it is."""
+        """Return the exchanges of the steps, and the last one of all."""
         numbers = dict.fromkeys([*self.own, len(self._journal)])
         return tuple(self._journal[number - 1] for number in numbers)
 
@@ -388,7 +388,7 @@ class Sequence:
         return path
 
     def _words(self, path: str) -> dict[str, str]:
-        """Return the version ids that the forms of a precondition name; made up where there is none."""
+        """Return the version ids that the forms of a precondition name; made up if there is none."""
         known = self._model.known.get(path)
         etags = [etag.partition('"')[2].rstrip('"') or "none" for etag in known.etags] if known else []
         others = [other.etags[-1] for name, other in self._model.known.items() if name != path]

@@ -27,6 +27,15 @@ class Result(enum.Enum):
         return f"Result.{self.name}"
 
 
+RESULT_TONES: Final = {
+    Result.KEPT: "good",
+    Result.BROKEN: "bad",
+    Result.DIFFERS: "warn",
+    Result.NOT_TESTED: "neutral",
+}
+"""The colour of each result of a probe. Its text is always shown as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one probe found out about one promise.

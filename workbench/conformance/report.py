@@ -16,15 +16,17 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup
+
 from workbench.conformance.contract import BY_ID, SECTIONS, SOURCES, Level
 from workbench.conformance.exploration import Exploration, ShortestSequence
-from workbench.conformance.finding import AS_PROMISED, Finding, Result
+from workbench.conformance.finding import AS_PROMISED, RESULT_TONES, Finding, Result
 from workbench.conformance.rules import RULES
 from workbench.conformance.servers import Fit, fits
 from workbench.errors import BadInput, MalformedJSON, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.fhir import json
+from workbench.fhir import json, markup
 from workbench.fhir.printable import printable, printable_json
 from workbench.journal.export import read_bounded, write_private
 from workbench.journal.records import as_json, from_json
@@ -193,6 +195,16 @@ class Report:
             return _from_json(found)
         except (BadInput, AttributeError, KeyError, TypeError, ValueError):
             raise BadInput(f"{path} is not a report that `check --json` wrote.") from None
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the headline, and a table of what deviates."""
+        chips = (markup.chip(f"{number} {each.value}", RESULT_TONES[each]) for each, number in self.counts.items())
+        tone = "good" if self.ok else "bad" if self.deviations else "warn"
+        parts: list[object] = [Markup(" ").join(chips), Markup("<b>{}</b>").format(self.headline), *self.notes]
+        if self.deviations:
+            rows = [(f.promise, f.probe, f.result.value, f.expected, f.observed) for f in self.deviations]
+            parts.append(markup.table(("promise", "probe", "result", "expected", "observed"), rows))
+        return markup.block(tone, *parts)
 
     def __repr__(self) -> str:
         counted = ", ".join(f"{number} {result.value}" for result, number in self.counts.items() if number)

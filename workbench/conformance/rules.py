@@ -1,6 +1,6 @@
 """The rules that a model endpoint follows, as a table, and the policy that says which of them an endpoint must keep.
 
-A known server's answers stand in for the contract's: a rule has the name of the probe that tries the same.
+A known server's answers replace the contract's: a rule has the same name as the probe that tries the same.
 """
 
 from __future__ import annotations

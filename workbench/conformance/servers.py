@@ -303,16 +303,16 @@ KNOWN_SERVERS: Final = (
 EXPLORED: Final[dict[str, dict[str, str]]] = {
     "hapi": {
         "cache-control": "none",
-        "if-none-match": "304, no ETag",
+        "if-none-match": "by its form",  # one tag 304 without an ETag, a list 200
         "unusable-date": "500",
         "read-deleted": "410",
+        "delete-deleted": "200",
         "if-match-on-read": "200",
         "null-entry": "accepted",
         "uri-without-blanks": "accepted",
         "stale-made-up": "by its form",  # a number 409, anything else 500
         "deleted": "by its If-Match",  # revived without one and with the version of the deletion, else 409
     },
-    "helios": {},
 }
 """What exploring adds to the answers of ``KNOWN_SERVERS``, by rule (``rules.RULES``); a text allows any status."""
 

@@ -168,7 +168,7 @@ class Application:
         if stored.body is None:
             raise _deleted(request)
         tags = request.header("If-Match")
-        if tags is not None and not _name_version(tags, stored.version_id):
+        if tags is not None and not _names_version(tags, stored.version_id):
             raise policy.NO_PRECONDITION.because(
                 f'If-Match is {quoted(tags)}, but the current version is W/"{stored.version_id}".'
             )
@@ -242,7 +242,7 @@ class Application:
         excluded = request.header("If-None-Match") or ""
         locked = expected
         while True:
-            if expected is not None and VERSION_ID.fullmatch(expected) and not _name_version(excluded, expected):
+            if expected is not None and VERSION_ID.fullmatch(expected) and not _names_version(excluded, expected):
                 new = build(self._store.versions.after(request.name, expected))
                 if self._store.swap(*target, expected, new):
                     return new
@@ -251,7 +251,7 @@ class Application:
                 return None
             if found.body is None:
                 raise _deleted(request)
-            if _name_version(excluded, found.version_id):
+            if _names_version(excluded, found.version_id):
                 raise policy.NO_PRECONDITION.because(
                     f"If-None-Match is {quoted(excluded)}, but {request.name} exists, at version "
                     f'W/"{found.version_id}"; nothing was changed.'
@@ -428,7 +428,7 @@ def _not_modified(request: RoutedRequest, stored: Stored) -> bool:
     """Whether the client holds this version: ``If-None-Match`` overrides ``If-Modified-Since`` (RD-2, RD-3)."""
     tags = request.header("If-None-Match")
     if tags is not None:
-        return _name_version(tags, stored.version_id)
+        return _names_version(tags, stored.version_id)
     try:
         held = parsedate_to_datetime(request.header("If-Modified-Since") or "")
     except (ValueError, OverflowError):
@@ -437,7 +437,7 @@ def _not_modified(request: RoutedRequest, stored: Stored) -> bool:
     return last <= (held if held.tzinfo else held.replace(tzinfo=UTC))
 
 
-def _name_version(tags: str, version_id: str) -> bool:
+def _names_version(tags: str, version_id: str) -> bool:
     """Whether the entity tags of an ``If-Match`` or ``If-None-Match`` name this version, as FHIR compares them."""
     return tags.strip() == "*" or version_id in re.findall(r'"([^"]*)"', tags)
 

@@ -134,7 +134,7 @@ def _subject_key(reference: str) -> str:
 
 
 def _key(*parts: str | None) -> str:
-    """Return a digest of fixed length, whatever the length and the characters of a value."""
+    """Return a digest: a key has the same length for every value."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 

@@ -233,6 +233,9 @@ class Exchange:
             return self
         raise UnwantedVerdict(self)
 
+    def _repr_html_(self) -> str:
+        return wire.as_html(self)
+
     def __repr__(self) -> str:
         answer = self.status if self.status is not None else "no answer"
         text = f"<{self.client}: {self.interaction} {self.target} → {answer} {self.verdict.value}>"

@@ -1,4 +1,4 @@
-"""An exchange as text: the HTTP messages, and a curl command that sends the same request.
+"""An exchange as text: the HTTP messages, and a curl command or Python code that sends the same request.
 
 The texts contain no credentials, because an ``Exchange`` contains none. Control characters in a message are
 written as escapes, so that a terminal does not execute them.
@@ -12,8 +12,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
+
 from workbench.errors import MalformedJSON
-from workbench.fhir import json
+from workbench.exchange.hosts import is_live
+from workbench.exchange.verdict import TONES, explain
+from workbench.fhir import json, markup
 from workbench.fhir.printable import printable
 
 if TYPE_CHECKING:
@@ -89,6 +93,44 @@ def as_curl(exchange: Exchange) -> str:
     if request.dropped:  # name a file that does not exist, so that the command fails instead of sending nothing
         words.append(f"--data-binary {shlex.quote(f'@({request.dropped})')}")
     return " ".join(words[:2]) + "".join(f" \\\n  {word}" for word in words[2:])
+
+
+def as_html(exchange: Exchange) -> Markup:
+    """Return the exchange for a notebook: a line, its explanation, and both messages, folded.
+
+    A notebook is saved with its outputs. So the messages of a remote endpoint are left out: they can hold a record.
+    """
+    request, status = exchange.request, exchange.status
+    answer = "no answer" if status is None else f"{status} {reason(status)}"
+    line = Markup("<b>{}</b> {} {} → <b>{}</b> {} {}").format(
+        markup.text(exchange.client),
+        markup.text(request.method),
+        markup.code(exchange.target),
+        markup.text(answer),
+        markup.chip(exchange.verdict.value, TONES[exchange.verdict]),
+        markup.code(exchange.etag or ""),
+    )
+    tone = TONES[exchange.verdict]
+    if is_live(request.url):
+        return markup.block(tone, line, explain(exchange, diagnostics=False))
+    split = urlsplit(request.url)
+    messages = as_http(exchange, base=f"{split.scheme}://{split.netloc}", indent=2)
+    return markup.block(tone, line, explain(exchange), markup.folded("Request and response", markup.lines(messages)))
+
+
+def as_python(exchange: Exchange) -> str:
+    """Return Python code that sends the same request with ``requests``, without the fields that it adds itself."""
+    request = exchange.request
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_FIELDS]
+    lines = ["import requests", "", "response = requests.request(", f"    {request.method!r},", f"    {request.url!r},"]
+    if sent:
+        lines += ["    headers={", *(f"        {name!r}: {value!r}," for name, value in sent), "    },"]
+    if request.body:
+        lines.append(f"    data={decode(request.body)!r}.encode(),")
+    if request.dropped:  # name a file that does not exist, so that the code fails instead of sending nothing
+        lines.append(f"    data=open({f'({request.dropped})'!r}, 'rb'),")
+    lines += ["    allow_redirects=False,", ")", "print(response.status_code, response.headers.get('ETag'))"]
+    return "\n".join([*lines, "print(response.text)", ""])
 
 
 def _message(start: str, headers: Iterable[tuple[str, str]], body: str, base: str) -> str:

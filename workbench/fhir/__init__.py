@@ -6,5 +6,5 @@
 * ``outcome``: write and read an OperationOutcome.
 * ``diff``: compare two versions, element by element.
 * ``merge``: merge two versions that have a common base.
-* ``printable``: text from a server, safe to print.
+* ``printable``: text from a server, safe to print; ``markup``: the same as HTML for a notebook.
 """

@@ -28,8 +28,9 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from workbench.errors import BadInput, OpenConflict
+from workbench.fhir import markup
 from workbench.fhir.diff import ABSENT, pairs
-from workbench.fhir.json import same
+from workbench.fhir.json import dumps, same
 from workbench.fhir.resource import identity, without_version
 
 _T = TypeVar("_T")
@@ -91,6 +92,11 @@ class Decision:
         return self.path.endswith(_ORDER)
 
     @property
+    def placeholder(self) -> str:
+        """What a draft has in place of this element while the decision is open."""
+        return f"⟪undecided: {self.path}⟫"
+
+    @property
     def result(self) -> Any:
         """The chosen value; ``ABSENT`` for no element, and for an open conflict."""
         if isinstance(self.choice, Edited):
@@ -140,12 +146,44 @@ class Merge:
         """Return the merged resource, without a version; raise ``OpenConflict`` if a conflict has no choice."""
         if self.conflicts:
             raise OpenConflict([decision.path for decision in self.conflicts])
+        return self.draft()
+
+    def draft(self) -> dict[str, Any]:
+        """Return the resource with a placeholder for each open decision: for display, not for sending."""
         merged = self._build(self.decisions)
         return merged if isinstance(merged, dict) else {}
 
-    def draft(self) -> dict[str, Any]:
-        """Return the resource with theirs for each open conflict: for display, not for sending."""
-        return self.choose({decision.path: Side.THEIRS for decision in self.conflicts}).apply()
+    def _repr_html_(self) -> str:
+        """Return the decisions as a table, open conflicts first."""
+        ordered = sorted(self.decisions, key=lambda decision: decision.choice is not None)
+        rows = [
+            (
+                markup.code(decision.path),
+                markup.chip(decision.kind.value, "bad" if decision.choice is None else "neutral"),
+                _written(decision.base),
+                _written(decision.mine),
+                _written(decision.theirs),
+                _choice_word(decision.choice),
+            )
+            for decision in ordered
+        ]
+        summary = f"{_count(len(self.decisions), 'decision')}, {_count(len(self.conflicts), 'open conflict')}"
+        table = markup.table(("element", "kind", "base", "mine", "theirs", "choice"), rows)
+        return markup.block("bad" if self.conflicts else "good", summary, table)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _written(value: Any) -> str:
+    return "(absent)" if value is ABSENT else markup.code(dumps(value))
+
+
+def _choice_word(choice: Choice | None) -> str:
+    if isinstance(choice, Edited):
+        return _written(choice.value)
+    return "open" if choice is None else choice.value
 
 
 def merge(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> Merge:
@@ -199,7 +237,7 @@ def _compare(values: _Values, path: str, decisions: list[Decision]) -> _Build:
     else:
         kind = Kind.CONFLICT  # case 7
     index = _add_decision(kind, values, path, decisions)
-    return lambda made: made[index].result
+    return lambda made: made[index].placeholder if made[index].choice is None else made[index].result
 
 
 def _same(left: Any, right: Any) -> bool:
@@ -229,8 +267,11 @@ def _compare_lists(lists: _Values, path: str, decisions: list[Decision]) -> _Bui
     def build(made: Sequence[Decision]) -> Any:
         mine_leads = order is not None and made[order].choice is Side.MINE
         numbers = _interleave(aligned.mine, aligned.theirs) if mine_leads else theirs_first
-        values = (items[number](made) for number in numbers)
-        return [value for value in values if value is not ABSENT] or ABSENT
+        built = (items[number](made) for number in numbers)
+        values = [value for value in built if value is not ABSENT]
+        if order is not None and made[order].choice is None:
+            values.insert(0, made[order].placeholder)
+        return values or ABSENT
 
     return build
 

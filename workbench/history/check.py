@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
+from workbench.fhir import markup
 from workbench.fhir.printable import printable
 from workbench.history.chain import (
     MOST_OPTIONAL,
@@ -106,6 +107,18 @@ class Proof:
 
     def __str__(self) -> str:
         return self.explain()
+
+    def _repr_html_(self) -> str:
+        """Return the explanation; below it each violation, and each update that was lost."""
+        tone = {"consistent": "good", "undecided": "warn", "inconsistent": "bad"}[self.verdict]
+        found: list[object] = [self.explain()]
+        if self.violations:
+            rows = [(each.flaw.value, ", ".join(map(str, each.exchanges)), each.words) for each in self.violations]
+            found.append(markup.folded("Violations", markup.table(("flaw", "exchanges", "what they show"), rows)))
+        if self.losses:
+            lost = [(loss.client, loss.written, loss.overwritten, str(loss)) for loss in self.losses]
+            found.append(markup.table(("lost update of", "made by exchange", "overwritten by", "elements"), lost))
+        return markup.block(tone, *found)
 
     def __repr__(self) -> str:
         if self.violations:

@@ -17,8 +17,8 @@ from workbench.errors import BadInput, needs
 from workbench.exchange.hosts import is_live
 from workbench.exchange.message import Exchange, Response, kept_bytes, size_of
 from workbench.exchange.text import decode
-from workbench.exchange.verdict import Verdict, left_open
-from workbench.fhir import json
+from workbench.exchange.verdict import TONES, Verdict, left_open
+from workbench.fhir import json, markup
 from workbench.fhir.etag import ETag
 from workbench.journal import export as files
 from workbench.journal.records import OutcomeText, Transition, from_line, outcome_text, to_transition
@@ -39,6 +39,7 @@ KEEP_BODIES: Final = 256 * 2**20
 """Bytes of bodies that a journal keeps by default; of later bodies it keeps size and SHA-256."""
 
 _BATCH: Final = 500
+_SHOWN: Final = 20
 _KNOWN_AFTER: Final = frozenset({Verdict.READ, Verdict.UPDATED, Verdict.CREATED, Verdict.NOT_MODIFIED})
 
 
@@ -334,6 +335,25 @@ class Journal:
                 files.write_private(path, self.diagram().svg, overwrite=overwrite)
             case _:
                 raise BadInput(f"{path} does not say what to write; end its name in .har, .csv, .jsonl or .svg.")
+
+    def _repr_html_(self) -> str:
+        """Return the last exchanges as a table, the newest first."""
+        rows = [
+            (
+                row.seq,
+                row.client,
+                row.interaction,
+                markup.code(row.resource),
+                markup.code(row.if_match or ""),
+                row.status or "no answer",
+                markup.chip(row.verdict, TONES[Verdict(row.verdict)]),
+                markup.code(row.etag_after or ""),
+            )
+            for row in reversed(self.rows(max(0, len(self) - _SHOWN)))
+        ]
+        head = ("seq", "client", "interaction", "resource", "If-Match", "status", "verdict", "ETag after")
+        part = f", the last {_SHOWN}" if len(self) > _SHOWN else ""
+        return markup.block("neutral", f"Journal of {len(self):,} exchanges{part}", markup.table(head, rows))
 
     def __repr__(self) -> str:
         missing = f", of {self._without_bodies} without their bodies" if self._without_bodies else ""

@@ -15,9 +15,12 @@ from functools import cached_property
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from markupsafe import Markup
+
 from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
+from workbench.fhir import markup
 from workbench.history.check import Proof, history
 from workbench.journal.diagram import CHART_STYLE, LOOKS, Picture, figure_svg
 from workbench.journal.journal import Journal, Transition
@@ -281,6 +284,18 @@ class Race:
             text += " Every accepted update is still there."
         return text + ("" if self.complete else " The race was stopped early.")
 
+    def _repr_html_(self) -> str:
+        """Return the counts, with the lost updates in red, and the sentence that ``print`` shows."""
+        figures = {
+            "accepted": (self.accepted, "good"),
+            "lost": (len(self.lost) if self.readable else "unknown", "bad" if self.lost else "neutral"),
+            "conflicts": (self.conflicts, "neutral"),
+            "given up": (self.counts.gave_up, "neutral"),
+            "no answer": (self.counts.unknown, "warn" if self.counts.unknown else "neutral"),
+        }
+        chips = [markup.chip(f"{number} {name}", tone) for name, (number, tone) in figures.items()]
+        return markup.block("bad" if self.lost else "good", Markup(" ").join(chips), str(self))
+
     def __repr__(self) -> str:
         return f"<Race: {self}>"
 
@@ -326,6 +341,13 @@ class Sweep:
 _EDGE, _PAPER = "#ccd2d9", "#ffffff"
 _GOOD, _BAD = LOOKS[Verdict.UPDATED].colour, LOOKS[Verdict.STALE].colour
 _MOST_ROWS: Final = 24
+
+_TRIES: Final = {
+    "accepted": (_GOOD, ""),
+    "accepted, then overwritten": (_BAD, "xx"),
+    "given up, or refused": ("#8a6d1f", "///"),
+}
+"""The colour and the hatching of each part of a bar in the chart of tries."""
 
 _STRATEGY_LOOKS: Final[tuple[dict[str, Any], ...]] = (
     {"color": "#0072b2", "marker": "o", "linestyle": "-"},
@@ -400,22 +422,31 @@ def _draw_tries(races: Sequence[Race]) -> Picture:
         rows = figure.subplots(len(races), 1, sharex=True, squeeze=False)[:, 0]
         lines = []
         numbers = range(1, max(turn.tries for race in races for turn in race.turns) + 1)
-        bars = {"hatch": "///", "edgecolor": _PAPER, "label": "given up, or refused"}
         for axes, race in zip(rows, races, strict=True):
-            ended = Counter((turn.tries, turn.verdict is Verdict.UPDATED) for turn in race.turns)
-            accepted, others = ([ended[n, good] for n in numbers] for good in (True, False))
-            axes.bar(numbers, accepted, color=_GOOD, label="accepted")
-            axes.bar(numbers, others, bottom=accepted, color=_BAD, **bars)
+            lost = set(race.lost)
+            parts: dict[str, Counter[int]] = {label: Counter() for label in _TRIES}
+            for turn in race.turns:
+                label = "given up, or refused"
+                if turn.verdict is Verdict.UPDATED:
+                    label = "accepted, then overwritten" if turn.mark in lost else "accepted"
+                parts[label][turn.tries] += 1
+
+            bottom = [0] * len(numbers)
+            for label, found in parts.items():
+                colour, hatch = _TRIES[label]
+                heights = [found[n] for n in numbers]
+                axes.bar(numbers, heights, bottom=bottom, color=colour, hatch=hatch, edgecolor=_PAPER, label=label)
+                bottom = [sum(pair) for pair in zip(bottom, heights, strict=True)]
             axes.set(title=_race_title(race), ylabel="updates")
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))
             axes.grid(visible=False, axis="x")
-            counts = zip(numbers, accepted, others, strict=True)
-            said = ", ".join(f"{n} sent {good} accepted {bad} not" for n, good, bad in counts)
+            sent = [", ".join(f"{found[n]} {label}" for label, found in parts.items() if found[n]) for n in numbers]
+            said = "; ".join(f"sent {n}: {each or 'none'}" for n, each in zip(numbers, sent, strict=True))
             lines.append(f"{_race_title(race)}: {said}")
 
         rows[-1].set(xlabel="how often the update was sent", xlim=(0.4, len(numbers) + 0.6))
-        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(*_unique_labels(rows[0]), loc="outside lower right", ncols=2)
+        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        figure.legend(*_unique_labels(rows[0]), loc="outside lower right", ncols=3)
         return _picture(figure, "Tries for each update", lines)
 
 

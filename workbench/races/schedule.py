@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.client.client import Client
 from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.text import reason
+from workbench.exchange.verdict import TONES, Verdict
+from workbench.fhir import markup
 from workbench.fhir.resource import without_version
 from workbench.history.check import Proof, history
 from workbench.history.losses import Loss
@@ -142,6 +144,58 @@ class Play:
     def statuses(self) -> tuple[int | None, ...]:
         """The status of each put, in order."""
         return tuple(exchange.status for (_, step), exchange in self.taken if step == "puts" and exchange is not None)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """A short name for each version that the steps have shown, by its ETag: ``v1``, then ``v2`` and so on."""
+        etags = [str(exchange.etag) for _, exchange in self.taken if exchange and exchange.ok and exchange.etag]
+        return {etag: f"v{number}" for number, etag in enumerate(dict.fromkeys(etags), 1)}
+
+    def caption(self, number: int) -> str:
+        """Say what one step did, counted from 1: what was sent, which version the server had, what it answered.
+
+        >>> from workbench import Endpoint
+        >>> played = play("alice reads, bob reads, alice puts, bob puts", Endpoint.in_process())
+        >>> played.caption(4)
+        'Bob sends If-Match: v1. The server has v2. 409 Conflict: nothing is stored.'
+        """
+        (client, step), exchange = self.taken[number - 1]
+        names, who = self.versions, client.capitalize()
+        earlier = [made for _, made in self.taken[: number - 1] if made and made.ok and made.etag]
+        if exchange is None:
+            base = next(made for made in reversed(earlier) if made.client == client)
+            return f"{who} edits a copy of {names[str(base.etag)]}. Nothing is sent."
+
+        answer = "no answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
+        if step == "reads":
+            return f"{who} reads. {answer}: {who} has {names.get(str(exchange.etag), 'no version')}."
+        sent = names.get(str(exchange.if_match), "a version that no step has shown")
+        current = names[str(earlier[-1].etag)] if earlier else "a version that no step has shown"
+        result = "nothing is stored."
+        if exchange.verdict is Verdict.UPDATED:
+            result = f"{names[str(exchange.etag)]} is stored."
+            if self.overwrites(number):
+                result = f"{names[str(exchange.etag)]} replaces {current}, which {who} has not read."
+        return f"{who} sends If-Match: {sent}. The server has {current}. {answer}: {result}"
+
+    def overwrites(self, number: int) -> bool:
+        """Whether a step, counted from 1, was accepted although its client had not read the version it replaced."""
+        exchange = self.taken[number - 1][1]
+        earlier = [made for _, made in self.taken[: number - 1] if made and made.ok and made.etag]
+        if exchange is None or exchange.verdict is not Verdict.UPDATED or not earlier:
+            return False
+        return str(exchange.if_match) != str(earlier[-1].etag)
+
+    def _repr_html_(self) -> str:
+        """Return one row per step, and whose update was lost."""
+        rows = []
+        for number, ((client, step), exchange) in enumerate(self.taken, 1):
+            verdict = markup.chip(exchange.verdict.value, TONES[exchange.verdict]) if exchange else ""
+            rows.append((number, f"{client} {step}", self.caption(number), verdict))
+        table = markup.table(("step", "who does what", "what happened", "verdict"), rows)
+        lost = " and ".join(f"{loss.client.capitalize()}'s" for loss in self.losses)
+        summary = f"{lost} update was accepted and then overwritten." if lost else "No accepted update is lost."
+        return markup.block("bad" if lost else "good", table, summary)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per step: client, step, status, ETag and verdict."""

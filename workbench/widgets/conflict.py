@@ -1,7 +1,7 @@
 """The conflict bench: Alice and Bob change one record, with the lock and without it, side by side.
 
 Each step is a button, and is taken on both sides: at a Spine endpoint, and at one that ignores ``If-Match``.
-Each side shows the stored List, and names every entry that was lost.
+Each side shows who has which version, what is stored, and every entry that was lost.
 
     bench = ConflictBench()
     bench.play("alice reads, bob reads, alice puts, bob puts")
@@ -11,7 +11,7 @@ Each side shows the stored List, and names every entry that was lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import ipywidgets as widgets
@@ -19,15 +19,20 @@ import ipywidgets as widgets
 from workbench.clock import LESSON_START
 from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import WorkbenchError
-from workbench.exchange.verdict import Verdict
-from workbench.journal.journal import Journal
-from workbench.races.schedule import STEPS, ClientStep, Participant, Play, new_story, read_schedule
+from workbench.races.schedule import STEPS, ClientStep, Play, new_story, read_schedule
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
+from workbench.widgets.present import Presentation
+from workbench.widgets.stage import Stage, scene
 
 PEOPLE: Final = ("alice", "bob")
 STORY: Final = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
 
 SCHEDULES: Final = {
+    "Both put, then Bob tries again": (
+        "alice reads, bob reads, alice edits, bob edits, alice puts, bob puts, bob reads, bob edits, bob puts",
+        "Both send the same version. After a 409, Bob reads, edits and sends again.",
+    ),
     "Both read, then both put": (
         "alice reads, bob reads, alice edits, bob edits, alice puts, bob puts",
         "Both have the same version when they send.",
@@ -35,10 +40,6 @@ SCHEDULES: Final = {
     "One after the other": (
         "alice reads, alice edits, alice puts, bob reads, bob edits, bob puts",
         "Bob reads what Alice has stored before he edits.",
-    ),
-    "Both put, then Bob reads again": (
-        "alice reads, bob reads, alice edits, bob edits, alice puts, bob puts, bob reads, bob edits, bob puts",
-        "After a 409, Bob reads, edits and sends again.",
     ),
 }
 """Ready-made schedules: the name, the steps, and what the schedule shows."""
@@ -51,15 +52,18 @@ class ConflictBench(widgets.VBox):
     """Two clients and one List, with the lock and without it.
 
     Without an ``endpoint`` the bench starts two of its own, which behave the same in every run. With one, each
-    restart creates a List there. ``locked`` and ``unlocked`` are the two sides; ``take``, ``play`` and
-    ``restart`` do what the buttons do.
+    restart creates a List there. ``locked`` and ``unlocked`` are the two sides; ``take``, ``step``, ``play``,
+    ``restart`` and ``present`` do what the buttons do. With the focus in the bench, → and space take the next step
+    of the schedule, and P presents.
     """
 
     def __init__(self, endpoint: Endpoint | None = None) -> None:
         self._endpoint = endpoint
         self._playing: asyncio.Task[None] | None = None
         self._make_controls()
-        super().__init__(self._layout())
+        self.presentation: Presentation | None = None
+        self._children = self._layout()
+        super().__init__(self._children)
         self.add_class("swb")
         self._wire()
         self.restart()
@@ -105,6 +109,17 @@ class ConflictBench(widgets.VBox):
             if self._playing in (None, asyncio.current_task()):
                 self._set_playing(playing=False)
 
+    def step(self) -> None:
+        """Take the next step of the schedule selected; after its last step this does nothing."""
+        for who, step in self._steps(None)[len(self.locked.steps) :][:1]:
+            self.take(who, step)
+
+    def present(self, *, on: bool = True) -> None:
+        """Show the presentation in place of the bench: large type, one step at a time. ``on=False`` ends it."""
+        self.stop()
+        self.presentation = Presentation(on_leave=lambda: self.present(on=False)) if on else None
+        self.children = [self.presentation] if self.presentation else self._children
+
     def stop(self) -> None:
         """Stop the schedule that is playing; the steps taken so far stay."""
         if self._playing is not None:
@@ -141,35 +156,56 @@ class ConflictBench(widgets.VBox):
             description="Play", icon="play", button_style="primary", tooltip="Play the schedule"
         )
         self.stop_button = widgets.Button(description="Stop", icon="stop", disabled=True, tooltip="Stop playing")
+        self.step_button = widgets.Button(description="Step", icon="step-forward", tooltip="Take the next step (→)")
         self.restart_button = widgets.Button(description="Restart", icon="refresh", tooltip="Start the story again")
+        self.present_button = widgets.Button(
+            description="Present", icon="television", tooltip="Large type, one step at a time (P)"
+        )
         # A toggle button and not an accordion, which cannot be reached by keyboard.
         self.show_sequences = widgets.ToggleButton(
             description="Requests and responses", icon="exchange", tooltip="Show the sequence diagrams"
         )
-        buttons = (self.play_button, self.stop_button, self.restart_button, self.show_sequences)
+        buttons = (
+            self.step_button,
+            self.play_button,
+            self.stop_button,
+            self.restart_button,
+            self.present_button,
+            self.show_sequences,
+        )
         for button in (*self.buttons.values(), *buttons):
             button.layout.width = "auto"
         self._about, self._notice = widgets.HTML(), widgets.HTML()
-        self._with, self._without = widgets.HTML(), widgets.HTML()
+        self.stages = (Stage(has_keys=True), Stage())
         self._with_sequence, self._without_sequence = widgets.HTML(), widgets.HTML()
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
+        frame = Frame()
         story = widgets.HTML(html.story())
-        controls = widgets.HBox([self.schedule, self.play_button, self.stop_button, self.restart_button, self._about])
+        controls = widgets.HBox(
+            [
+                self.schedule,
+                self.step_button,
+                self.play_button,
+                self.stop_button,
+                self.restart_button,
+                self.present_button,
+                self._about,
+            ]
+        )
         people = [
             widgets.HBox([widgets.HTML(html.heading(who.capitalize())), *(self.buttons[who, step] for step in STEPS)])
             for who in PEOPLE
         ]
         for bar in (controls, *people):
             bar.add_class("swb-bar")
-        for side in (self._with, self._without):
-            side.add_class("swb-card")
-        sides = _two_columns(self._with, self._without)
+        for stage in self.stages:
+            stage.add_class("swb-card")
+        sides = _two_columns(*self.stages)
         self._sequences = _two_columns(self._with_sequence, self._without_sequence)
         self._sequences.layout.display = "none"
         return [
-            style,
+            frame,
             story,
             controls,
             _two_columns(*people),
@@ -184,10 +220,18 @@ class ConflictBench(widgets.VBox):
             button.on_click(lambda _, who=who, step=step: self.take(who, step))
         self.play_button.on_click(lambda _: self._start_playing())
         self.stop_button.on_click(lambda _: self.stop())
+        self.step_button.on_click(lambda _: self.step())
         self.restart_button.on_click(lambda _: self.restart())
-        self.schedule.observe(lambda _: self._show_schedule(), "value")
+        self.present_button.on_click(lambda _: self.present())
+        self.stages[0].on_action(self._act)
+        self.schedule.observe(lambda _: self._show(), "value")
         self.show_sequences.observe(self._toggle_sequences, "value")
-        self._show_schedule()
+
+    def _act(self, kind: str, _index: int) -> None:
+        if kind == "next" and self._playing is None:
+            self.step()
+        elif kind == "present":
+            self.present()
 
     def _start_playing(self) -> None:
         if self._playing is not None:
@@ -202,21 +246,24 @@ class ConflictBench(widgets.VBox):
             self._playing = None
             self._show()
 
-    def _show_schedule(self) -> None:
-        self._about.value = html.muted(SCHEDULES[self.schedule.value][1])
-
     def _toggle_sequences(self, change: dict[str, Any]) -> None:
         self._sequences.layout.display = "grid" if change["new"] else "none"
 
     def _show(self) -> None:
+        self._about.value = html.muted(SCHEDULES[self.schedule.value][1])
         if self._playing is None:
             for (who, step), button in self.buttons.items():
                 participant = self.locked.participants.get(who)
                 button.disabled = step != "reads" and (participant is None or not participant.allows(step))
         self._with_sequence.value = html.heading("With the lock") + _sequence(self.locked)
         self._without_sequence.value = html.heading("Without a lock") + _sequence(self.unlocked)
-        self._with.value = html.side(_side(self.locked, "With the lock: a Spine endpoint"))
-        self._without.value = html.side(_side(self.unlocked, "Without a lock: the endpoint ignores If-Match"))
+        schedule = self._steps(None)
+        sides = (
+            (self.locked, "With the lock: a Spine endpoint"),
+            (self.unlocked, "Without a lock: the endpoint ignores If-Match"),
+        )
+        for stage, (play, title) in zip(self.stages, sides, strict=True):
+            stage.shown = {"scene": scene(play, title, "Server", PEOPLE, schedule)}
 
 
 def _two_columns(*children: widgets.Widget) -> widgets.GridBox:
@@ -229,62 +276,3 @@ def _two_columns(*children: widgets.Widget) -> widgets.GridBox:
 
 def _sequence(play: Play) -> str:
     return html.picture(play.endpoint.journal.diagram(resource="/".join(play.target)))
-
-
-def _side(play: Play, title: str) -> html.BenchSide:
-    # This read has a journal of its own, so that it does not appear in the diagram.
-    stored = play.endpoint.client("onlooker", journal=Journal()).read(*play.target)
-    entries = _entries(stored.resource)
-    lost = {}
-    for loss in play.losses:
-        for element in loss.elements:
-            name = _display(element.mine)
-            if name and name not in entries:
-                lost[name] = loss.client
-    return html.BenchSide(
-        title=title,
-        people=tuple(_person(who, play.participants.get(who)) for who in PEOPLE),
-        stored=entries,
-        etag=str(stored.etag or ""),
-        lost=lost,
-        outcome=_outcome(play, lost),
-    )
-
-
-def _person(who: str, participant: Participant | None) -> html.Person:
-    if participant is None or participant.read is None:
-        return html.Person(who)
-    read, put = participant.read, participant.put
-    accepted = put is not None and put.verdict is Verdict.UPDATED
-    return html.Person(
-        who,
-        etag=str((put if put and accepted else read).etag or ""),
-        seen=_entries(read.resource),
-        draft=_entries(read.resource if participant.draft is None else participant.draft),
-        answer=f"{put.status} {put.verdict.value}" if put else None,
-        tone=html.TONES[put.verdict] if put else "neutral",
-    )
-
-
-def _entries(resource: Any) -> tuple[str, ...]:
-    entries = resource.get("entry", []) if isinstance(resource, dict) else []
-    return tuple(_display(entry) for entry in entries)
-
-
-def _display(entry: Any) -> str:
-    item = entry.get("item", {}) if isinstance(entry, dict) else {}
-    return str(item.get("display", ""))
-
-
-def _outcome(play: Play, lost: Mapping[str, str]) -> tuple[str, str]:
-    """Return a sentence about what happened, and its tone."""
-    if lost:
-        whose = " and ".join(f"{client.capitalize()}'s" for client in dict.fromkeys(lost.values()))
-        return f"{whose} entry is lost. Every update got 200, so no client noticed.", "bad"
-    if 409 in play.statuses:
-        if play.statuses[-1] == 409:
-            return "The second update got 409 Conflict, and nothing was lost.", "good"
-        return "After the 409 the List was read again, and both entries are there.", "good"
-    if play.statuses:
-        return "No update was based on an old version, so nothing was lost.", "neutral"
-    return "Nothing has been sent yet.", "neutral"

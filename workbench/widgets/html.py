@@ -8,57 +8,25 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
 from workbench.conformance.contract import SOURCES
-from workbench.conformance.finding import Finding, Result
+from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.exchange.verdict import Verdict, explain
+from workbench.exchange.verdict import TONES as TONES
+from workbench.exchange.verdict import explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
-from workbench.fhir.merge import Decision, Kind, Merge
 from workbench.journal.diagram import Picture
 
 if TYPE_CHECKING:
     from workbench.conformance.report import Report
 
-TONES: Final = {
-    Verdict.READ: "neutral",
-    Verdict.NOT_MODIFIED: "neutral",
-    Verdict.CREATED: "good",
-    Verdict.UPDATED: "good",
-    Verdict.DELETED: "good",
-    Verdict.STALE: "bad",
-    Verdict.UNGUARDED: "warn",
-    Verdict.NOT_FOUND: "warn",
-    Verdict.REFUSED: "warn",
-    Verdict.UNSUPPORTED: "warn",
-    Verdict.FAILED: "bad",
-    Verdict.UNKNOWN: "bad",
-}
-"""The colour of each verdict. Its text is always shown as well."""
-
-RESULT_TONES: Final = {
-    Result.KEPT: "good",
-    Result.BROKEN: "bad",
-    Result.DIFFERS: "warn",
-    Result.NOT_TESTED: "neutral",
-}
-"""The colour of each result of a probe. Its text is always shown as well."""
-
 _MOST_CHANGES: Final = 40
 _LONGEST_VALUE: Final = 300
 _LONGEST_BODY: Final = 20_000
-
-
-def style() -> str:
-    """Return the style sheet of all widgets."""
-    sheet = resources.files("workbench.widgets").joinpath("workbench.css").read_text(encoding="utf-8")
-    return f"<style>{sheet}</style>"
 
 
 def heading(text: str) -> str:
@@ -73,19 +41,43 @@ def badge(*, local: bool, embedded: bool, host: str) -> str:
     return f'<span class="swb-badge">{"EMBEDDED" if embedded else f"LOCAL {_text(host)}"}</span>'
 
 
-def version_chip(name: tuple[str, str] | None, etag: str | None, last_modified: str | None, *, stale: bool) -> str:
-    """Return the version that the draft is based on; ``name`` is ``None`` before a resource is loaded."""
+def version_chip(name: tuple[str, str] | None, etag: str | None, last_modified: str | None, *, newer: bool) -> str:
+    """Return the version that the draft is based on; ``newer``: whether a newer one is known."""
     if name is None:
         return '<span class="swb-muted">Nothing loaded yet</span>'
-    tone = "bad" if stale else "neutral"
-    word = " <b>stale</b>" if stale else ""
-    since = f' <span class="swb-muted">last modified {_text(last_modified)}</span>' if last_modified else ""
+    tone = "warn" if newer else "neutral"
+    word = " <b>a newer version exists</b>" if newer else ""
+    since = f' <span class="swb-muted swb-since">last modified {_text(last_modified)}</span>' if last_modified else ""
     return f'<span class="swb-chip swb-{tone}">version <code>{_text(etag or "no ETag")}</code>{word}</span>{since}'
+
+
+def steps(*, loaded: bool, edited: bool, sent: bool) -> str:
+    """Return the three steps Load, Edit and Send; those that are done have a tick, and the next one is marked."""
+    done = {"Load": loaded, "Edit": loaded and (edited or sent), "Send": sent and not edited}
+    current = next((name for name, ticked in done.items() if not ticked), None)
+    items = ""
+    for number, (name, ticked) in enumerate(done.items(), 1):
+        state = ' class="swb-done"' if ticked else ' aria-current="step"' if name == current else ""
+        mark = '<span aria-label="done">✓</span>' if ticked else f"{number}"
+        items += f"<li{state}>{mark} {name}</li>"
+    return f'<ol class="swb-steps">{items}</ol>'
+
+
+def what_is_sent(method: str, target: str, if_match: str | None, *, lockable: bool) -> str:
+    """Return one line about the request that *Send* would send; ``lockable``: whether If-Match belongs to it."""
+    lock = f"with If-Match <code>{_text(if_match)}</code>" if if_match is not None else "<b>without If-Match</b>"
+    lock = lock if lockable else ""
+    return f'<div class="swb-muted swb-line">{_text(method)} <code>{_text(target)}</code> {lock}</div>'
+
+
+def under_way(doing: str) -> str:
+    """Return the line that is shown while a request is under way; the page counts the seconds."""
+    return f'<div class="swb-line"><b>{_text(doing)}…</b> <span class="swb-seconds">0 s</span></div>'
 
 
 def notice(text: str, tone: str = "warn") -> str:
     """Return a message to the user; nothing for an empty text."""
-    return f'<div class="swb-notice swb-{tone}" role="status">{_text(text)}</div>' if text else ""
+    return f'<div class="swb-notice swb-{tone}">{_text(text)}</div>' if text else ""
 
 
 def resolution(found: Resolution, *, locked: bool) -> str:
@@ -106,7 +98,7 @@ def changes(found: Sequence[Change]) -> str:
     rows = "".join(_change_row(change) for change in found[:_MOST_CHANGES])
     more = len(found) - _MOST_CHANGES
     rest = f'<div class="swb-muted">… and {more} more</div>' if more > 0 else ""
-    head = "<tr><th>element</th><th></th><th>before</th><th>now</th></tr>"
+    head = "<tr><th>element</th><th>change</th><th>before</th><th>now</th></tr>"
     return f'<table class="swb-changes"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
 
 
@@ -124,62 +116,6 @@ def muted(text: str) -> str:
     return f'<div class="swb-muted">{_text(text)}</div>' if text else ""
 
 
-def merge_summary(merge: Merge) -> str:
-    """Return how many decisions a merge has, and how many are open."""
-    if merge.conflicts:
-        count = _count(len(merge.conflicts), "open conflict")
-        return notice(f"{count}, where you and another client changed the same element. Choose below.", "bad")
-    decided = sum(decision.kind is Kind.CONFLICT for decision in merge.decisions)
-    conflicts = f" You decided {_count(decided, 'conflict')}." if decided else ""
-    differences = _count(len(merge.decisions), "difference")
-    return notice(f"{differences}, no open conflict.{conflicts} Check the text, then send.", "good")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def decision(found: Decision) -> str:
-    """Return one decision: its path, its kind, and the three values."""
-    tone = "bad" if found.kind is Kind.CONFLICT else "neutral"
-    head = f'<code>{_text(found.path)}</code> <span class="swb-chip swb-{tone}">{found.kind.value}</span>'
-    values = (("base", found.base), ("mine", found.mine), ("theirs", found.theirs))
-    cells = "".join(f"<dt>{name}</dt><dd>{_value(value) or '(absent)'}</dd>" for name, value in values)
-    return f'<div class="swb-three">{head}<dl>{cells}</dl></div>'
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One client in the conflict bench.
-
-    ``etag`` is the version it has, ``seen`` the entries it read, ``draft`` those it would send, and ``answer`` the
-    answer to its update.
-    """
-
-    name: str
-    etag: str = ""
-    draft: tuple[str, ...] = ()
-    seen: tuple[str, ...] = ()
-    answer: str | None = None
-    tone: str = "neutral"
-
-
-@dataclass(frozen=True, slots=True)
-class BenchSide:
-    """One side of the conflict bench, with or without the lock.
-
-    ``stored`` holds the entries of the List now, ``lost`` maps each lost entry to the client that added it, and
-    ``outcome`` is a sentence with its tone.
-    """
-
-    title: str
-    people: tuple[Person, ...]
-    stored: tuple[str, ...]
-    etag: str
-    lost: Mapping[str, str]
-    outcome: tuple[str, str]
-
-
 def story() -> str:
     """Return the introduction of the conflict bench."""
     return (
@@ -189,41 +125,14 @@ def story() -> str:
     )
 
 
-def side(shown: BenchSide) -> str:
-    """Return one side: both clients, the stored List, and the outcome."""
-    people = "".join(_person(person) for person in shown.people)
-    entries = "".join(f"<li>{_text(entry)}</li>" for entry in shown.stored)
-    lost = "".join(
-        f'<li class="swb-lost"><s>{_text(entry)}</s> <b>lost</b>: {_text(whose.capitalize())} got 200</li>'
-        for entry, whose in shown.lost.items()
-    )
-    etag = f"<code>{_text(shown.etag)}</code>"
-    stored = f'<div><b>Stored now</b> {etag}<ul class="swb-entries">{entries}{lost}</ul></div>'
-    return f'{heading(shown.title)}<div class="swb-people">{people}</div>{stored}{notice(*shown.outcome)}'
-
-
-def _person(person: Person) -> str:
-    has = f"has <code>{_text(person.etag)}</code>" if person.etag else "has not read the List"
-    entries = "".join(
-        f"<li>{_text(entry)}</li>" if entry in person.seen else f"<li><b>+ {_text(entry)}</b></li>"
-        for entry in person.draft
-    )
-    answered = ""
-    if person.answer:
-        answered = f'got <span class="swb-chip swb-{person.tone}">{_text(person.answer)}</span>'
-    return (
-        f'<div class="swb-person"><b>{_text(person.name.capitalize())}</b> <span class="swb-muted">{has}</span>'
-        f'<ul class="swb-entries">{entries}</ul>{answered}</div>'
-    )
-
-
 def picture(drawn: Picture) -> str:
     """Return a picture. This package makes its SVG and escapes every text in it."""
-    return f'<div class="swb-picture" tabindex="0">{drawn.svg}</div>'
+    return f'<div class="swb-picture" tabindex="0" role="region" aria-label="Diagram">{drawn.svg}</div>'
 
 
 _RACE_COUNTS: Final = {
     "accepted": "accepted",
+    "lost": "lost",
     "stale": "conflicts",
     "retries": "retries",
     "gave_up": "given up",
@@ -232,34 +141,67 @@ _RACE_COUNTS: Final = {
 }
 
 
-def race_counts(counts: Mapping[str, int], planned: int, *, racing: bool) -> str:
-    """Return the progress of a race: a bar, and each count with its name."""
-    if not planned:
-        return muted("No race has been run yet. Choose the settings, then press Start.")
-    ended, state = counts["ended"], "racing" if racing else "ended"
+def race_card(
+    title: str,
+    *,
+    counts: Mapping[str, int | None] | None = None,
+    planned: int = 0,
+    racing: bool = False,
+    verdict: tuple[str, str] = ("", "neutral"),
+    details: Sequence[str] = (),
+    chart: Picture | None = None,
+) -> str:
+    """Return one race: the verdict, its progress, its counts, a chart, and the details folded.
+
+    A count of ``None`` is not known yet. What was lost is known at the end only.
+    """
+    if counts is None:
+        return heading(title) + muted("No race has been run yet. Choose the settings, then press Start.")
+    ended, state = counts["ended"] or 0, "racing" if racing else "ended"
     so_far = f'aria-label="Updates ended" aria-valuemin="0" aria-valuemax="{planned}" aria-valuenow="{ended}"'
     done = f'<div style="width:{100 * ended / planned:.1f}%"></div>'
     bar = f'<div class="swb-track" role="progressbar" {so_far}>{done}</div>'
     progress = f'<div class="swb-muted">{ended:,} of {planned:,} updates {state}</div>'
-    cells = "".join(f"<div><dt>{label}</dt><dd>{counts[name]:,}</dd></div>" for name, label in _RACE_COUNTS.items())
-    return f'{bar}{progress}<dl class="swb-counts">{cells}</dl>'
+    cells = "".join(_race_count(name, label, counts[name]) for name, label in _RACE_COUNTS.items())
+    drawn = picture(chart) if chart else ""
+    sentences = "".join(f"<p>{_text(sentence)}</p>" for sentence in details)
+    folded = (
+        f'<details class="swb-exchange"><summary>Details and proof</summary>{sentences}</details>' if details else ""
+    )
+    return f'{heading(title)}{notice(*verdict)}{bar}{progress}<dl class="swb-counts">{cells}</dl>{drawn}{folded}'
 
 
-def message(text: str) -> str:
-    """Return an HTTP message, or another text whose spaces and line ends are kept."""
-    return f'<div class="swb-message" tabindex="0">{_text(_shortened(text, _LONGEST_BODY))}</div>'
+def _race_count(name: str, label: str, count: int | None) -> str:
+    number = "–" if count is None else f"{count:,}"
+    return f'<div class="swb-count-{name}{" swb-some" if count else ""}"><dt>{label}</dt><dd>{number}</dd></div>'
 
 
-def answer(exchange: Exchange, before: str | None, after: str | None) -> str:
-    """Return the answer: status, verdict, ETag before and after, OperationOutcome, and what to do next."""
+def message(text: str, label: str = "HTTP message") -> str:
+    """Return an HTTP message, or another text whose spaces and line ends are kept; ``label`` is its name."""
+    named = f'role="region" aria-label="{_text(label)}"'
+    return f'<div class="swb-message" tabindex="0" {named}>{_text(_shortened(text, _LONGEST_BODY))}</div>'
+
+
+def answer(exchange: Exchange, before: str | None, after: str | None, changed_by: str = "") -> str:
+    """Return the answer: status, verdict, ETag before and after, OperationOutcome, and what to do next.
+
+    ``changed_by`` is a sentence about who changed the resource.
+    """
     verdict = exchange.verdict
     status = "no answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
     head = (
         f'<div class="swb-answer-head"><b>{_text(status)}</b> '
         f'<span class="swb-chip swb-{TONES[verdict]}">{verdict.value}</span> {_etags(before, after)}</div>'
     )
+    who = f'<p class="swb-explanation"><b>{_text(changed_by)}</b></p>' if changed_by else ""
     explained = f'<p class="swb-explanation">{_text(explain(exchange, diagnostics=False))}</p>'
-    return f'<div class="swb-answer swb-{TONES[verdict]}" role="status">{head}{_outcome(exchange)}{explained}</div>'
+    return f'<div class="swb-answer swb-{TONES[verdict]}">{head}{who}{explained}{_outcome(exchange)}</div>'
+
+
+def spoken(exchange: Exchange, changed_by: str = "") -> str:
+    """Return the answer as plain text for a screen reader."""
+    status = "No answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
+    return f"{status}, {exchange.verdict.value}. {changed_by} {explain(exchange, diagnostics=False)}"
 
 
 def report_summary(report: Report) -> str:
@@ -303,8 +245,8 @@ def _evidence(number: int, exchange: Exchange, base: str) -> str:
 
 
 def _etags(before: str | None, after: str | None) -> str:
-    if before == after:
-        return f"<code>{_text(before)}</code> unchanged" if before else ""
+    if before is None or before == after:
+        return f"<code>{_text(after)}</code>" + (" unchanged" if before else "") if after else ""
     return f"<code>{_text(before or 'unknown')}</code> → <code>{_text(after or 'unknown')}</code>"
 
 

@@ -12,10 +12,11 @@ from typing import Final
 
 import ipywidgets as widgets
 
-from workbench.conformance.finding import Finding
+from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.conformance.report import Report
 from workbench.exchange.hosts import is_loopback
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 from workbench.widgets.private import Widgets
 from workbench.widgets.table import Column, LiveTable, Row
 
@@ -56,8 +57,8 @@ class CheckTable(widgets.VBox):
         card = widgets.VBox([self._evidence])
         card.add_class("swb-card")
         card.add_class("swb-spaced")
-        summary = widgets.HTML(html.style() + html.report_summary(report))
-        super().__init__([summary, bar, self.table, card])
+        summary = widgets.HTML(html.report_summary(report))
+        super().__init__([summary, bar, self.table, card, Frame()])
         self.add_class("swb")
         self.show.observe(self._fill, "value")
         self.filter.observe(self._fill, "value")
@@ -101,5 +102,5 @@ def _row(found: Finding) -> Row:
         "status": found.result.value,
         "expected": found.expected,
         "observed": f"{observed} ({found.why})" if found.tested and found.why else observed,
-        "_tone": html.RESULT_TONES[found.result],
+        "_tone": RESULT_TONES[found.result],
     }

@@ -192,6 +192,15 @@ touching(
 touching("touched by a stale update", "stale-previous", "a PUT answered 409 moves Last-Modified", (409,))
 
 
+_PLAIN: dict[str, str | None] = {
+    "Content_Type": "application/fhir+json",
+    "Content_Encoding": None,
+    "If_None_Match": None,
+    "Prefer": None,
+}
+"""The header fields of a request that is sent again, without what it was refused for."""
+
+
 def applied_later(name: str, says: str, status: int, meant: str = "refused-never-applied") -> None:
     """A mutant that keeps the body of a PUT refused with this status, and stores it after the next accepted PUT."""
 
@@ -203,7 +212,7 @@ def applied_later(name: str, says: str, status: int, meant: str = "refused-never
             path = path_of(request)
             response = real.answer(request)
             if is_put(request) and response.status == status:
-                queue[path] = with_headers(request, Content_Type="application/fhir+json", Prefer=None)
+                queue[path] = with_headers(request, **_PLAIN)
             if is_put(request) and accepted(response) and path in queue:
                 late = real.answer(with_headers(queue.pop(path), If_Match=response.headers.get("ETag")))
                 if accepted(late):

@@ -7,7 +7,7 @@ import of_refusals
 import of_the_lock
 import of_versions
 import pytest
-from faulty import MUTANTS, NOT_YET
+from faulty import MUTANTS
 
 from workbench import explore
 
@@ -44,7 +44,7 @@ SHORTEST_IN_LONG_RUNS = {
 
 @pytest.mark.parametrize("name", SHORTEST)
 def test_the_shortest_sequence_of_a_fault_is_found(name: str) -> None:
-    found = explore(MUTANTS[name].client(), steps=400, most=1, without=NOT_YET)
+    found = explore(MUTANTS[name].client(), steps=400, most=1)
     shortest = found.disagreements[0]
     assert (shortest.rule, len(shortest.exchanges), shortest.repeats) == (*SHORTEST[name], True)
 
@@ -52,6 +52,6 @@ def test_the_shortest_sequence_of_a_fault_is_found(name: str) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("name", SHORTEST_IN_LONG_RUNS)
 def test_so_it_is_of_a_fault_that_takes_longer(name: str) -> None:
-    found = explore(MUTANTS[name].client(), steps=1500, most=1, without=NOT_YET)
+    found = explore(MUTANTS[name].client(), steps=1500, most=1)
     shortest = found.disagreements[0]
     assert (shortest.rule, len(shortest.exchanges), shortest.repeats) == (*SHORTEST_IN_LONG_RUNS[name], True)

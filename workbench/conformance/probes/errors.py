@@ -26,7 +26,7 @@ from workbench.conformance.under_check import Untestable
 from workbench.exchange.message import Exchange
 from workbench.fhir import json
 from workbench.fhir.outcome import Issue
-from workbench.fhir.resource import LOGICAL_ID
+from workbench.fhir.resource import LOGICAL_ID, without_version
 
 chapter: Final = Chapter()
 
@@ -259,7 +259,7 @@ def refusals_change_nothing(run: ProbeRun) -> None:
 def refused_never_applied(run: ProbeRun) -> None:
     """Writes that are refused for many reasons; then accepted updates and reads."""
     held, stale = run.resource_and_stale_etag()
-    content = held.content
+    content = without_version(held.read.resource)
     for response in _refused_writes(run, held, stale):
         if _accepted(response):  # not refused here, so what it sent may be stored
             content = run.read(held.path).content
