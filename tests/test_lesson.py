@@ -102,6 +102,7 @@ def test_01_asks_for_the_capability_statement_before_the_update() -> None:
         ("alice reads, alice puts, bob reads, bob puts", "a lost update"),
         ("alice reads, bob reads, alice puts, bob puts", "the loss of bob's update; this schedule loses the update"),
         ("alice reads, bob reads, bob puts, alice puts", ""),
+        ("carol reads, bob reads, alice reads, alice puts, bob puts, carol puts", ""),
     ],
 )
 def test_02_asks_for_the_loss_of_bobs_update(schedule: str, missing: str) -> None:
@@ -120,7 +121,7 @@ def test_03_asks_for_both_entries_and_bobs_title() -> None:
     def missing() -> str:
         return lesson.check("03", spine.journal).missing
 
-    assert missing() == "the 409; run the cell above"
+    assert missing() == "the 409 after Bob's update; run the cell above"
     read = you.read(*LIST)
     mine = with_entry(read.resource, "Needs a quiet room", title="Mine")
     bob.read(*LIST)
@@ -198,6 +199,12 @@ def test_it_takes_ten_minutes_and_names_its_ideas(number: str) -> None:
     opening = cells(number, "markdown")[0]
     assert "**Time:** ten minutes" in opening
     assert 3 <= len(re.findall(r"^\* ", opening, re.MULTILINE)) <= 6
+
+
+@each_exercise
+def test_it_is_small(number: str) -> None:
+    (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
+    assert path.stat().st_size < 150_000
 
 
 MARKS = {
