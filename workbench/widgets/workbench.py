@@ -11,6 +11,7 @@ Every control is an attribute, so a notebook or a test can use it as a person do
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 import ipywidgets as widgets
 
 from workbench.client.client import Client
+from workbench.client.threads import HAS_THREADS
 from workbench.client.unanswered import Resolution
 from workbench.endpoint.request import TYPES
 from workbench.errors import MalformedJSON, WorkbenchError, WriteNotAllowed
@@ -64,7 +66,13 @@ _T = TypeVar("_T")
 
 
 def run_later(seconds: float, action: Callable[[], object]) -> None:
-    """Run the action after this many seconds, in a thread that does not keep the kernel alive."""
+    """Run the action after this many seconds, in a thread that does not keep the kernel alive.
+
+    Without threads, the event loop runs it. In Pyodide there is always one.
+    """
+    if not HAS_THREADS:
+        asyncio.get_running_loop().call_later(seconds, action)
+        return
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()
