@@ -2,11 +2,14 @@
 
 ``ThreadPoolExecutor`` joins its threads when it shuts down and when Python exits. One request without an answer
 would then delay Ctrl-C until its timeout. Daemon threads need no join.
+
+Python in a browser (Pyodide) has neither threads nor processes. There, work is done in the caller's thread.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +21,9 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+HAS_THREADS: Final = sys.platform != "emscripten"
+"""Whether this Python can start threads and processes. Pyodide, which is built with Emscripten, cannot."""
 
 _WAIT_SECONDS: Final = 0.1
 
@@ -38,18 +44,25 @@ def as_ended(
 
 
 class DaemonThreads:
-    """Threads that run functions and do not keep Python from exiting. Use ``as_ended`` to wait for the futures."""
+    """Threads that run functions and do not keep Python from exiting. Use ``as_ended`` to wait for the futures.
+
+    Where ``HAS_THREADS`` is false, ``submit`` runs the function before it returns.
+    """
 
     def __init__(self, threads: int, name: str) -> None:
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._threads = threads
-        for number in range(threads):
+        self._threads = threads if HAS_THREADS else 0
+        for number in range(self._threads):
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
     def submit(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Queue ``function`` for the next free thread and return its future."""
         future: Future[_T] = Future()
-        self._tasks.put((future, partial(function, *args, **kwargs)))
+        call = partial(function, *args, **kwargs)
+        if HAS_THREADS:
+            self._tasks.put((future, call))
+        else:
+            _run(future, call)
         return future
 
     def shutdown(self) -> None:
@@ -69,13 +82,16 @@ class DaemonThreads:
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            future, function = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001  # ``future.result`` raises it
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-            del task, future, function
+            _run(*task)
+            del task
+
+
+def _run(future: Future[Any], function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001  # ``future.result`` raises it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

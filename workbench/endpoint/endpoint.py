@@ -5,13 +5,15 @@ Only this module of the room knows the client: it starts an endpoint and returns
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from workbench.client.client import Client
 from workbench.client.connection import Connection
+from workbench.client.threads import HAS_THREADS
 from workbench.clock import LessonClock, wall_clock
 from workbench.endpoint.faults import Fault, Faults
 from workbench.endpoint.process import ServerProcess
@@ -21,6 +23,10 @@ from workbench.journal.journal import Journal
 
 if TYPE_CHECKING:
     from workbench.endpoint.in_process import InProcessAdapter
+
+_IN_THIS_PROCESS: Final = (
+    "This Python can open no port and start no process, so the endpoint runs in this process, without workers."
+)
 
 
 class Endpoint:
@@ -60,8 +66,13 @@ class Endpoint:
         or UNPROTECTED, which has no lock. ``db`` is ``:memory:``, a file, or ``postgresql://…``. ``strict`` requires
         the headers of a live Spine. ``faults`` are as in ``set_faults``. Several ``workers`` share a ``db``.
 
+        Where Python cannot start a process (Pyodide), this warns and returns an endpoint as ``in_process`` does.
+
         Raises ``BadInput`` for a value that cannot be used, and ``EndpointError`` if the endpoint cannot start.
         """
+        if not HAS_THREADS:
+            warnings.warn(_IN_THIS_PROCESS, RuntimeWarning, stacklevel=2)
+            return cls.in_process(clock=clock, seed=seed, policy=policy, db=db, strict=strict, faults=faults)
         settings = _settings(clock, seed, policy, db, strict, faults)
         server = ServerProcess(settings, Serving(workers=workers))
         return cls(server.base_url, settings, server, Connection())

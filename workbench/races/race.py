@@ -19,6 +19,7 @@ import multiprocessing
 import random
 import signal
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -37,7 +38,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.client import LAST_READ, Client
 from workbench.client.connection import Connection
-from workbench.client.threads import DaemonThreads, as_ended
+from workbench.client.threads import HAS_THREADS, DaemonThreads, as_ended
 from workbench.errors import BadInput, needs
 from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
@@ -57,6 +58,11 @@ TASK_UPDATES: Final = 10
 
 GRACE_SECONDS: Final = 0.6
 """How long an exchange may continue after the race is stopped."""
+
+_ONE_AFTER_THE_OTHER: Final = (
+    "This Python cannot start threads or processes, so the clients run one after the other and meet no conflict; "
+    "play() and play_all() interleave their steps."
+)
 
 _LOOK_SECONDS: Final = 0.1
 _MOST_CLIENTS: Final = 1000
@@ -95,6 +101,8 @@ def race(
     ``executor`` is ``"threads"``, ``"processes"`` or any ``concurrent.futures.Executor``. Outside of threads the
     clients are divided into ``workers`` groups (default: one client each), and each group runs one task at a time.
     ``skew`` is the largest difference between the clocks of different machines, in seconds; the proof allows for it.
+    Where Python cannot start threads (Pyodide), ``"threads"`` and ``"processes"`` run one client after the other,
+    with a warning.
 
     ``stop`` (an event) or Ctrl-C ends the race early, and what was sent is kept. ``watch`` is called with the
     ``Counts`` several times a second. ``progress`` shows a bar; by default in a notebook or a terminal.
@@ -104,6 +112,9 @@ def race(
     """
     chosen = strategy_named(strategy, tries)
     _check_numbers(clients, updates, thinking, skew, workers)
+    if not HAS_THREADS and executor in ("threads", "processes"):
+        warnings.warn(_ONE_AFTER_THE_OTHER, RuntimeWarning, stacklevel=2)
+        executor = "threads"
     journal = Journal() if journal is None else journal
     stop = Event() if stop is None else stop
     referee = _referee(where, journal)
@@ -239,6 +250,8 @@ def _progress_bar(total: int, progress: bool | None, watch: Watch | None, unit: 
     with needs("races"):
         from tqdm.auto import tqdm
 
+    if not HAS_THREADS:
+        tqdm.monitor_interval = 0  # its monitor is a thread
     only_in_a_terminal = None  # what tqdm takes it to mean
     by_default = False if "notebook" in tqdm.__mro__[1].__module__ else only_in_a_terminal
     disable = by_default if progress is None else not progress

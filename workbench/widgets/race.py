@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 
+from workbench.client.threads import HAS_THREADS
 from workbench.endpoint.endpoint import Endpoint
 from workbench.endpoint.policy import POLICIES
 from workbench.errors import BadInput, WorkbenchError
@@ -139,7 +140,8 @@ class RaceBench(widgets.VBox):
 
     def _run(self, policies: Sequence[str]) -> None:
         if self._start_thread(policies):
-            self._thread.join()
+            if HAS_THREADS:
+                self._thread.join()
             self._end()
 
     def _start_thread(self, policies: Sequence[str]) -> bool:
@@ -166,7 +168,10 @@ class RaceBench(widgets.VBox):
         }
         self._thread = threading.Thread(target=self._run_lanes, args=(settings,))
         self._set_racing(racing=True)
-        self._thread.start()
+        if HAS_THREADS:
+            self._thread.start()
+        else:
+            self._thread.run()  # in this thread; `start` returns at the end of the races
         return True
 
     def _run_lanes(self, settings: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import ipywidgets as widgets
 
 from workbench.client.client import Client
+from workbench.client.threads import HAS_THREADS
 from workbench.client.unanswered import Resolution
 from workbench.endpoint.request import TYPES
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
@@ -446,7 +447,7 @@ class Workbench(widgets.VBox):
         self._set_under_way(request.doing)
         self.editor.read_only = request.replaces_text  # what is typed meanwhile would be lost
         try:
-            result = await asyncio.to_thread(self._try, request.send)
+            result = await asyncio.to_thread(self._try, request.send) if HAS_THREADS else self._try(request.send)
         finally:
             self._task = None
             self.editor.read_only = False

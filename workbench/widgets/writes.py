@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 
+from workbench.client.threads import HAS_THREADS
 from workbench.errors import WriteNotAllowed
 from workbench.widgets import html
 
@@ -17,7 +19,13 @@ MINUTES: Final = 10
 
 
 def run_later(seconds: float, action: Callable[[], object]) -> None:
-    """Run the action after this many seconds, in a thread that does not keep the kernel alive."""
+    """Run the action after this many seconds, in a thread that does not keep the kernel alive.
+
+    Without threads, the event loop runs it. In Pyodide there is always one.
+    """
+    if not HAS_THREADS:
+        asyncio.get_running_loop().call_later(seconds, action)
+        return
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()

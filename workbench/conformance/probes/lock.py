@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from workbench.client.client import Client
+from workbench.client.threads import HAS_THREADS
 from workbench.conformance.probe import UNUSED_ETAG, Chapter, Deviation, HeldResource, ProbeRun
 from workbench.conformance.responses import current_etag, etag_value, same_except_meta, summary
 from workbench.conformance.under_check import Untestable, send
@@ -252,7 +253,12 @@ def _update_at_once(run: ProbeRun, held: HeldResource, clients: list[Client], fi
 
 
 def _run_at_once(act: Callable[[int, Client], None], clients: list[Client]) -> None:
-    """Call ``act(number, client)`` for each client, each in a thread of its own."""
+    """Call ``act(number, client)`` for each client, each in a thread of its own.
+
+    Raises ``Untestable`` if this Python cannot start threads.
+    """
+    if not HAS_THREADS:
+        raise Untestable("This Python cannot start threads, so it cannot send several requests at once.")
     threads = [
         threading.Thread(target=act, args=(number, client), name=client.name, daemon=True)
         for number, client in enumerate(clients)
