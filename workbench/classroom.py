@@ -117,13 +117,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Person:
-    """A phone: a name, the List as it was last loaded (with its ETag), and the status of its last update."""
+    """A phone: a name, and the List as it was last loaded, with its ETag."""
 
     name: str
     allowance: Allowance
     held: dict[str, Any] | None = None
     etag: str = ""
-    last: int | None = None
 
 
 class Classroom:
@@ -227,7 +226,6 @@ class Classroom:
         precondition = (("If-Match", before),) if with_if_match else ()
         response = self._answer("PUT", self._path, resource, precondition)
 
-        person.last = response.status
         if response.status == 200:
             self.accepted.append(entry)
             person.etag, person.held = response.headers["ETag"], json.parse(response.body)
@@ -256,7 +254,7 @@ class Classroom:
         self.accepted: list[Entry] = []
         self.refused = 0
         for person in self._people.values():
-            person.held, person.etag, person.last = None, "", None
+            person.held, person.etag = None, ""
 
     def overview(self) -> dict[str, Any]:
         """Return what the presenter's page shows.
@@ -266,7 +264,6 @@ class Classroom:
         response = self._answer("GET", self._path)
         entries = json.parse(response.body).get("entry", [])
         present = {entry["id"] for entry in entries}
-        people = [{"name": person.name, "etag": person.etag, "last": person.last} for person in self._people.values()]
         return {
             "code": self.code,
             "locked": self.locked,
@@ -275,7 +272,7 @@ class Classroom:
             "accepted": len(self.accepted),
             "refused": self.refused,
             "lost": [entry.display for entry in self.accepted if entry.id not in present],
-            "people": people,
+            "people": [{"name": person.name, "etag": person.etag} for person in self._people.values()],
         }
 
     def _answer(

@@ -136,16 +136,17 @@ function startPresenter() {
     showTexts(at("lost"), state.lost);
     showTexts(at("entries"), state.entries);
 
-    const isCurrent = (person) => person.etag === state.etag;
-    const current = state.people.filter(isCurrent).length;
-    at("people-count").textContent = `${state.people.length} joined, ${current} hold the current version`;
-    const people = [...state.people].sort((one, other) => isCurrent(other) - isCurrent(one));
-    const describe = (person) => {
-      const version = person.etag.replace(/^W\/"|"$/g, "");
-      const holds = isCurrent(person) ? `${version}, current` : version ? `${version}, stale` : "no version";
-      return `${person.name}: ${holds}${person.last ? `; last ${person.last}` : ""}`;
+    const holders = new Map([[state.etag, []]]); // the current version first
+    for (const { name, etag } of state.people) {
+      holders.set(etag, [...(holders.get(etag) ?? []), name]);
+    }
+    const versions = [...holders.keys()];
+    const describe = (etag) => {
+      const names = holders.get(etag);
+      const version = etag === state.etag ? `${etag}, current` : etag || "not loaded";
+      return `${version} (${names.length}): ${names.join(", ")}`;
     };
-    showTexts(at("people"), people.map(describe), (index) => (isCurrent(people[index]) ? "current" : "stale"));
+    showTexts(at("people"), versions.map(describe), (index) => (versions[index] === state.etag ? "current" : ""));
   }
 
   /** Run one step and show the new state, or what went wrong. */
