@@ -1,12 +1,12 @@
 """A lesson for a room: many phones add entries to one List, and see optimistic locking work.
 
-``Classroom`` holds the people, the List and the counts. It knows no HTTP of its own: it hands each update, as a real
-request, to the application of the embedded endpoint. ``ClassroomApp`` is an ASGI application with one page and a
-narrow JSON interface. A phone can only load the List and add one entry to the version that it loaded, so nothing else
-can be written. ``hold`` serves both on a socket until the time is over. Everything is in memory, and ends with it.
+``Classroom`` holds the people, the List and the counts. It hands each update, as a complete request, to the application
+of the embedded endpoint. ``ClassroomApp`` is an ASGI application with one page and a narrow JSON interface. A phone can
+only load the List and add one entry to the version that it loaded, so nothing else can be written. ``hold`` serves both
+on a socket until the time is over. Everything is in memory, and is gone at the end.
 
-The presenter can switch the lock off. Then an update replaces the List whatever version it was made from, and the
-entries that others added in between are lost.
+The presenter can switch the lock off. Then an update from a stale version is accepted, and the entries that others
+added in between are lost.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ def is_within(page: Page) -> bool:
 
 def test_five_phones_and_the_presenter(browser: Browser, room: Room) -> None:
     wall = open_page(browser, f"{room.url}#presenter={PRESENTER}", WALL)
+    expect(wall).to_have_url(room.url)  # without the token, which the room could read
+    wall.reload()
     expect(wall.locator("#code")).to_have_text(CODE)
     expect(wall.locator("#address")).to_have_text(room.url)
     phones = [join(browser, room, name) for name in NAMES]

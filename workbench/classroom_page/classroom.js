@@ -3,7 +3,14 @@
 "use strict";
 
 const at = (id) => document.getElementById(id);
-const presenter = new URLSearchParams(location.hash.slice(1)).get("presenter");
+
+// The presenter's token leaves the address bar at once: everyone in the room can read that.
+const given = new URLSearchParams(location.hash.slice(1)).get("presenter");
+if (given) {
+  sessionStorage.setItem("presenter", given);
+  history.replaceState(null, "", location.pathname);
+}
+const presenter = sessionStorage.getItem("presenter");
 
 /** Call the JSON interface; throw an Error whose message is a sentence for the reader. */
 async function call(method, path, body, token) {
