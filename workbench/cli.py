@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
+    _add_classroom(commands)
     _add_lab(commands)
     _add_app(commands)
     _add_connect(commands)
@@ -486,6 +487,52 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _fields_of(record: type[Any], given: dict[str, Any]) -> dict[str, Any]:
     return {field.name: given[field.name] for field in dataclasses.fields(record)}
+
+
+# --- classroom ---
+
+_CLASSROOM_EXAMPLES: Final = """\
+Example: spine-workbench classroom
+Example: spine-workbench classroom --host 192.168.1.20 --port 8000 --insecure
+Example: spine-workbench classroom --host class.example --tls-cert class.pem --tls-key class.key --minutes 30
+"""
+
+
+def _add_classroom(commands: _Commands) -> None:
+    parser = _add_command(
+        commands,
+        "classroom",
+        _classroom,
+        summary="let a room of phones add entries to one List",
+        description="Serve one page on which each phone in a room adds entries to the same List. "
+        "The first line printed is the presenter's address, which switches the lock off and on. "
+        "The second is the address for the phones, with the code that admits them. "
+        "Nothing is stored. docs/classroom.md has the details.",
+        epilog=_CLASSROOM_EXAMPLES,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address that the phones open (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    parser.add_argument("--insecure", action="store_true", help="allow other machines of a private network without TLS")
+    parser.add_argument("--minutes", type=float, default=60, help="how long it lasts (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=200, help="how many phones can join (default: %(default)s)")
+
+
+def _classroom(options: argparse.Namespace) -> int:
+    from workbench.classroom import hold
+    from workbench.endpoint.settings import Serving
+
+    end_by_signal()
+    serving = Serving(
+        host=options.host,
+        port=options.port,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
+        insecure=options.insecure,
+    )
+    hold(serving, minutes=options.minutes, people=options.people)
+    return 0
 
 
 # --- lab and app: the lessons ---

@@ -133,7 +133,7 @@ class AsgiApplication:
         if not hosts or _path(request) == HEALTH_PATH:
             return None
         local = scope["server"][0] if scope.get("server") else ""
-        if _is_own_host(hosts[0], local, self._names):
+        if is_own_host(hosts[0], local, self._names):
             return None
         return MISDIRECTED.because(
             f"Host is {quoted(hosts[0])}, which is neither this machine nor the base URL of this endpoint; "
@@ -158,7 +158,7 @@ class AsgiApplication:
 
 
 @functools.lru_cache(maxsize=256)
-def _is_own_host(host: str, local: str, names: frozenset[str]) -> bool:
+def is_own_host(host: str, local: str, names: frozenset[str]) -> bool:
     """Whether ``Host`` names this endpoint. A web page could otherwise reach it by its own name (DNS rebinding).
 
     The port may differ, as a forwarded one does.

@@ -28,22 +28,20 @@ _KEEP_ALIVE_SECONDS: Final = 600
 no response."""
 
 
-class Server:
-    """An application and its faults, served by this process."""
+class SocketServer:
+    """An ASGI application, served on a socket by this process."""
 
-    def __init__(self, settings: Settings, serving: Serving, base_url: str) -> None:
-        """Open the database and read the certificates; raise ``EndpointError`` for what cannot be used."""
+    def __init__(self, application: Any, serving: Serving) -> None:
+        """Read the certificates; raise ``EndpointError`` if they cannot be used."""
         log.configure(serving.log_format)
         _raise_connection_limit()
-        self._faults = Faults(settings.faults, seed=settings.seed)
-        self._application = build_application(settings, base_url)
         tls: dict[str, Any] = {}
         if serving.tls_cert is not None:
             tls = {"ssl_certfile": serving.tls_cert, "ssl_keyfile": serving.tls_key}
         if serving.client_ca is not None:
             tls |= {"ssl_ca_certs": serving.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
-            AsgiApplication(self._application, self._faults, names=serving.names_at(base_url)),
+            application,
             http=SpineProtocol,
             loop="asyncio",
             ws="none",
@@ -60,16 +58,11 @@ class Server:
         try:
             config.load()
         except OSError as error:  # ssl.SSLError is one
-            self._application.close()
             why = error.strerror or "they do not belong together, or are not in PEM"
             raise EndpointError(f"The certificate, its key or the CA cannot be used: {why}.") from None
         if isinstance(config.ssl, ssl.SSLContext):
             config.ssl.sslobject_class = AlertingSSLObject
         self._server = _UvicornServer(config)
-
-    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
-        """Run one command; see ``application.run_command``."""
-        run_command(self._application, self._faults, command, arguments)
 
     def run(self, listening: socket.socket, on_start: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGINT, SIGTERM or ``stop``; then finish the requests in flight.
@@ -77,15 +70,42 @@ class Server:
         ``on_start`` is called once signals no longer end the process at once.
         """
         self._server.on_start = on_start
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
+            self._server.run(sockets=[listening])
+
+    def stop(self) -> None:
+        """Make ``run`` end; from any thread."""
+        self._server.should_exit = True
+
+
+class Server:
+    """An application and its faults, served by this process."""
+
+    def __init__(self, settings: Settings, serving: Serving, base_url: str) -> None:
+        """Open the database and read the certificates; raise ``EndpointError`` for what cannot be used."""
+        self._faults = Faults(settings.faults, seed=settings.seed)
+        self._application = build_application(settings, base_url)
+        asgi = AsgiApplication(self._application, self._faults, names=serving.names_at(base_url))
         try:
-            with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
-                self._server.run(sockets=[listening])
+            self._server = SocketServer(asgi, serving)
+        except EndpointError:
+            self._application.close()
+            raise
+
+    def run_command(self, command: str, arguments: Iterable[str] = ()) -> None:
+        """Run one command; see ``application.run_command``."""
+        run_command(self._application, self._faults, command, arguments)
+
+    def run(self, listening: socket.socket, on_start: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGINT, SIGTERM or ``stop``; see ``SocketServer.run``. Then close the database."""
+        try:
+            self._server.run(listening, on_start)
         finally:
             self._application.close()
 
     def stop(self) -> None:
         """Make ``run`` end; from any thread."""
-        self._server.should_exit = True
+        self._server.stop()
 
 
 class _UvicornServer(uvicorn.Server):
