@@ -332,7 +332,7 @@ def test_validation_changes_nothing() -> None:
 EXAMPLES = [(kind, parse(stored.body or b"")) for kind, _, stored in examples.rows()]
 RICH = [(kind, parse(dumps(rich_content(template, 1)))) for kind, template in TEMPLATES.items()]
 SMALL = [("List", parsed(resource)) for resource in [*VALID.values(), *(each for each, _ in INVALID.values())]]
-SWAPPED_IN = (
+SWAPPED_IN: tuple[Any, ...] = (
     *(None, True, 5, -1, Decimal("1.5"), "", " ", "a", "a ", "a\x1cb", "a\n", "\x0b", "_", "é", "2018-02-30", "x" * 65),
     *([], {}, [None], ["a"], [{}], {"a": "b"}, {"resourceType": "List"}, {"id": "a"}, [{"url": "a"}], {"text": "a"}),
 )

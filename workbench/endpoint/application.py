@@ -6,6 +6,7 @@ own, so any number of threads and processes may share a database. ``build_applic
 
 from __future__ import annotations
 
+import functools
 import gzip
 import logging
 import random
@@ -475,7 +476,13 @@ def _dump(resource: dict[str, Any]) -> bytes:
 
 
 def _http_date(moment: datetime) -> str:
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
+    return _http_second(moment.astimezone(UTC).replace(microsecond=0))
+
+
+@functools.lru_cache(maxsize=256)
+def _http_second(second: datetime) -> str:
+    """Format a date of HTTP, once a second instead of twice a response."""
+    return format_datetime(second, usegmt=True)
 
 
 # --- the CapabilityStatement ---

@@ -28,6 +28,7 @@ from xml.parsers import expat
 from fhir.resources.STU3 import get_fhir_model_class
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from workbench.fhir.outcome import Issue
 
@@ -255,11 +256,11 @@ class _Checks(dict[str, _Check]):
         return check
 
 
-def _check_of(element: _Element, field: Any) -> _Check:
+def _check_of(element: _Element, field: FieldInfo) -> _Check:
     if element.is_sibling:
         return _leave
     if element.any_resource:
-        item = _is_plainly_valid_contained
+        item: _Check = _is_plainly_valid_contained
     elif element.model is not None:
         item = is_plainly_valid(element.model)
     else:
@@ -269,18 +270,21 @@ def _check_of(element: _Element, field: Any) -> _Check:
     return lambda content: type(content) is list and bool(content) and all(map(item, content))
 
 
-def _check_of_primitive(element: _Element, field: Any) -> _Check:
+def _check_of_primitive(element: _Element, field: FieldInfo) -> _Check:
     # The library's own check of this field, without the model around it.
-    annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     by_library = TypeAdapter(annotation).validator.isinstance_python
     kinds, codes, problem_of = element.kinds, element.codes, element.problem_of
+
+    def has_no_problem(text: Any) -> bool:
+        return problem_of is None or (len(text) <= _QUICKLY_READ and not problem_of(text))
 
     def item(content: Any) -> bool:
         return (
             isinstance(content, kinds)
             and (bool in kinds or not isinstance(content, bool))
             and (not codes or content in codes)
-            and (problem_of is None or (len(content) <= _QUICKLY_READ and not problem_of(content)))
+            and has_no_problem(content)
         )
 
     if not element.repeats:
@@ -299,7 +303,7 @@ def _leave(_content: Any) -> bool:
 
 def _needed(model: type[FHIRAbstractModel]) -> tuple[frozenset[str], list[tuple[frozenset[str], int]]]:
     """Return the elements that a type requires; and of each choice the names, and how many of them it requires."""
-    fields = model.model_fields
+    fields: dict[str, Any] = dict(model.model_fields)
     names = {name: field.alias or name for name, field in fields.items()}
     empty = model.model_construct()
     of_library = {element for element, _ in empty.get_required_fields()}
