@@ -44,7 +44,6 @@ from workbench.endpoint.request import (
 from workbench.endpoint.search import index
 from workbench.endpoint.settings import ASID, Settings
 from workbench.endpoint.store import VERSION_ID, Page, Store, Stored
-from workbench.endpoint.validation import validate
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json, outcome
@@ -194,7 +193,7 @@ class Application:
             content_type=request.header("Content-Type"),
             content_encoding=request.header("Content-Encoding"),
             body=request.request.body,
-            validate=validate,
+            validate=_validate,
         )
         while True:
             logical_id = self._new_id()
@@ -212,7 +211,7 @@ class Application:
             content_encoding=request.header("Content-Encoding"),
             body=request.request.body,
             policy=self._policy,
-            validate=validate,
+            validate=_validate,
         )
 
         def build(version_id: str) -> Stored:
@@ -445,6 +444,13 @@ def _names_version(tags: str, version_id: str) -> bool:
 
 def _with_fields(response: Response, *fields: tuple[str, str]) -> Response:
     return replace(response, headers=Headers([*response.headers.items(), *fields]))
+
+
+def _validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    # Imported here: reading needs no validation, whose library is half of what an endpoint loads.
+    from workbench.endpoint.validation import validate
+
+    return validate(resource_type, resource)
 
 
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:

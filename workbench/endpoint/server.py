@@ -7,9 +7,11 @@ Several processes may serve one socket; see ``process.Workers``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -76,7 +78,13 @@ class Server:
 
         ``on_start`` is called once signals no longer end the process at once.
         """
-        self._server.on_start = on_start
+
+        def start() -> None:
+            on_start()
+            # Reads are answered meanwhile; a write waits for it. Not a daemon: an import should not be cut off at exit.
+            threading.Thread(target=importlib.import_module, args=("workbench.endpoint.validation",)).start()
+
+        self._server.on_start = start
         try:
             with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean stop
                 self._server.run(sockets=[listening])
