@@ -2,13 +2,18 @@
 
 import json
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from fhir.resources.STU3 import get_fhir_model_class
 
-from workbench.endpoint.validation import MOST_ISSUES, MOST_TAGS, validate
-from workbench.fhir.json import parse
+from workbench.conformance.content import rich_content
+from workbench.conformance.under_check import TEMPLATES
+from workbench.endpoint import examples
+from workbench.endpoint.validation import MOST_ISSUES, MOST_TAGS, find_issues, is_plainly_valid, validate
+from workbench.fhir.json import dumps, parse
 
 SUBJECT = {"reference": "Patient/1"}
 
@@ -322,3 +327,45 @@ def test_validation_changes_nothing() -> None:
     before = json.dumps(resource)
     validate("List", resource)
     assert json.dumps(resource) == before
+
+
+EXAMPLES = [(kind, parse(stored.body or b"")) for kind, _, stored in examples.rows()]
+RICH = [(kind, parse(dumps(rich_content(template, 1)))) for kind, template in TEMPLATES.items()]
+SMALL = [("List", parsed(resource)) for resource in [*VALID.values(), *(each for each, _ in INVALID.values())]]
+SWAPPED_IN: tuple[Any, ...] = (
+    *(None, True, 5, -1, Decimal("1.5"), "", " ", "a", "a ", "a\x1cb", "a\n", "\x0b", "_", "é", "2018-02-30", "x" * 65),
+    *([], {}, [None], ["a"], [{}], {"a": "b"}, {"resourceType": "List"}, {"id": "a"}, [{"url": "a"}], {"text": "a"}),
+)
+
+
+def broken(value: Any) -> Iterator[Any]:
+    """The value with one part of it left out, put twice under another name, or swapped for something else."""
+    yield from SWAPPED_IN
+    if isinstance(value, dict):
+        for name, content in value.items():
+            without = {other: value[other] for other in value if other != name}
+            yield without
+            yield from (without | {other: content} for other in (f"_{name}", f"{name}s", "resourceType"))
+            yield from ({**value, name: other} for other in broken(content))
+    elif isinstance(value, list) and value:
+        yield [*value, None]
+        yield from ([other, *value[1:]] for other in broken(value[0]))
+
+
+@pytest.mark.parametrize(("kind", "resource"), EXAMPLES)
+def test_an_example_takes_the_quick_check(kind: str, resource: dict[str, Any]) -> None:
+    assert is_plainly_valid(get_fhir_model_class(kind))(resource)
+
+
+def test_the_quick_check_accepts_nothing_that_the_full_ones_refuse() -> None:
+    accepted = refused = 0
+    small = [(kind, each) for kind, resource in [*EXAMPLES, *SMALL] for each in (resource, *broken(resource))]
+    for kind, resource in [*small, *RICH]:
+        model = get_fhir_model_class(kind)
+        if is_plainly_valid(model)(resource):
+            accepted += 1
+            assert find_issues(model, resource, kind) == (), dumps(resource)
+        else:
+            refused += 1
+    assert accepted > 500
+    assert refused > 5000

@@ -6,6 +6,7 @@ own, so any number of threads and processes may share a database. ``build_applic
 
 from __future__ import annotations
 
+import functools
 import gzip
 import logging
 import random
@@ -43,7 +44,6 @@ from workbench.endpoint.request import (
 from workbench.endpoint.search import index
 from workbench.endpoint.settings import ASID, Settings
 from workbench.endpoint.store import VERSION_ID, Page, Store, Stored
-from workbench.endpoint.validation import validate
 from workbench.errors import BadInput
 from workbench.exchange.message import Headers, Request, Response
 from workbench.fhir import json, outcome
@@ -193,7 +193,7 @@ class Application:
             content_type=request.header("Content-Type"),
             content_encoding=request.header("Content-Encoding"),
             body=request.request.body,
-            validate=validate,
+            validate=_validate,
         )
         while True:
             logical_id = self._new_id()
@@ -211,7 +211,7 @@ class Application:
             content_encoding=request.header("Content-Encoding"),
             body=request.request.body,
             policy=self._policy,
-            validate=validate,
+            validate=_validate,
         )
 
         def build(version_id: str) -> Stored:
@@ -446,6 +446,13 @@ def _with_fields(response: Response, *fields: tuple[str, str]) -> Response:
     return replace(response, headers=Headers([*response.headers.items(), *fields]))
 
 
+def _validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
+    # Imported here: reading needs no validation, whose library is half of what an endpoint loads.
+    from workbench.endpoint.validation import validate
+
+    return validate(resource_type, resource)
+
+
 def _stored(resource: dict[str, Any], logical_id: str, version_id: str, now: datetime) -> Stored:
     body = _dump(stamped(resource, version_id, now, logical_id=logical_id))
     return Stored(version_id, instant(now), body, index(resource))
@@ -475,7 +482,13 @@ def _dump(resource: dict[str, Any]) -> bytes:
 
 
 def _http_date(moment: datetime) -> str:
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
+    return _http_second(moment.astimezone(UTC).replace(microsecond=0))
+
+
+@functools.lru_cache(maxsize=256)
+def _http_second(second: datetime) -> str:
+    """Format a date of HTTP, once a second instead of twice a response."""
+    return format_datetime(second, usegmt=True)
 
 
 # --- the CapabilityStatement ---

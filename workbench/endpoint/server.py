@@ -7,9 +7,11 @@ Several processes may serve one socket; see ``process.Workers``.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -98,8 +100,14 @@ class Server:
 
     def run(self, listening: socket.socket, on_start: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGINT, SIGTERM or ``stop``; see ``SocketServer.run``. Then close the database."""
+
+        def start() -> None:
+            on_start()
+            # Reads are answered meanwhile; a write waits for it. Not a daemon: an import should not be cut off at exit.
+            threading.Thread(target=importlib.import_module, args=("workbench.endpoint.validation",)).start()
+
         try:
-            self._server.run(listening, on_start)
+            self._server.run(listening, start)
         finally:
             self._application.close()
 

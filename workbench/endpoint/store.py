@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -192,11 +192,14 @@ class Store:
             self.close()
             raise
         self.versions = VersionIds(key)
+        self._read = _Statement(_read, self._engine.dialect)
+        self._swap = _Statement(_swap, self._engine.dialect)
 
     def read(self, resource_type: str, logical_id: str) -> Stored | None:
         """Return what is stored under this id, deleted or not; ``None`` if the id was never assigned."""
-        with self._connection() as connection:
-            row = connection.execute(_read, {"of_type": resource_type, "of_id": logical_id}).one_or_none()
+        with self._cursor() as cursor:
+            self._read.run(cursor, {"of_type": resource_type, "of_id": logical_id})
+            row = cursor.fetchone()
         return Stored(*row) if row else None
 
     def insert(self, resource_type: str, logical_id: str, new: Stored) -> bool:
@@ -220,8 +223,9 @@ class Store:
             "to_values": new.keys.values,
             "to_body": new.body,
         }
-        with self._connection() as connection:
-            return connection.execute(_swap, parameters).rowcount == 1
+        with self._cursor() as cursor:
+            self._swap.run(cursor, parameters)
+            return bool(cursor.rowcount == 1)
 
     def search(self, resource_type: str, query: Query) -> Page:
         """Return the page asked for, in the order of ``last_updated``: newest first unless the query says otherwise.
@@ -289,6 +293,39 @@ class Store:
     def _connection(self) -> Iterator[sa.Connection]:
         with self._lock, self._engine.connect() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        """Yield the driver's own cursor, on a connection of the same pool."""
+        with self._lock:
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                try:
+                    yield cursor
+                finally:
+                    cursor.close()
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                # As SQLAlchemy does: where one connection is lost, such as by a restart of the database, all are.
+                if self._engine.dialect.is_disconnect(error, connection.driver_connection, None):
+                    connection.invalidate(error)
+                    self._engine.dispose()
+                raise
+            finally:
+                connection.close()
+
+
+class _Statement:
+    """A statement in the text of one database's driver, which runs it without SQLAlchemy; that takes half the time."""
+
+    def __init__(self, statement: sa.Select[Any] | sa.Update, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self._text = str(compiled)
+        self._names: Sequence[str] | None = compiled.positiontup
+
+    def run(self, cursor: Any, parameters: Mapping[str, Any]) -> None:
+        """Execute it, with the parameters by position or by name as the driver takes them."""
+        cursor.execute(self._text, [parameters[name] for name in self._names] if self._names else parameters)
 
 
 def _values(resource_type: str, logical_id: str, stored: Stored) -> dict[str, str | bytes | None]:

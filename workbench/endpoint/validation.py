@@ -6,6 +6,9 @@ empty arrays, and accepts its own field names besides FHIR's. It lists the codes
 enforcing them, and accepts any text as a narrative or a URI. ``_check_strictly`` closes those gaps by walking the
 same definitions.
 
+Nearly every resource that arrives is valid, so ``is_plainly_valid`` comes first. It is built once for each type from
+the same definitions, and accepts only what both checks would accept; it leaves every other resource to them.
+
 Not checked: invariants (such as which XHTML elements a narrative may have), terminology beyond required codes, and
 profiles.
 """
@@ -19,12 +22,13 @@ import re
 import types
 import typing
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Annotated, Any
 from xml.parsers import expat
 
 from fhir.resources.STU3 import get_fhir_model_class
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from workbench.fhir.outcome import Issue
 
@@ -68,6 +72,11 @@ class _Element(typing.NamedTuple):
 def validate(resource_type: str, resource: dict[str, Any]) -> tuple[Issue, ...]:
     """Return the issues of a resource, each with its element; none if the resource is valid."""
     model = _model(resource_type)
+    return () if is_plainly_valid(model)(resource) else find_issues(model, resource, resource_type)
+
+
+def find_issues(model: type[FHIRAbstractModel], resource: dict[str, Any], resource_type: str) -> tuple[Issue, ...]:
+    """Return the issues that the two full checks find: those of the library only if the strict walk finds none."""
     for check in (_check_strictly, _check_by_library):
         found = list(itertools.islice(check(model, resource, resource_type), MOST_ISSUES))
         if found:
@@ -178,15 +187,132 @@ def _check_single(element: _Element, content: Any, path: str) -> Iterator[tuple[
 
 
 def _check_contained(content: Any, path: str) -> Iterator[tuple[str, str]]:
+    model = _contained_model(content)
+    if model is None:
+        yield f"{path}.resourceType", "must name a FHIR resource type."
+    else:
+        yield from _check_strictly(model, content, path)
+
+
+def _contained_model(content: Any) -> type[FHIRAbstractModel] | None:
+    """Return the model of a resource inside another; ``None`` if it names no type that a resource can have."""
     kind = content.get("resourceType") if isinstance(content, dict) else None
     try:
         model = _model(kind) if isinstance(kind, str) else None
     except ValueError:
-        model = None
-    if model is None or not issubclass(model, _model("Resource")) or kind in _ABSTRACT:
-        yield f"{path}.resourceType", "must name a FHIR resource type."
+        return None
+    return None if model is None or not issubclass(model, _model("Resource")) or kind in _ABSTRACT else model
+
+
+# --- the quick check ---
+
+_QUICKLY_READ = 64 * 1024
+"""Characters of a URI or narrative beyond which it is left to the full checks, so that no long text is read twice."""
+
+_Check = Callable[[Any], bool]
+"""Whether a content is certainly valid; ``False`` leaves it to the full checks."""
+
+
+@functools.cache
+def is_plainly_valid(model: type[FHIRAbstractModel]) -> _Check:
+    """Return the quick check of a type: true only for a value in which the full checks find nothing.
+
+    A value with a null or with a sibling, such as ``_given``, is never plainly valid.
+    """
+    checks = _Checks(model)
+    required, choices = _needed(model)
+
+    def check(value: Any) -> bool:
+        if type(value) is not dict or not value:
+            return False
+        for name, content in value.items():
+            if not checks[name](content):
+                return False
+        if not required <= value.keys():
+            return False
+        return all(at_least <= len(names & value.keys()) <= 1 for names, at_least in choices)
+
+    return check
+
+
+class _Checks(dict[str, _Check]):
+    """The quick check of each element of a type, by name; built when first needed, because types contain themselves."""
+
+    def __init__(self, model: type[FHIRAbstractModel]) -> None:
+        super().__init__()
+        self._model = model
+        self._elements = _elements(model)
+        self._fields = {field.alias or name: field for name, field in model.model_fields.items()}
+
+    def __missing__(self, name: str) -> _Check:
+        if name == "resourceType" and issubclass(self._model, _model("Resource")):
+            wanted = self._model.get_resource_type()
+            check: _Check = lambda content: content == wanted  # noqa: E731
+        elif name in self._elements:
+            check = _check_of(self._elements[name], self._fields[name])
+        else:
+            return _leave  # not kept: a client can think of any number of names
+        self[name] = check
+        return check
+
+
+def _check_of(element: _Element, field: FieldInfo) -> _Check:
+    if element.is_sibling:
+        return _leave
+    if element.any_resource:
+        item: _Check = _is_plainly_valid_contained
+    elif element.model is not None:
+        item = is_plainly_valid(element.model)
     else:
-        yield from _check_strictly(model, content, path)
+        return _check_of_primitive(element, field)
+    if not element.repeats:
+        return item
+    return lambda content: type(content) is list and bool(content) and all(map(item, content))
+
+
+def _check_of_primitive(element: _Element, field: FieldInfo) -> _Check:
+    # The library's own check of this field, without the model around it.
+    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    by_library = TypeAdapter(annotation).validator.isinstance_python
+    kinds, codes, problem_of = element.kinds, element.codes, element.problem_of
+
+    def has_no_problem(text: Any) -> bool:
+        return problem_of is None or (len(text) <= _QUICKLY_READ and not problem_of(text))
+
+    def item(content: Any) -> bool:
+        return (
+            isinstance(content, kinds)
+            and (bool in kinds or not isinstance(content, bool))
+            and (not codes or content in codes)
+            and has_no_problem(content)
+        )
+
+    if not element.repeats:
+        return lambda content: item(content) and by_library(content)
+    return lambda content: type(content) is list and bool(content) and all(map(item, content)) and by_library(content)
+
+
+def _is_plainly_valid_contained(content: Any) -> bool:
+    model = _contained_model(content)
+    return model is not None and is_plainly_valid(model)(content)
+
+
+def _leave(_content: Any) -> bool:
+    return False
+
+
+def _needed(model: type[FHIRAbstractModel]) -> tuple[frozenset[str], list[tuple[frozenset[str], int]]]:
+    """Return the elements that a type requires; and of each choice the names, and how many of them it requires."""
+    fields: dict[str, Any] = dict(model.model_fields)
+    names = {name: field.alias or name for name, field in fields.items()}
+    empty = model.model_construct()
+    of_library = {element for element, _ in empty.get_required_fields()}
+    required = of_library | {names[name] for name, field in fields.items() if field.is_required()}
+    choices = [
+        (frozenset(names[name] for name in group), int(fields[group[0]].json_schema_extra["one_of_many_required"]))
+        for group in empty.get_one_of_many_fields().values()
+    ]
+    return frozenset(required), choices
 
 
 def _uri_problem(text: str) -> str:
