@@ -346,7 +346,9 @@ def test_options_that_cannot_be_used(arguments: list[str], sentence: str, capsys
 
 
 def test_it_ends_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
     hold(Serving(), minutes=0.005, people=3)
+    assert time.monotonic() - began < WAIT
     presenter, phones, ends, counts = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"Presenter: http://127\.0\.0\.1:\d+/#presenter=[\w-]{32}", presenter)
     assert re.fullmatch(r"Phones:    http://127\.0\.0\.1:\d+/ with the code [A-Z2-9]{6}", phones)

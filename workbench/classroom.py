@@ -18,6 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -486,7 +487,7 @@ def hold(serving: Serving, *, minutes: float, people: int) -> None:
         most_people=people,
     )
     ends = time.monotonic() + 60 * minutes
-    with listen(serving) as listening:
+    with closing(classroom), listen(serving) as listening:
         spine_url = serving.url_at(listening.getsockname()[1])
         base_url = spine_url.removesuffix(BASE_PATH) + "/"
         app = ClassroomApp(
@@ -516,7 +517,6 @@ def hold(serving: Serving, *, minutes: float, people: int) -> None:
                 f"The classroom has ended: {counts['accepted']} accepted, {counts['refused']} refused, "
                 f"{len(counts['lost'])} lost."
             )
-            classroom.close()
 
 
 def _print(text: str) -> None:
