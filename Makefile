@@ -8,7 +8,7 @@ READY := $(VENV)/.spine-workbench-ready
 FRONTEND := $(wildcard frontend/*.json frontend/*.mjs frontend/src/*)
 NOTEBOOK ?= notebooks/00-start-here.ipynb
 
-.PHONY: lab app test soak fuzz check setup bench locks clean
+.PHONY: lab app test soak fuzz check docs setup bench locks clean
 
 lab: $(READY)
 	$(BIN)/spine-workbench lab $(NOTEBOOK)
@@ -31,6 +31,16 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/check_words.py
+
+# The site, in dist/site; a broken link fails. MkDocs wants all pages in one folder, and has an environment of its own.
+SITE := dist/docs-env/bin
+docs: $(READY)
+	test -x $(SITE)/mkdocs || { $(BIN)/uv venv --quiet --clear --python $(BIN)/python dist/docs-env \
+	    && $(BIN)/uv pip install --quiet --system-certs --python $(SITE)/python --group docs; }
+	rm -rf dist/pages && mkdir -p dist/pages
+	tar -cf - *.md LICENSE docs/*.md docs/images benchmarks/README.md notebooks | tar -xf - -C dist/pages
+	NO_MKDOCS_2_WARNING=1 $(SITE)/mkdocs build
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

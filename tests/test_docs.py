@@ -5,6 +5,7 @@ That every code block in them runs stands in test_code_blocks.py."""
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_every_name_of_the_readmes_table_is_there() -> None:
-    named = {name.split("(")[0].split(".")[0] for name in re.findall(r"^\| `([A-Za-z_.()]+)`", README, re.MULTILINE)}
-    assert {"Endpoint", "Client", "Workbench", "ConflictBench", "merge"} <= named
-    assert named <= set(workbench.__all__)
+def test_the_reference_has_every_public_name_in_one_task() -> None:
+    tasks = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["TASKS"]
+    assert sorted(name for task in tasks for name in task.names) == workbench.__all__
+
+
+def test_the_reference_names_the_verdict_and_nothing_private() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert "**`verdict`**" in page
+    signatures = re.findall(r"^(?:wb\..*|\*\*`.*)$", page, re.MULTILINE)
+    assert len(signatures) > 100
+    assert [line for line in signatures if re.search(r"\b_[a-zA-Z]", line.replace("_lastUpdated", ""))] == []
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.id)

@@ -5,6 +5,7 @@ from . import lesson as lesson
 from .client.client import LAST_READ as LAST_READ
 from .client.client import Client as Client
 from .client.connection import Connection as Connection
+from .client.curl import from_curl as from_curl
 from .client.identity import FreshId as FreshId
 from .client.identity import SpineIdentity as SpineIdentity
 from .client.identity import platform_identity as platform_identity

@@ -323,8 +323,8 @@ class Client:
 
     def send(
         self,
-        method: str,
-        path: str,
+        method: str | Request,
+        path: str = "",
         *,
         headers: Mapping[str, str | None] | None = None,
         body: bytes | str = b"",
@@ -336,8 +336,20 @@ class Client:
         A header field that is ``None`` is left out, also where the connection would add it. ``chunked``
         sends the body in chunks. ``interaction`` is its name in the journal.
 
-        Raises ``BadInput`` for a path that some server could resolve to one outside of the base URL.
+        ``client.send(request)`` sends a whole request, such as ``wb.from_curl(…)`` returns.
+
+        Raises ``BadInput`` for a path that some server could resolve to one outside of the base URL, and for a
+        request to another URL.
         """
+        if isinstance(method, Request):
+            if not method.url.startswith(f"{self.base_url}/"):
+                raise BadInput(
+                    f"This request is not for {self.base_url}. Use a client of the endpoint that it names, or change "
+                    "its URL."
+                )
+            path = method.url.removeprefix(f"{self.base_url}/")
+            headers = {name: method.headers[name] for name, _ in method.headers.items()}
+            body, method = method.body, method.method
         return self._exchange(self._outgoing_any(method, path, headers, body, interaction, chunked=chunked))
 
     def preview(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CODING_FIELDS = frozenset({"content-encoding", "content-length", "vary"})
 """Header fields that describe a body before its content coding was decoded."""
 
-_CURL_FIELDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
+CURL_FIELDS = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent"})
 """Header fields that curl adds itself."""
 
 _SPELLINGS = {"etag": "ETag", "traceid": "TraceID", "www-authenticate": "WWW-Authenticate"}
@@ -83,7 +83,7 @@ def as_curl(exchange: Exchange) -> str:
     # Without --url, curl takes a URL that begins with a hyphen for an option.
     # Without --globoff, curl takes [1-9] and {a,b} for several URLs.
     words = [f"curl -i --globoff {method}", f"--url {shlex.quote(request.url)}"]
-    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_FIELDS]
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in CURL_FIELDS]
     # curl sends an empty field only if a semicolon follows its name; a colon would remove the field.
     words += [f"-H {shlex.quote(f'{name}: {value}' if value else f'{name};')}" for name, value in sent]
     if (request.body or request.dropped) and "Content-Type" not in request.headers:
@@ -121,7 +121,7 @@ def as_html(exchange: Exchange) -> Markup:
 def as_python(exchange: Exchange) -> str:
     """Return Python code that sends the same request with ``requests``, without the fields that it adds itself."""
     request = exchange.request
-    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_FIELDS]
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in CURL_FIELDS]
     lines = ["import requests", "", "response = requests.request(", f"    {request.method!r},", f"    {request.url!r},"]
     if sent:
         lines += ["    headers={", *(f"        {name!r}: {value!r}," for name, value in sent), "    },"]
