@@ -34,6 +34,12 @@ def page() -> str:
 
 def _entry(name: str, value: Any) -> Iterator[str]:
     yield f"\n## {name}\n"
+    if inspect.ismodule(value):
+        yield _prose(value)
+        for member, function in inspect.getmembers(value, inspect.isfunction):
+            if function.__module__ == value.__name__ and not member.startswith("_"):
+                yield f"\n**`{name}.{member}{_signature(function)}`**  \n{_prose(function)}"
+        return
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         yield (
             f"A value of {value.__class__.__module__}.{value.__class__.__name__}."

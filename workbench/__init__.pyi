@@ -1,6 +1,7 @@
 # The public names of `workbench`, each with the module that defines it. This is the only list:
 # `workbench/__init__.py` reads it to load a name when it is first used, and type checkers read it too.
 
+from . import lesson as lesson
 from .client.client import LAST_READ as LAST_READ
 from .client.client import Client as Client
 from .client.connection import Connection as Connection
