@@ -19,6 +19,7 @@ OUTPUTS = (
     "table.js",
     "table.css",
     "private.js",
+    "frame.js",
     "stage.js",
     "stage.css",
     "merge.js",

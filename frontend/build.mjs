@@ -9,6 +9,7 @@ const options = {
   entryPoints: [
     "src/editor.js",
     "src/editor.css",
+    "src/frame.js",
     "src/merge.js",
     "src/merge.css",
     "src/private.js",

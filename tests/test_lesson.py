@@ -1,7 +1,14 @@
-"""The checks of the exercises: each names the step that is missing."""
+"""The checks of the exercises: each names the step that is missing, and the folded answers solve them.
+
+Also what the first five notebooks promise: ten minutes, a few ideas, and rules marked with their source.
+"""
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +16,7 @@ import pytest
 import workbench as wb
 from workbench import lesson
 
+ROOT = Path(__file__).parents[1]
 FLAG = ("Flag", "3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1")
 LIST = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
 
@@ -94,6 +102,7 @@ def test_01_asks_for_the_capability_statement_before_the_update() -> None:
         ("alice reads, alice puts, bob reads, bob puts", "a lost update"),
         ("alice reads, bob reads, alice puts, bob puts", "the loss of bob's update; this schedule loses the update"),
         ("alice reads, bob reads, bob puts, alice puts", ""),
+        ("carol reads, bob reads, alice reads, alice puts, bob puts, carol puts", ""),
     ],
 )
 def test_02_asks_for_the_loss_of_bobs_update(schedule: str, missing: str) -> None:
@@ -112,7 +121,7 @@ def test_03_asks_for_both_entries_and_bobs_title() -> None:
     def missing() -> str:
         return lesson.check("03", spine.journal).missing
 
-    assert missing() == "the 409; run the cell above"
+    assert missing() == "the 409 after Bob's update; run the cell above"
     read = you.read(*LIST)
     mine = with_entry(read.resource, "Needs a quiet room", title="Mine")
     bob.read(*LIST)
@@ -151,3 +160,74 @@ def test_04_asks_for_one_error_after_the_other() -> None:
     assert missing().startswith("the confirmation in the answer")
     you.update(flag, prefer="OperationOutcome")
     assert missing() == ""
+
+
+# --- the notebooks ---
+
+
+def cells(number: str, kind: str) -> list[str]:
+    (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+each_exercise = pytest.mark.parametrize("number", lesson.EXERCISES)
+
+
+@each_exercise
+def test_the_folded_answer_solves_the_exercise(number: str) -> None:
+    """The notebook's code runs as it stands and the check finds something missing; with the answer, nothing."""
+    (answer,) = re.findall(r"<details>.*?```python\n(.*?)```.*?</details>", cells(number, "markdown")[-1], re.DOTALL)
+    scope: dict[str, Any] = {}
+    checks = []
+    try:
+        for code in cells(number, "code"):
+            if not code.startswith("wb.lesson.check("):
+                exec(compile(ast.parse(code), f"notebook {number}", "exec"), scope)
+                continue
+            checks.append(eval(code, scope))
+            exec(compile(ast.parse(answer), f"answer {number}", "exec"), scope)
+            checks.append(eval(code, scope))
+    finally:
+        for endpoint in [value for value in scope.values() if isinstance(value, wb.Endpoint)]:
+            endpoint.stop()
+    assert [(each.exercise, each.solved) for each in checks] == [(number, False), (number, True)]
+
+
+@each_exercise
+def test_it_takes_ten_minutes_and_names_its_ideas(number: str) -> None:
+    opening = cells(number, "markdown")[0]
+    assert "**Time:** ten minutes" in opening
+    assert 3 <= len(re.findall(r"^\* ", opening, re.MULTILINE)) <= 6
+
+
+@each_exercise
+def test_it_is_small(number: str) -> None:
+    (path,) = (ROOT / "notebooks").glob(f"{number}-*.ipynb")
+    assert path.stat().st_size < 150_000
+
+
+MARKS = {
+    "guide": {"S", "C", "R", "D", "V", "E", "G"},
+    "FHIR": {"F"},
+    "RFC": {"H", "9111", "7240"},
+    "our choice": {"W"},
+}
+"""The mark that a notebook gives to a rule, and the sources in the contract that allow it."""
+
+SOURCES = {promise.id: set(promise.sources) for promise in wb.PROMISES}
+
+
+@pytest.mark.parametrize("number", ["01", "04"])
+def test_every_rule_is_marked_with_one_of_its_sources(number: str) -> None:
+    text = "\n".join(cells(number, "markdown"))
+    named = re.findall(r"\*\*([A-Z]+-\d+)\*\*", text)
+    marked = re.findall(r"\*\*([A-Z]+-\d+)\*\*, \*([^*]+)\*", text)
+    assert len(named) >= 8
+    assert named == [rule for rule, _ in marked]
+    assert [(rule, mark) for rule, mark in marked if not MARKS[mark] & SOURCES[rule]] == []
+
+
+def test_the_glossary_explains_every_verdict() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [verdict for verdict in wb.Verdict if f"| *{verdict.value}* |" not in page] == []

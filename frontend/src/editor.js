@@ -13,6 +13,7 @@ import { lintGutter, lintKeymap } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { Compartment, EditorState } from "@codemirror/state";
 import {
+  Decoration,
   drawSelection,
   dropCursor,
   EditorView,
@@ -25,8 +26,14 @@ import {
 } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 
+import { http } from "./http_language.js";
 import { keepNotebookShortcutsOut } from "./notebook_keys.js";
 import { SharedText } from "./shared_text.js";
+
+/** Draw matching brackets only: in a long text that is not parsed to its end yet, every other one would be red. */
+const matching = Decoration.mark({ class: "cm-matchingBracket" });
+const drawMatch = ({ start, end, matched }) =>
+  matched ? [start, end].map(({ from, to }) => matching.range(from, to)) : [];
 
 const APPEARANCE = [
   lineNumbers(),
@@ -38,13 +45,12 @@ const APPEARANCE = [
   highlightSelectionMatches(),
   drawSelection(),
   dropCursor(),
-  bracketMatching(),
+  bracketMatching({ renderMatch: drawMatch }),
   EditorView.lineWrapping, // the XHTML of a narrative is one very long string
   syntaxHighlighting(classHighlighter), // plain class names: editor.css has the colours
 ];
 
 const EDITING = [
-  json(),
   history(),
   closeBrackets(),
   indentOnInput(),
@@ -94,6 +100,13 @@ function renderEditor({ model, el, shared }) {
   frame.className = "swb-editor";
   keepNotebookShortcutsOut(frame);
 
+  // The workbench's frame keeps the text as a draft. It may be drawn later than this view, and then asks.
+  const tell = () => {
+    if (model.get("read_only")) return;
+    frame.dispatchEvent(new CustomEvent("swb:text", { bubbles: true, detail: { doc: shared.doc } }));
+  };
+  frame.addEventListener("swb:tell", tell);
+
   const settings = new Compartment();
   const view = new EditorView({
     doc: shared.doc,
@@ -101,8 +114,12 @@ function renderEditor({ model, el, shared }) {
       keysFor(shared),
       settings.of(settingsOf(model)),
       APPEARANCE,
+      model.get("language") === "http" ? http : json(),
       EDITING,
-      EditorView.updateListener.of((update) => shared.updated(update)),
+      EditorView.updateListener.of((update) => {
+        shared.updated(update);
+        if (update.docChanged) tell();
+      }),
     ],
     parent: frame,
   });

@@ -34,15 +34,11 @@ const SHAPES = {
     return () => (inside.innerHTML = content.current.html); // html.py made it and escaped every text
   },
   text: (el, content, model) => {
-    const box = labelled(el, model, document.createElement("input"));
-    box.type = "text";
-    box.placeholder = model.get("placeholder");
-    const event = model.get("continuous_update") ? "input" : "change";
-    box.addEventListener(event, () => model.send({ kind: "value", value: box.value }));
-    return () => {
-      if (box.value !== content.current.value) box.value = content.current.value;
-    };
+    const input = document.createElement("input");
+    input.type = "text";
+    return textBox(el, content, model, input);
   },
+  textarea: (el, content, model) => textBox(el, content, model, document.createElement("textarea")),
   dropdown: (el, content, model) => {
     const box = labelled(el, model, document.createElement("select"));
     box.addEventListener("change", () => model.send({ kind: "index", index: box.selectedIndex }));
@@ -52,6 +48,16 @@ const SHAPES = {
     };
   },
 };
+
+function textBox(el, content, model, input) {
+  const box = labelled(el, model, input);
+  box.placeholder = model.get("placeholder");
+  const event = model.get("continuous_update") ? "input" : "change";
+  box.addEventListener(event, () => model.send({ kind: "value", value: box.value }));
+  return () => {
+    if (box.value !== content.current.value) box.value = content.current.value;
+  };
+}
 
 function labelled(el, model, box) {
   const label = document.createElement("label");

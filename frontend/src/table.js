@@ -5,6 +5,7 @@ import {
   ColumnApiModule,
   createGrid,
   ModuleRegistry,
+  QuickFilterModule,
   RenderApiModule,
   RowApiModule,
   RowSelectionModule,
@@ -21,6 +22,7 @@ ModuleRegistry.registerModules([
   ClientSideRowModelApiModule,
   ClientSideRowModelModule,
   ColumnApiModule,
+  QuickFilterModule,
   RenderApiModule,
   RowApiModule,
   RowSelectionModule,
@@ -67,13 +69,23 @@ function compareCells(a, b, _rowA, _rowB, descending) {
   return a === null ? 0 : compare(a, b);
 }
 
-function columnDefinition({ key, title, align, width, mono }) {
+/** An id of 36 characters says as much with its first eight; the tooltip has all of it. */
+function drawShortened({ value }) {
+  const cell = document.createElement("span");
+  cell.textContent = (value ?? "").replace(/([0-9a-f]{8})-[0-9a-f-]{27}/g, "$1…");
+  cell.title = value ?? "";
+  return cell;
+}
+
+function columnDefinition({ key, title, align, width, mono, short, more }) {
   return {
     colId: key,
     headerName: title,
     // A getter and not `field`, because the grid reads the dots in "meta.versionId" as a path.
     valueGetter: ({ data }) => data.cells[key] ?? null,
     comparator: compareCells,
+    hide: Boolean(more),
+    ...(short ? { cellRenderer: drawShortened } : {}),
     ...(width ? { width } : { flex: 1, minWidth: NARROWEST_FLEXIBLE_PX }),
     headerClass: align === "right" ? "swb-right" : "",
     cellClass: [
@@ -164,6 +176,14 @@ class TableView {
     });
   }
 
+  filter(text) {
+    this.#grid.setGridOption("quickFilterText", text);
+  }
+
+  showColumns(keys, shown) {
+    this.#grid.setColumnsVisible(keys, shown);
+  }
+
   destroy() {
     this.#stopListening();
     cancelAnimationFrame(this.#frame);
@@ -226,13 +246,40 @@ class TableView {
   }
 }
 
+/** A field that filters the rows, and a switch for the columns that are shown on demand. */
+function makeTools(model, view) {
+  const tools = document.createElement("div");
+  tools.className = "swb-table-tools";
+  const filter = document.createElement("input");
+  filter.type = "search";
+  filter.placeholder = "Filter the rows";
+  filter.setAttribute("aria-label", `Filter ${model.get("label")}`);
+  filter.addEventListener("input", () => view.filter(filter.value));
+  tools.append(filter);
+  const more = model.get("columns").filter((column) => column.more).map(({ key }) => key);
+  if (more.length > 0) {
+    const label = document.createElement("label");
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.addEventListener("change", () => view.showColumns(more, all.checked));
+    label.append(all, " All columns");
+    tools.append(label);
+  }
+  return tools;
+}
+
 function renderTable({ model, el, store }) {
   const frame = document.createElement("div");
   frame.className = "swb-table";
   frame.style.height = model.get("height");
   keepNotebookShortcutsOut(frame);
-  el.append(frame);
   const view = new TableView(frame, model, store);
+  if (model.get("tools")) {
+    const tools = makeTools(model, view);
+    keepNotebookShortcutsOut(tools);
+    el.append(tools);
+  }
+  el.append(frame);
   return () => view.destroy();
 }
 

@@ -68,7 +68,7 @@ def test_it_is_used_and_saved(page: Page, lab: Lab) -> None:
     typed.press("Enter")
     expect(bench.locator(".cm-line").filter(has_text=f"{PLANTED} of both")).to_be_visible()
     press(page, "Send merged")
-    expect(bench.locator(".swb-answer-head")).to_contain_text("200 OK")
+    expect(bench.locator(".swb-answer-head")).to_contain_text("200 OK updated")
     assert kernel_value(page, "colleague.read('List', LIST).resource['title']") == f"{PLANTED} of both"
     assert serious_findings(page, ".swb") == []
 
@@ -78,6 +78,27 @@ def test_it_is_used_and_saved(page: Page, lab: Lab) -> None:
     assert len(states) > 100
     assert "a name that is saved" in saved, "the state of widgets was saved"
     assert PLANTED not in saved
+
+
+def test_unsent_text_is_kept_in_the_browser_only_if_the_user_says_so(page: Page) -> None:
+    bench = page.locator(".swb").first
+    kept = "() => JSON.stringify(localStorage).includes('not to be kept')"
+    added = " not to be kept"
+    editor = bench.locator(".cm-content").first
+    editor.locator(".cm-line").filter(has_text=f"{PLANTED} of both").click()
+    for key in ("End", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    page.keyboard.type(added)
+    expect(bench.locator(".swb-changes").first).to_contain_text(added)
+    page.evaluate("() => window.dispatchEvent(new Event('pagehide'))")  # a draft is stored at once
+    assert not page.evaluate(kept)
+    bench.get_by_label("Keep my unsent text in this browser").check()
+    page.wait_for_function(kept)
+    bench.get_by_label("Keep my unsent text in this browser").uncheck()
+    assert not page.evaluate(kept)
+    editor.focus()
+    while f'{PLANTED} of both"' not in editor.inner_text():
+        page.keyboard.press("Control+z")
 
 
 def test_a_page_that_opens_later_shows_it_too(page: Page, lab: Lab) -> None:

@@ -68,7 +68,7 @@ def press(page: Page, name: str) -> None:
 
 def restart(page: Page) -> None:
     press(page, "Restart")
-    expect(page.get_by_text("Nothing has been sent yet.")).to_have_count(2)
+    expect(page.locator(".swb-notice").filter(has_text="Nothing has been sent yet.")).to_have_count(2)
     expect(page.get_by_text("has not read the List")).to_have_count(4)
 
 
@@ -93,10 +93,14 @@ def expect_end_of_story(page: Page) -> None:
 
 
 def load(page: Page) -> None:
+    grid = page.get_by_role("grid", name="Transitions", include_hidden=True)
+    rows = int(grid.get_attribute("aria-rowcount") or 0)
     page.get_by_role("button", name="Load", exact=True).click()
     discard = page.get_by_role("button", name="Load and discard my changes")
     if discard.is_visible():
         discard.click()
+    expect(grid).to_have_attribute("aria-rowcount", str(rows + 1))
+    expect(page.locator(".swb-area-editor .cm-content")).to_have_attribute("aria-readonly", "false")
     expect(page.locator(".swb-answer-head")).to_contain_text("200 OK")
     expect(page.locator(".swb .cm-line").filter(has_text='"title"')).to_be_visible()
 
@@ -268,7 +272,7 @@ class TestWorkbench:
         expect(workbench.get_by_role("button", name="Send merged")).to_be_disabled()
         row.get_by_role("radio", name="theirs").check()
         press(workbench, "Send merged")
-        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK")
+        expect(workbench.locator(".swb-answer-head")).to_contain_text("200 OK updated")
         stored = another_client(workbench).read("List", LIST).resource
         assert stored["title"] == "Adjustments, as Bob sees them"
 

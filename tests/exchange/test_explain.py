@@ -229,3 +229,8 @@ def test_the_endpoint_s_own_words_can_be_left_out() -> None:
 
 def test_a_reason_that_was_not_recorded() -> None:
     assert "no answer came. The reason is not known. It may" in exchange("update", None).explain()
+
+
+def test_an_update_by_you_is_your_update() -> None:
+    about = replace(exchange("update", 200, if_match=VERSION, etag=NEXT), client="you")
+    assert about.explain().startswith(f"Your update of List/1 with If-Match {VERSION} was accepted.")

@@ -10,7 +10,7 @@ from exchangekit import BASE, NEXT, VERSION, exchange, outcome
 
 from workbench import Endpoint
 from workbench.exchange.message import Exchange
-from workbench.exchange.text import as_curl, as_http, reason
+from workbench.exchange.text import as_curl, as_http, as_python, reason
 
 BODY = '{"resourceType":"List","id":"1","title":"Alice\'s \\"own\\" $HOME `id` \\\\ Zoë \U0001f9d1 !"}'.encode()
 
@@ -150,3 +150,13 @@ def test_curl_sends_the_same_request(spine: Endpoint) -> None:
     again = run(alice.read("List", made.logical_id))
     assert str(first.etag) in again
     assert draft["title"] in json.loads(again.partition("\r\n\r\n")[2])["title"]
+
+
+def test_the_python_code_does_what_the_request_did(spine: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    alice = spine.client("alice")
+    read = alice.read("Flag", "3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1")
+    put = alice.update(read.resource | {"status": "inactive"})
+    exec(as_python(read), {})
+    assert '"status":"inactive"' in capsys.readouterr().out.replace(" ", "")
+    exec(as_python(put), {})
+    assert capsys.readouterr().out.startswith("409"), "the same version once more is stale"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from workbench import BadInput, Endpoint, Verdict
-from workbench.widgets.draft import Draft, Guard
+from workbench import BadInput, Endpoint, Exchange, Verdict
+from workbench.widgets.draft import Draft, Guard, Method
 
 LIST = ("List", "744eec7d-8951-4722-ad74-dc34e86d4e1a")
 
@@ -19,6 +19,10 @@ def draft(spine_in_process: Endpoint) -> Draft:
     return made
 
 
+def put(draft: Draft, text: str) -> Exchange:
+    return draft.send(draft.request(Method.UPDATE, draft.resource(text), draft.etag, "minimal"))
+
+
 def titled(draft: Draft, title: str) -> str:
     return json.dumps(json.loads(draft.text) | {"title": title})
 
@@ -28,14 +32,15 @@ def test_changed_compared_and_sent(draft: Draft, spine_in_process: Endpoint) -> 
     bob.update(bob.read(*LIST).resource | {"status": "retired"}).raise_for_verdict()
     text = titled(draft, "Reviewed")
     assert draft.has_changes(text)
-    assert draft.send(text, draft.etag, "minimal").verdict is Verdict.STALE
+    assert put(draft, text).verdict is Verdict.STALE
     assert draft.stale
     _, merged = draft.compare(text)
     assert merged is not None
     assert not draft.stale
-    sent = draft.send(json.dumps(merged.apply()), draft.etag, "minimal")
+    sent = put(draft, json.dumps(merged.apply()))
     assert sent.verdict is Verdict.UPDATED
     assert draft.etag == str(sent.etag)
+    draft.learn(draft.client.journal.rows())
     assert len(draft.older_etags()) == 2
     stored = bob.read(*LIST).resource
     assert (stored["title"], stored["status"]) == ("Reviewed", "retired")

@@ -66,11 +66,12 @@ def with_the_name(widget: ipywidgets.Widget) -> list[str]:
 
 def test_a_live_bench_shows_it_and_its_state_does_not_hold_it(scene: dict[str, Any]) -> None:
     bench = scene["show_everything"](scene["LIVE"])
-    shown = (bench._changes, bench._request, bench._answer, bench._raw, bench._sequence)
+    html = (bench._changes, bench._request, bench._answer, bench._sequence)
+    shown = (*html, bench.messages.request)
     assert PLANTED in str([getattr(each, "value", "") for each in shown])
     assert PLANTED in bench.editor.value
     assert PLANTED in str(bench.merge_view.merge)
-    assert PLANTED in bench.found.options[1][0]
+    assert PLANTED in bench.found.options[0][0]
     assert with_the_name(bench) == []
     assert bench.logical_id.value not in states(bench), "an id can be somebody's number"
     table = scene["checked"](scene["LIVE"])

@@ -24,6 +24,11 @@ def test_it_edits_what_came_and_keeps_what_is_redacted(spine_in_process: Endpoin
     after = spine_in_process.client().read("List", LIST).resource
     assert (after["title"], after["subject"]["identifier"]["value"]) == ("Reviewed", NUMBER)
     assert not [each for each in client.journal if NUMBER in each.as_http()]
+
+    bench._choose_row(1)
+    bench.messages.again_button.click()
+    assert "holds placeholders for personal data" in bench._notice.value
+    assert len(client.journal) == 2, "a placeholder is never sent"
     bench.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from workbench import Client, Connection, Endpoint, EndpointPicker, Workbench, WriteNotAllowed
 from workbench.widgets.draft import Guard
-from workbench.widgets.workbench import MINUTES, WriteSwitch
+from workbench.widgets.writes import MINUTES, WriteSwitch
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 

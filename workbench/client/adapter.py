@@ -57,6 +57,7 @@ class Attempt:
 
     def __init__(self, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.connecting = False
+        self.cancelled = False
         self.sent = False
         """Whether a byte of the request can have left."""
         self._seconds = seconds
@@ -120,6 +121,11 @@ class ConnectingAdapter(HTTPAdapter):
     def abort(self) -> None:
         """End the request that another thread waits for, and every later one."""
         self.aborted = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End the request that another thread waits for; later ones are sent."""
+        self.attempt.cancelled = True
         sock = self.connection.sock if self.connection else None
         if sock is not None:
             with contextlib.suppress(OSError):  # it is closed already
@@ -167,7 +173,7 @@ def _reporting_pool(pool: type[HTTPConnectionPool], adapter: ConnectingAdapter) 
             self.timeout = adapter.attempt.wait(self.timeout)
             super().connect()
             adapter.connection = self
-            if adapter.aborted:
+            if adapter.aborted or adapter.attempt.cancelled:
                 raise ConnectionAbortedError("The request was aborted.")
             adapter.attempt.connecting = False
 

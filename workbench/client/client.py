@@ -338,24 +338,15 @@ class Client:
 
         Raises ``BadInput`` for a path that some server could resolve to one outside of the base URL.
         """
-        path, headers = conceal(path), self.connection.concealed(headers or {})
-        method = method.upper()  # requests does the same
-        check_method(method)
-        _check_below(path)
+        return self._exchange(self._outgoing_any(method, path, headers, body, interaction, chunked=chunked))
 
-        segments = path.partition("?")[0].strip("/").split("/")
-        if method == "GET" and segments == ["metadata"]:
-            name, resource_type, logical_id = "capabilities", "", ""
-        elif method == "POST" and len(segments) == 2 and segments[1] == "_search":
-            name, resource_type, logical_id = "search-type", segments[0], ""
-        else:
-            name = INTERACTIONS.get((method, len(segments)), method.lower())
-            resource_type, logical_id = segments[0], segments[1] if len(segments) == 2 else ""
-        url = f"{self.base_url}/{path.lstrip('/')}"
-        content = _encoded(body) if isinstance(body, str) else body
-        return self._exchange(
-            _Outgoing(interaction or name, method, url, headers, content, resource_type, logical_id, chunked)
-        )
+    def preview(
+        self, method: str, path: str, *, headers: Mapping[str, str | None] | None = None, body: bytes | str = b""
+    ) -> Request:
+        """Return the request that ``send`` would send, credentials replaced; send nothing. Raises as ``send``."""
+        outgoing = self._outgoing_any(method, path, headers, body)
+        fields = self.connection.preview_fields(outgoing.interaction, outgoing.resource_type)
+        return self._prepare(outgoing, fields)[1]
 
     def sibling(self, name: str, *, journal: Journal | None = None) -> Client:
         """Return another client of the same endpoint, for another thread or an unrecorded request.
@@ -381,6 +372,12 @@ class Client:
         for adapter in self._session.adapters.values():
             if isinstance(adapter, ConnectingAdapter):
                 adapter.abort()
+
+    def cancel(self) -> None:
+        """End the request that another thread waits for; it is recorded without an answer. Later ones are sent."""
+        adapter = self._session.get_adapter(self.base_url)
+        if isinstance(adapter, ConnectingAdapter):
+            adapter.cancel()
 
     def _if_match(self, if_match: IfMatch, resource_type: str, logical_id: str) -> str | None:
         if if_match is not LAST_READ:
@@ -415,6 +412,41 @@ class Client:
             raise BadInput(f"Which {resource_type}? Give its id.")
         url = self.url(resource_type, logical_id or "")
         return _Outgoing(interaction, method, url, headers or {}, body, resource_type, logical_id or "")
+
+    def _outgoing_any(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | None] | None,
+        body: bytes | str,
+        interaction: str = "",
+        *,
+        chunked: bool = False,
+    ) -> _Outgoing:
+        """Return the request of ``send``."""
+        path, headers = conceal(path), self.connection.concealed(headers or {})
+        method = method.upper()  # requests does the same
+        check_method(method)
+        _check_below(path)
+
+        segments = path.partition("?")[0].strip("/").split("/")
+        if method == "GET" and segments == ["metadata"]:
+            name, resource_type, logical_id = "capabilities", "", ""
+        elif method == "POST" and len(segments) == 2 and segments[1] == "_search":
+            name, resource_type, logical_id = "search-type", segments[0], ""
+        else:
+            name = INTERACTIONS.get((method, len(segments)), method.lower())
+            resource_type, logical_id = segments[0], segments[1] if len(segments) == 2 else ""
+        return _Outgoing(
+            interaction or name,
+            method,
+            f"{self.base_url}/{path.lstrip('/')}",
+            headers,
+            _encoded(body) if isinstance(body, str) else body,
+            resource_type,
+            logical_id,
+            chunked,
+        )
 
     def _outgoing_update(
         self, resource: Content, if_match: IfMatch, prefer: str | None, *, keep_meta: bool = False

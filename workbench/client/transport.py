@@ -123,6 +123,8 @@ def send(
         if _PROXY_REFUSED in str(error):
             connection.forget_refused(407)
         sent = not _surely_not_sent(error, adapter)
+        if isinstance(adapter, ConnectingAdapter) and adapter.attempt.cancelled and not adapter.aborted:
+            return Outcome(None, Failure(_CANCELLED, Stage.ANSWER), sent, interruption)
         return Outcome(None, _why_unanswered(error, base_url), sent, interruption)
     finally:
         if answer is not None:
@@ -184,6 +186,8 @@ def _why_unanswered(error: BaseException, base_url: str) -> Failure:
         return Failure(f"The connection to {host} broke off before an answer came.")
     return Failure(f"The exchange with {host} failed ({name}).")
 
+
+_CANCELLED: Final = "The request was cancelled before an answer came."
 
 _CERTIFICATE_ALERTS: Final = (
     "ALERT_CERTIFICATE",

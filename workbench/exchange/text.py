@@ -1,4 +1,4 @@
-"""An exchange as text: the HTTP messages, and a curl command that sends the same request.
+"""An exchange as text: the HTTP messages, and a curl command or Python code that sends the same request.
 
 The texts contain no credentials, because an ``Exchange`` contains none. Control characters in a message are
 written as escapes, so that a terminal does not execute them.
@@ -116,6 +116,21 @@ def as_html(exchange: Exchange) -> Markup:
     split = urlsplit(request.url)
     messages = as_http(exchange, base=f"{split.scheme}://{split.netloc}", indent=2)
     return markup.block(tone, line, explain(exchange), markup.folded("Request and response", markup.lines(messages)))
+
+
+def as_python(exchange: Exchange) -> str:
+    """Return Python code that sends the same request with ``requests``, without the fields that it adds itself."""
+    request = exchange.request
+    sent = [(name, value) for name, value in request.headers.items() if name.lower() not in _CURL_FIELDS]
+    lines = ["import requests", "", "response = requests.request(", f"    {request.method!r},", f"    {request.url!r},"]
+    if sent:
+        lines += ["    headers={", *(f"        {name!r}: {value!r}," for name, value in sent), "    },"]
+    if request.body:
+        lines.append(f"    data={decode(request.body)!r}.encode(),")
+    if request.dropped:  # name a file that does not exist, so that the code fails instead of sending nothing
+        lines.append(f"    data=open({f'({request.dropped})'!r}, 'rb'),")
+    lines += ["    allow_redirects=False,", ")", "print(response.status_code, response.headers.get('ETag'))"]
+    return "\n".join([*lines, "print(response.text)", ""])
 
 
 def _message(start: str, headers: Iterable[tuple[str, str]], body: str, base: str) -> str:

@@ -337,26 +337,26 @@ def _is_lost_race(exchange: Exchange) -> bool:
     return exchange.status == 409 and is_blind and not _names_another_reason(exchange)
 
 
-_WRITE: Final = "{client}'s {interaction} of {target}"
+_WRITE: Final = "{whose} {interaction} of {target}"
 _REJECTED: Final = _WRITE + " was rejected ({status})"
 _SEND_ETAG: Final = "{unchanged}Read the resource and send its ETag in If-Match."
 _OPEN: Final = "It may have been carried out, or not. Read the resource before you send it again."
 
 _PARAGRAPHS: Final = {
     Verdict.READ: (
-        _Paragraph("{client}'s {interaction} was answered {status}.", lambda exchange: not exchange.logical_id),
+        _Paragraph("{whose} {interaction} was answered {status}.", lambda exchange: not exchange.logical_id),
         _Paragraph("{client} read {target}. The response has no ETag.", lambda exchange: exchange.etag is None),
         _Paragraph("{client} read {target}{at_version}. To update it, send this version in {field}."),
     ),
     Verdict.NOT_MODIFIED: (
         _Paragraph(
-            "{target} has not changed since the version that {client} holds. "
+            "{target} has not changed since the version held by {client}. "
             "The endpoint answered {status}, so the response has no body."
         ),
     ),
     Verdict.CREATED: (
         _Paragraph(
-            "{client}'s {interaction} was accepted ({status}). The response does not say that a resource was created.",
+            "{whose} {interaction} was accepted ({status}). The response does not say that a resource was created.",
             lambda exchange: exchange.status != 201,
         ),
         _Paragraph(
@@ -364,7 +364,7 @@ _PARAGRAPHS: Final = {
             lambda exchange: exchange.interaction == "create" and bool(exchange.logical_id),
         ),
         _Paragraph(
-            "{client}'s {interaction} created {target}{at_version}. {client} chose the id.",
+            "{whose} {interaction} created {target}{at_version}. {client} chose the id.",
             lambda exchange: exchange.interaction == "update",
         ),
         _Paragraph("{client} created {target}{at_version}."),
@@ -379,7 +379,7 @@ _PARAGRAPHS: Final = {
             _names_etag,
         ),
         _Paragraph(
-            _WRITE + " was accepted without a version: it may have overwritten a change that {client} has not seen. "
+            _WRITE + " was accepted without a version: it may have overwritten a change that was not seen. "
             "The ETag is now {etag}.",
             lambda exchange: exchange.if_match is None,
         ),
@@ -388,7 +388,7 @@ _PARAGRAPHS: Final = {
             "To update it again, send this version in {field}."
         ),
     ),
-    Verdict.DELETED: (_Paragraph("{client}'s delete of {target} was accepted ({status})."),),
+    Verdict.DELETED: (_Paragraph("{whose} delete of {target} was accepted ({status})."),),
     Verdict.STALE: (
         _Paragraph(
             _REJECTED + ". {field} {if_match} is not its current version. {unchanged}"
@@ -424,8 +424,7 @@ _PARAGRAPHS: Final = {
             lambda exchange: exchange.status == 401,
         ),
         _Paragraph(
-            _REJECTED + ": {client} is not allowed to do this. "
-            "{unchanged}Check the credentials and the permissions behind them.",
+            _REJECTED + ": it is not allowed. {unchanged}Check the credentials and the permissions behind them.",
             lambda exchange: exchange.status == 403,
         ),
         _Paragraph(
@@ -490,6 +489,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     paragraph = next(each for each in _PARAGRAPHS[exchange.verdict] if each.applies(exchange))
     text = paragraph.text.format(
         client=exchange.client,
+        whose="your" if exchange.client == "you" else f"{exchange.client}'s",
         interaction=_INTERACTION_WORDS.get(exchange.interaction, exchange.interaction),
         target=exchange.target,
         type=exchange.resource_type or "the endpoint",

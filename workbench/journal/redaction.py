@@ -50,7 +50,7 @@ _PERSONAL_PARAMETER = re.compile(
 _UNQUOTED: Final = "'@:,|/!$()*~"
 """Characters that are not percent-encoded in a parameter, beside letters and digits."""
 
-_PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
+PLACEHOLDER = re.compile(r"redacted-[0-9]{1,15}(?![0-9])")
 MOST_PLACEHOLDERS: Final = 10**12
 """No journal has as many placeholders; a higher number is text."""
 
@@ -146,7 +146,7 @@ class Redaction:
 
     def reserve(self, text: str) -> None:
         """Never give a placeholder that occurs in this text to a value."""
-        numbers = map(_placeholder_number, _PLACEHOLDER.findall(text))
+        numbers = map(_placeholder_number, PLACEHOLDER.findall(text))
         self.highest = max([self.highest, *(number for number in numbers if number < MOST_PLACEHOLDERS)])
 
     # --- redacting ---
@@ -206,7 +206,7 @@ class Redaction:
         if not self.paths:
             return text
         if foreign:
-            text = _PLACEHOLDER.sub(lambda found: self._placeholder(found[0], foreign=True), text)
+            text = PLACEHOLDER.sub(lambda found: self._placeholder(found[0], foreign=True), text)
         if "=" in text:
             text = _PARAMETER.sub(self._redact_parameter, text)
         if self._has_nhs_numbers:
@@ -220,8 +220,8 @@ class Redaction:
 
         Raises ``BadInput`` for an unknown placeholder, because it would overwrite the value that it hides.
         """
-        url = _PLACEHOLDER.sub(lambda found: quote(str(self._value(found[0])), safe=""), request.url)
-        if not _PLACEHOLDER.search(request.body.decode("utf-8", errors="replace")):
+        url = PLACEHOLDER.sub(lambda found: quote(str(self._value(found[0])), safe=""), request.url)
+        if not PLACEHOLDER.search(request.body.decode("utf-8", errors="replace")):
             return replace(request, url=url)
         try:
             content = json.parse(request.body)
@@ -271,7 +271,7 @@ class Redaction:
     def _placeholder(self, value: Any, *, foreign: bool = False) -> Any:
         if value is None or isinstance(value, bool):
             return value
-        if not foreign and isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
+        if not foreign and isinstance(value, str) and PLACEHOLDER.fullmatch(value):
             return value
         kind = "" if isinstance(value, str) else type(value).__name__
         known = self._placeholders.get((kind, str(value)))
@@ -306,10 +306,10 @@ class Redaction:
     def _restore_leaf(self, leaf: Any) -> Any:
         if not isinstance(leaf, str):
             return leaf
-        if _PLACEHOLDER.fullmatch(leaf):
+        if PLACEHOLDER.fullmatch(leaf):
             return self._value(leaf)
         leaf = _PARAMETER.sub(self._restore_parameter, leaf)
-        return _PLACEHOLDER.sub(lambda found: str(self._value(found[0])), leaf)
+        return PLACEHOLDER.sub(lambda found: str(self._value(found[0])), leaf)
 
     def _headers(self, headers: Headers, *, foreign: bool) -> Headers:
         return Headers((name, self.text(value, foreign=foreign)) for name, value in headers.items())
@@ -329,7 +329,7 @@ class Redaction:
 
     def _restore_parameter(self, found: re.Match[str]) -> str:
         name, value = found.groups()
-        return f"{name}={quote(str(self._value(value)), safe=_UNQUOTED)}" if _PLACEHOLDER.fullmatch(value) else found[0]
+        return f"{name}={quote(str(self._value(value)), safe=_UNQUOTED)}" if PLACEHOLDER.fullmatch(value) else found[0]
 
 
 def _placeholder_number(placeholder: str) -> int:
@@ -341,7 +341,7 @@ def _placeholder_values(original: str, redacted: str) -> list[tuple[str, str]]:
 
     Each value is as short as possible, and at least one character long.
     """
-    between, placeholders = _PLACEHOLDER.split(redacted), _PLACEHOLDER.findall(redacted)
+    between, placeholders = PLACEHOLDER.split(redacted), PLACEHOLDER.findall(redacted)
     if not placeholders or not original.startswith(between[0]) or not original.endswith(between[-1]):
         return []
     pairs, start = [], len(between[0])

@@ -13,6 +13,9 @@ Parts of them:
 
 * ``draft``: the state of one resource that is edited and sent, without widgets
 * ``stage``: a play as a scene, with a caption for its last step
+* ``frame``: keys, focus, announcements, kept drafts and the kernel's end, in the page; also the style sheet
+* ``messages``: the HTTP messages of one exchange
+* ``writes``: the switch that allows writing to a live host
 * ``merge``: the decisions of a three-way merge
 * ``editor``, ``table``: the JSON editor and the live table; their JavaScript is in ``frontend/``
 * ``export``: the journal as a file or a download

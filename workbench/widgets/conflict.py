@@ -21,6 +21,7 @@ from workbench.endpoint.endpoint import Endpoint
 from workbench.errors import WorkbenchError
 from workbench.races.schedule import STEPS, ClientStep, Play, new_story, read_schedule
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 from workbench.widgets.present import Presentation
 from workbench.widgets.stage import Stage, scene
 
@@ -179,7 +180,7 @@ class ConflictBench(widgets.VBox):
         self._with_sequence, self._without_sequence = widgets.HTML(), widgets.HTML()
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
+        frame = Frame()
         story = widgets.HTML(html.story())
         controls = widgets.HBox(
             [
@@ -204,7 +205,7 @@ class ConflictBench(widgets.VBox):
         self._sequences = _two_columns(self._with_sequence, self._without_sequence)
         self._sequences.layout.display = "none"
         return [
-            style,
+            frame,
             story,
             controls,
             _two_columns(*people),

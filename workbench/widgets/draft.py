@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from workbench.client.client import Client, Prefer
 from workbench.client.unanswered import Resolution, holds
@@ -16,8 +19,10 @@ from workbench.exchange.message import Exchange, Request
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir import json
 from workbench.fhir.diff import Change, changes
+from workbench.fhir.etag import ETag
 from workbench.fhir.merge import Merge, merge
-from workbench.fhir.resource import identity, without_version
+from workbench.fhir.resource import identity, version_of, without_version
+from workbench.journal.journal import Transition
 
 
 class Guard(enum.Enum):
@@ -27,6 +32,27 @@ class Guard(enum.Enum):
     NONE = "none"
     OLDER = "an older version"
     TYPED = "typed"
+
+
+_SHOWS_VERSION: Final = frozenset(each.value for each in (Verdict.READ, Verdict.CREATED, Verdict.UPDATED))
+_WRITES: Final = frozenset(each.value for each in (Verdict.CREATED, Verdict.UPDATED, Verdict.DELETED))
+
+
+class Method(enum.Enum):
+    """What to do with the resource."""
+
+    UPDATE = "PUT"
+    CREATE = "POST"
+    DELETE = "DELETE"
+
+
+class Outgoing(NamedTuple):
+    """A request for ``Client.send``."""
+
+    method: Method
+    path: str
+    headers: dict[str, str | None]
+    body: str
 
 
 PREFERENCES: Final[tuple[Prefer, ...]] = ("minimal", "representation", "OperationOutcome")
@@ -49,13 +75,17 @@ class Draft:
         self.unanswered: Exchange | None = None
         """The last update, while it is unknown whether the endpoint carried it out."""
         self._base: dict[str, Any] = {}
+        self._text: str | None = ""  # of the base; made when it is asked for
         self._etags_of: defaultdict[str, list[str]] = defaultdict(list)
-        self._exchanges_seen = 0
+        self._last_write: dict[str, Transition] = {}
+        self._now: datetime | None = None
 
     @property
     def text(self) -> str:
         """The resource as loaded, as JSON text without its version, which the endpoint assigns."""
-        return json.dumps(self._base, indent=2) if self._base else ""
+        if self._text is None:
+            self._text = json.dumps(self._base, indent=2) if self._base else ""
+        return self._text
 
     def load(self, resource_type: str, logical_id: str) -> Exchange:
         """Read a resource and make it the draft. If the read fails, the draft does not change.
@@ -71,12 +101,16 @@ class Draft:
             self._rebase(exchange, resource)
         return exchange
 
-    def resource(self, text: str) -> dict[str, Any]:
+    def resource(self, text: str, method: Method = Method.UPDATE) -> dict[str, Any]:
         """Parse the text as the resource to send.
 
-        Raises ``BadInput`` if the text is not a resource with an id, or not the resource that was loaded.
+        Raises ``BadInput`` if the text is not a resource with an id, or not the resource that was loaded. A resource
+        to create needs no id, and can be any.
         """
         resource = json.parse(text)
+        if method is Method.CREATE and isinstance(resource, dict):
+            identity(resource | {"id": "new"})
+            return resource
         found = identity(resource)
         if self.name is not None and found != self.name:
             raise BadInput(
@@ -104,6 +138,8 @@ class Draft:
         if guard is Guard.NONE:
             return None
         if guard is Guard.TYPED:
+            if not typed.strip():
+                raise BadInput("No If-Match was typed. Type a value, or choose another If-Match.")
             return typed
         etag = self.etag if guard is Guard.LOADED else older
         if etag is None:
@@ -111,35 +147,96 @@ class Draft:
             raise BadInput(f"No {what} yet. Load a resource, or choose another If-Match.")
         return etag
 
+    def learn(self, rows: Iterable[Transition]) -> None:
+        """Take in new rows of the journal: which versions there are, and who wrote last."""
+        for row in rows:
+            self._now = row.time
+            etags = self._etags_of[row.resource]
+            if row.verdict in _SHOWS_VERSION and row.etag_after and row.etag_after not in etags:
+                etags.append(row.etag_after)
+            if row.verdict in _WRITES:
+                self._last_write[row.resource] = row
+
+    def learn_history(self, bundle: Any) -> None:
+        """Take in the versions of a history Bundle, which lists the newest first (FHIR STU3, history)."""
+        entries = bundle.get("entry") if isinstance(bundle, dict) else None
+        resources = [each.get("resource") for each in entries if isinstance(each, dict)] if entries else []
+        versions = [version_of(each) for each in reversed(resources)]
+        listed = [str(ETag(version)) for version in versions if version]
+        if self.name is not None:
+            known = self._known_etags()
+            self._etags_of["/".join(self.name)] = listed + [etag for etag in known if etag not in listed]
+
     def older_etags(self) -> list[str]:
         """Return the other versions of this resource that the journal shows, the latest first."""
-        journal = self.client.journal
-        for index in range(self._exchanges_seen, len(journal)):
-            exchange = journal[index]
-            etags = self._etags_of[exchange.target]
-            if exchange.etag and exchange.ok and str(exchange.etag) not in etags:
-                etags.append(str(exchange.etag))
-            self._exchanges_seen = index + 1
-        etags = self._etags_of["/".join(self.name)] if self.name else []
-        return [etag for etag in reversed(etags) if etag != self.etag]
+        return [etag for etag in reversed(self._known_etags()) if etag != self.etag]
 
-    def preview(self, resource: dict[str, Any], if_match: str | None, prefer: str) -> Request:
+    @property
+    def newer_etag(self) -> str | None:
+        """The newest version that the journal shows, if it appeared there after the version of the draft."""
+        etags = self._known_etags()
+        newest = etags[-1] if etags else None
+        return newest if self.etag in etags and newest != self.etag else None
+
+    def changed_by(self, if_match: str | None) -> str:
+        """Return a sentence about who changed the resource after the version ``if_match``; empty if not known."""
+        write = self._last_write.get("/".join(self.name)) if self.name else None
+        if write is None or write.etag_after == if_match or self._now is None:
+            return ""
+        if write.client == self.client.name:
+            return f"You changed it yourself, in step {write.seq}."
+        ago = _ago((self._now - write.time).total_seconds())
+        return f"{write.client[:1].upper()}{write.client[1:]} changed it in step {write.seq}, {ago}."
+
+    def _known_etags(self) -> list[str]:
+        return self._etags_of["/".join(self.name)] if self.name else []
+
+    def request(
+        self,
+        method: Method,
+        resource: dict[str, Any],
+        if_match: str | None,
+        prefer: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Outgoing:
+        """Return the request that creates, updates or deletes the resource; ``headers`` are further fields."""
+        resource_type, logical_id = identity({"id": "new"} | resource)
+        fields: dict[str, str | None] = dict(headers)
+        if prefer != "minimal" and method is not Method.DELETE:  # the default is not sent (contract PRF-1)
+            fields["Prefer"] = f"return={prefer}"
+        if method is Method.CREATE:
+            content = {name: value for name, value in without_version(resource).items() if name != "id"}
+            return Outgoing(method, resource_type, fields, json.dumps(content))
+        if if_match is not None:
+            fields["If-Match"] = if_match
+        body = "" if method is Method.DELETE else json.dumps(without_version(resource))
+        return Outgoing(method, f"{resource_type}/{logical_id}", fields, body)
+
+    def preview(self, outgoing: Outgoing) -> Request:
         """Return the request exactly as ``send`` would send it."""
-        return self.client.preview_update(resource, if_match=if_match, prefer=_prefer(prefer))
+        return self.client.preview(outgoing.method.value, outgoing.path, headers=outgoing.headers, body=outgoing.body)
 
-    def send(self, text: str, if_match: str | None, prefer: str) -> Exchange:
-        """PUT the text. If the endpoint accepts it, the draft is then based on the new version."""
-        resource = self.resource(text)
-        exchange = self.client.update(resource, if_match=if_match, prefer=_prefer(prefer))
+    def send(self, outgoing: Outgoing) -> Exchange:
+        """Send the request. If the endpoint accepts an update, the draft is then based on the new version."""
+        exchange = self.client.send(outgoing.method.value, outgoing.path, headers=outgoing.headers, body=outgoing.body)
         # If the same update is sent again and refused, the result of the first one is still unknown.
-        if left_open(exchange):
+        if left_open(exchange) and outgoing.method is not Method.CREATE:
             self.unanswered = exchange
-        if exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
+        if outgoing.method is Method.UPDATE and exchange.verdict in (Verdict.UPDATED, Verdict.CREATED):
+            resource = json.parse(outgoing.body)
             self.name = identity(resource)
             self._rebase(exchange, resource)
-        elif exchange.verdict is Verdict.STALE and if_match == self.etag:
+        elif exchange.verdict is Verdict.STALE and outgoing.headers.get("If-Match") == self.etag:
             self.stale = True
         return exchange
+
+    def restore(self, base: str, etag: str | None) -> None:
+        """Base the draft on the earlier version that a kept text began with; see ``Frame.keep_draft``."""
+        parsed = json.parse(base)
+        if etag is None or not isinstance(parsed, dict) or self.name != identity(parsed):
+            return
+        self.stale = self.stale or etag != self.etag
+        self.etag, self._base, self._text = etag, without_version(parsed), None
 
     def find_out(self) -> Resolution:
         """Read the resource to decide whether the unanswered update was carried out.
@@ -149,15 +246,17 @@ class Draft:
         """
         if self.unanswered is None:
             raise BadInput("No update is without an answer, so there is nothing to find out.")
-        found = self.client.resolve(self.unanswered)
+        update = self.unanswered
+        found = self.client.resolve(update)
         read = found.read
+        if found.settled:
+            self.unanswered = None
         if read is None or read.verdict is not Verdict.READ:
             return found
-        if found.landed and holds(self.unanswered, read):
+        if found.landed and holds(update, read):
             self._rebase(read, read.resource)
         else:
             self.stale = self.stale or str(read.etag) != self.etag
-            self.unanswered = None if found.settled else self.unanswered
         return found
 
     def compare(self, text: str) -> tuple[Exchange, Merge | None]:
@@ -181,9 +280,13 @@ class Draft:
         self.last_modified = exchange.response.headers.get("Last-Modified") if exchange.response else None
         self.stale = False
         self.unanswered = None
-        self._base = without_version(resource)
+        self._base, self._text = without_version(resource), None
 
 
-def _prefer(choice: str) -> str | None:
-    """Return the ``Prefer`` value; ``minimal`` is the default, so it is not sent (contract PRF-1)."""
-    return None if choice == "minimal" else choice
+def _ago(seconds: float) -> str:
+    """Return a duration in words: "just now", "20 seconds ago", "2 minutes ago"."""
+    for length, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        number = int(seconds // length)
+        if number:
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"

@@ -84,6 +84,7 @@ class JsonEditor(anywidget.AnyWidget):
     label = traitlets.Unicode("JSON text").tag(sync=True)
     height = traitlets.Unicode("26rem").tag(sync=True)
     read_only = traitlets.Bool(default_value=False).tag(sync=True)
+    language = traitlets.Enum(["json", "http"], default_value="json").tag(sync=True)
     private = traitlets.Bool(default_value=False).tag(sync=True)
     _diagnostics: traitlets.Dict[str, Any] = traitlets.Dict({"revision": 0, "edit": "", "items": []}).tag(
         sync=True, to_json=_diagnostics_as_sent

@@ -18,6 +18,7 @@ from workbench.client.client import Client
 from workbench.client.profiles import ConnectionTest, connect, profile_names, profiles_path, try_connection
 from workbench.errors import WorkbenchError
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 from workbench.widgets.private import PrivateHTML
 from workbench.widgets.workbench import Workbench
 
@@ -44,7 +45,7 @@ class EndpointPicker(widgets.VBox):
         self._notice, self._place = PrivateHTML(), widgets.VBox()
         bar = widgets.HBox([self.profile, self.test_button, self.open_button])
         bar.add_class("swb-bar")
-        super().__init__([widgets.HTML(html.style(), layout={"display": "none"}), bar, self._notice, self._place])
+        super().__init__([Frame(), bar, self._notice, self._place])
         self.add_class("swb")
         self.test_button.on_click(lambda _: self.test())
         self.open_button.on_click(lambda _: self.open_bench())

@@ -58,14 +58,16 @@ class Export(widgets.VBox):
         self.overwrite = widgets.Button(
             description="Overwrite", button_style="warning", tooltip="Replace the file", layout={"display": "none"}
         )
-        self.download_button = widgets.Button(description="Download", tooltip="Download the journal in your browser")
+        self.download_button = widgets.Button(
+            description="Download", button_style="primary", tooltip="Download the journal in your browser"
+        )
         self.outcome = widgets.HTML(html.muted("The file's ending chooses the format: .har, .csv, .jsonl or .svg."))
         self.download = Download(layout={"display": "none"})
         self.button.on_click(lambda _: self.write())
         self.overwrite.on_click(lambda _: self.write(overwrite=True))
         self.download_button.on_click(lambda _: self.save())
         self.path.observe(lambda _: self._offer_overwrite(False), "value")
-        controls = widgets.HBox([self.path, self.button, self.overwrite, self.download_button, self.download])
+        controls = widgets.HBox([self.path, self.download_button, self.button, self.overwrite, self.download])
         super().__init__([controls, self.outcome])
 
     def write(self, *, overwrite: bool = False) -> None:

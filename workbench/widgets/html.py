@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.client.unanswered import Landing, Resolution
@@ -30,12 +29,6 @@ _LONGEST_VALUE: Final = 300
 _LONGEST_BODY: Final = 20_000
 
 
-def style() -> str:
-    """Return the style sheet of all widgets."""
-    sheet = resources.files("workbench.widgets").joinpath("workbench.css").read_text(encoding="utf-8")
-    return f"<style>{sheet}</style>"
-
-
 def heading(text: str) -> str:
     """Return the heading of a card."""
     return f'<h3 class="swb-heading">{_text(text)}</h3>'
@@ -48,19 +41,43 @@ def badge(*, local: bool, embedded: bool, host: str) -> str:
     return f'<span class="swb-badge">{"EMBEDDED" if embedded else f"LOCAL {_text(host)}"}</span>'
 
 
-def version_chip(name: tuple[str, str] | None, etag: str | None, last_modified: str | None, *, stale: bool) -> str:
-    """Return the version that the draft is based on; ``name`` is ``None`` before a resource is loaded."""
+def version_chip(name: tuple[str, str] | None, etag: str | None, last_modified: str | None, *, newer: bool) -> str:
+    """Return the version that the draft is based on; ``newer``: whether a newer one is known."""
     if name is None:
         return '<span class="swb-muted">Nothing loaded yet</span>'
-    tone = "bad" if stale else "neutral"
-    word = " <b>stale</b>" if stale else ""
-    since = f' <span class="swb-muted">last modified {_text(last_modified)}</span>' if last_modified else ""
+    tone = "warn" if newer else "neutral"
+    word = " <b>a newer version exists</b>" if newer else ""
+    since = f' <span class="swb-muted swb-since">last modified {_text(last_modified)}</span>' if last_modified else ""
     return f'<span class="swb-chip swb-{tone}">version <code>{_text(etag or "no ETag")}</code>{word}</span>{since}'
+
+
+def steps(*, loaded: bool, edited: bool, sent: bool) -> str:
+    """Return the three steps Load, Edit and Send; those that are done have a tick, and the next one is marked."""
+    done = {"Load": loaded, "Edit": loaded and (edited or sent), "Send": sent and not edited}
+    current = next((name for name, ticked in done.items() if not ticked), None)
+    items = ""
+    for number, (name, ticked) in enumerate(done.items(), 1):
+        state = ' class="swb-done"' if ticked else ' aria-current="step"' if name == current else ""
+        mark = '<span aria-label="done">✓</span>' if ticked else f"{number}"
+        items += f"<li{state}>{mark} {name}</li>"
+    return f'<ol class="swb-steps">{items}</ol>'
+
+
+def what_is_sent(method: str, target: str, if_match: str | None, *, lockable: bool) -> str:
+    """Return one line about the request that *Send* would send; ``lockable``: whether If-Match belongs to it."""
+    lock = f"with If-Match <code>{_text(if_match)}</code>" if if_match is not None else "<b>without If-Match</b>"
+    lock = lock if lockable else ""
+    return f'<div class="swb-muted swb-line">{_text(method)} <code>{_text(target)}</code> {lock}</div>'
+
+
+def under_way(doing: str) -> str:
+    """Return the line that is shown while a request is under way; the page counts the seconds."""
+    return f'<div class="swb-line"><b>{_text(doing)}…</b> <span class="swb-seconds">0 s</span></div>'
 
 
 def notice(text: str, tone: str = "warn") -> str:
     """Return a message to the user; nothing for an empty text."""
-    return f'<div class="swb-notice swb-{tone}" role="status">{_text(text)}</div>' if text else ""
+    return f'<div class="swb-notice swb-{tone}">{_text(text)}</div>' if text else ""
 
 
 def resolution(found: Resolution, *, locked: bool) -> str:
@@ -81,7 +98,7 @@ def changes(found: Sequence[Change]) -> str:
     rows = "".join(_change_row(change) for change in found[:_MOST_CHANGES])
     more = len(found) - _MOST_CHANGES
     rest = f'<div class="swb-muted">… and {more} more</div>' if more > 0 else ""
-    head = "<tr><th>element</th><th></th><th>before</th><th>now</th></tr>"
+    head = "<tr><th>element</th><th>change</th><th>before</th><th>now</th></tr>"
     return f'<table class="swb-changes"><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}'
 
 
@@ -110,7 +127,7 @@ def story() -> str:
 
 def picture(drawn: Picture) -> str:
     """Return a picture. This package makes its SVG and escapes every text in it."""
-    return f'<div class="swb-picture" tabindex="0">{drawn.svg}</div>'
+    return f'<div class="swb-picture" tabindex="0" role="region" aria-label="Diagram">{drawn.svg}</div>'
 
 
 _RACE_COUNTS: Final = {
@@ -159,21 +176,32 @@ def _race_count(name: str, label: str, count: int | None) -> str:
     return f'<div class="swb-count-{name}{" swb-some" if count else ""}"><dt>{label}</dt><dd>{number}</dd></div>'
 
 
-def message(text: str) -> str:
-    """Return an HTTP message, or another text whose spaces and line ends are kept."""
-    return f'<div class="swb-message" tabindex="0">{_text(_shortened(text, _LONGEST_BODY))}</div>'
+def message(text: str, label: str = "HTTP message") -> str:
+    """Return an HTTP message, or another text whose spaces and line ends are kept; ``label`` is its name."""
+    named = f'role="region" aria-label="{_text(label)}"'
+    return f'<div class="swb-message" tabindex="0" {named}>{_text(_shortened(text, _LONGEST_BODY))}</div>'
 
 
-def answer(exchange: Exchange, before: str | None, after: str | None) -> str:
-    """Return the answer: status, verdict, ETag before and after, OperationOutcome, and what to do next."""
+def answer(exchange: Exchange, before: str | None, after: str | None, changed_by: str = "") -> str:
+    """Return the answer: status, verdict, ETag before and after, OperationOutcome, and what to do next.
+
+    ``changed_by`` is a sentence about who changed the resource.
+    """
     verdict = exchange.verdict
     status = "no answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
     head = (
         f'<div class="swb-answer-head"><b>{_text(status)}</b> '
         f'<span class="swb-chip swb-{TONES[verdict]}">{verdict.value}</span> {_etags(before, after)}</div>'
     )
+    who = f'<p class="swb-explanation"><b>{_text(changed_by)}</b></p>' if changed_by else ""
     explained = f'<p class="swb-explanation">{_text(explain(exchange, diagnostics=False))}</p>'
-    return f'<div class="swb-answer swb-{TONES[verdict]}" role="status">{head}{_outcome(exchange)}{explained}</div>'
+    return f'<div class="swb-answer swb-{TONES[verdict]}">{head}{who}{explained}{_outcome(exchange)}</div>'
+
+
+def spoken(exchange: Exchange, changed_by: str = "") -> str:
+    """Return the answer as plain text for a screen reader."""
+    status = "No answer" if exchange.status is None else f"{exchange.status} {reason(exchange.status)}"
+    return f"{status}, {exchange.verdict.value}. {changed_by} {explain(exchange, diagnostics=False)}"
 
 
 def report_summary(report: Report) -> str:
@@ -217,8 +245,8 @@ def _evidence(number: int, exchange: Exchange, base: str) -> str:
 
 
 def _etags(before: str | None, after: str | None) -> str:
-    if before == after:
-        return f"<code>{_text(before)}</code> unchanged" if before else ""
+    if before is None or before == after:
+        return f"<code>{_text(after)}</code>" + (" unchanged" if before else "") if after else ""
     return f"<code>{_text(before or 'unknown')}</code> → <code>{_text(after or 'unknown')}</code>"
 
 

@@ -22,6 +22,7 @@ from workbench.fhir.resource import without_version
 from workbench.races.schedule import ClientStep, Play, adds_need, read_schedule
 from workbench.widgets import html
 from workbench.widgets.editor import JsonEditor
+from workbench.widgets.frame import Frame
 from workbench.widgets.race import RaceBench
 from workbench.widgets.stage import Stage, scene
 
@@ -97,8 +98,8 @@ class Presentation(widgets.VBox):
         )
         self.race = RaceBench()
         self.race.thinking.value = 5  # milliseconds, so that clients overlap also on a fast machine
-        style = widgets.HTML(html.style(), layout={"display": "none"})
-        super().__init__([style, self.stage, self._notice, self.race, self._desks, self.live])
+        frame = Frame()
+        super().__init__([frame, self.stage, self._notice, self.race, self._desks, self.live])
         for name in ("swb", "swb-present"):
             self.add_class(name)
         self._wire()

@@ -28,6 +28,7 @@ from workbench.races.race import race
 from workbench.races.results import Counts, Race
 from workbench.races.strategy import STRATEGIES
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 
 REFRESH_SECONDS: Final = 0.2
 """Time between two updates of the counts shown."""
@@ -223,7 +224,7 @@ class RaceBench(widgets.VBox):
             control.observe(lambda _: self._check_numbers(), "value")
 
     def _layout(self) -> list[widgets.Widget]:
-        style = widgets.HTML(html.style(), layout={"display": "none"})
+        frame = Frame()
         clients = widgets.HBox([self.clients, self.updates, self.thinking])
         settings = widgets.HBox([self.strategy, self.policy, self.start_button, self.both_button, self.stop_button])
         for bar in (clients, settings):
@@ -232,7 +233,7 @@ class RaceBench(widgets.VBox):
             card.add_class("swb-card")
         self._columns = widgets.GridBox(self._cards, layout={"grid_gap": "10px"})
         self._columns.add_class("swb-columns")
-        return [style, clients, settings, self._about, self._problem, self._columns]
+        return [frame, clients, settings, self._about, self._problem, self._columns]
 
     def _set_racing(self, *, racing: bool) -> None:
         for control in (*self._ranges, self.strategy, self.start_button, self.both_button):

@@ -16,6 +16,7 @@ from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.conformance.report import Report
 from workbench.exchange.hosts import is_loopback
 from workbench.widgets import html
+from workbench.widgets.frame import Frame
 from workbench.widgets.private import Widgets
 from workbench.widgets.table import Column, LiveTable, Row
 
@@ -56,8 +57,8 @@ class CheckTable(widgets.VBox):
         card = widgets.VBox([self._evidence])
         card.add_class("swb-card")
         card.add_class("swb-spaced")
-        summary = widgets.HTML(html.style() + html.report_summary(report))
-        super().__init__([summary, bar, self.table, card])
+        summary = widgets.HTML(html.report_summary(report))
+        super().__init__([summary, bar, self.table, card, Frame()])
         self.add_class("swb")
         self.show.observe(self._fill, "value")
         self.filter.observe(self._fill, "value")

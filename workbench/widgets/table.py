@@ -23,13 +23,18 @@ Row = Mapping[str, Cell]
 
 
 class Column(TypedDict):
-    """How to show the cells under `key`. A row's tone colours the column whose key is `status`."""
+    """How to show the cells under `key`. A row's tone colours the column whose key is `status`.
+
+    `short` shortens ids and shows the whole in a tooltip. A column with `more` is shown on demand, by `tools`.
+    """
 
     key: str
     title: str
     align: NotRequired[Literal["left", "right"]]
     width: NotRequired[int]
     mono: NotRequired[bool]
+    short: NotRequired[bool]
+    more: NotRequired[bool]
 
 
 def _as_sent(cell: object) -> Cell:
@@ -72,6 +77,8 @@ class LiveTable(anywidget.AnyWidget):
     label = traitlets.Unicode("Table").tag(sync=True)
     empty = traitlets.Unicode("Nothing here yet").tag(sync=True)
     height = traitlets.Unicode("18rem").tag(sync=True)
+    tools = traitlets.Bool(default_value=False).tag(sync=True)
+    """Whether there is a filter above the table, and a switch for the columns that are shown on demand."""
     follows = traitlets.Bool(default_value=True).tag(sync=True)
     """Whether the table scrolls to rows that are added at its end."""
 
