@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import workbench
@@ -203,13 +204,17 @@ def _task(task: Task) -> Iterator[str]:
         yield from _entry(name, getattr(workbench, name))
 
 
+def _module(name: str, module: ModuleType) -> Iterator[str]:
+    yield f"{_prose(module)}\n"
+    for member, function in inspect.getmembers(module, inspect.isfunction):
+        if function.__module__ == module.__name__ and not member.startswith("_"):
+            yield f"**`{name}.{member}{_signature(function)}`**  \n{_prose(function)}\n"
+
+
 def _entry(name: str, value: Any) -> Iterator[str]:
     yield f"### {name}\n"
     if inspect.ismodule(value):
-        yield f"{_prose(value)}\n"
-        for member, function in inspect.getmembers(value, inspect.isfunction):
-            if function.__module__ == value.__name__ and not member.startswith("_"):
-                yield f"**`{name}.{member}{_signature(function)}`**  \n{_prose(function)}\n"
+        yield from _module(name, value)
         return
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         yield "A value to pass as it is.\n" if _is_ours(value) else f"{_constant(value)}\n"

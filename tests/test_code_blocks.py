@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 import yaml
+from tlskit import PASSPHRASE, Certificates, make, strict_endpoint
 
 import workbench
 from workbench import Endpoint, cli
@@ -44,11 +49,14 @@ OTHER_PROGRAMS = {
     "git",
     "jupyter",
     "make",
+    "mkdir",
     "openssl",
     "pip",
+    "printf",
     "pytest",
     "python",
     "python3",
+    "rm",
 }
 
 
@@ -171,16 +179,17 @@ def test_yaml_can_be_read_and_its_commands_are_ones_the_tools_take(page: Path) -
 
 
 def scripts(node: Any) -> list[str]:
-    """The shell lines of a build: GitHub's ``run``, GitLab's ``script``."""
+    """The shell lines of a build: GitHub's ``run``, GitLab's scripts."""
     if isinstance(node, list):
         return [line for item in node for line in scripts(item)]
     if not isinstance(node, dict):
         return []
     own = [
         line
-        for name in ("run", "script")
+        for name in ("run", "before_script", "script", "after_script")
         if isinstance(lines := node.get(name), str | list)
-        for line in ([lines] if isinstance(lines, str) else lines)
+        for block in ([lines] if isinstance(lines, str) else lines)
+        for line in block.replace("\\\n", " ").splitlines()
     ]
     return [*own, *(line for value in node.values() for line in scripts(value))]
 
@@ -191,6 +200,77 @@ def test_the_nightly_builds_run_the_template_live() -> None:
     for build in (github, gitlab):
         assert any("--nbval notebooks/templates" in line for line in scripts(build))
         assert "live" in str(build)
+
+
+NIGHTLY = ROOT / "docs" / "regression.md"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def secrets(certificates: Certificates) -> Iterator[dict[str, str]]:
+    """What the page asks to store in the CI, for a strict endpoint that demands client certificates."""
+    (profile,) = blocks(NIGHTLY, "toml")
+    with strict_endpoint(certificates) as base_url:
+        # Without the limit, which is for a machine of others.
+        profile = profile.replace("https://spine.example/STU3", base_url).replace("rate_limit = 20", "")
+        cert, key = (Path(path).read_text(encoding="utf-8") for path in certificates.locked)
+        yield {
+            "SPINE_PROFILE": profile,
+            "SPINE_CA": Path(certificates.ca).read_text(encoding="utf-8"),
+            "SPINE_CERT": cert,
+            "SPINE_KEY": key,
+            "SPINE_PASSPHRASE": PASSPHRASE,
+        }
+
+
+def run_build(build: dict[str, Any], folder: Path, secrets: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a build in an empty folder, as the CI does: all in one shell that ends at an error.
+
+    Installing is left out, because the package is there, and so are the notebooks, which test_template.py runs.
+    """
+    *lines, clean = [line for line in scripts(build) if "pip install" not in line and "--nbval" not in line]
+    assert clean == "rm -rf spine"
+    script = "\n".join(lines)
+    folder.mkdir()
+    environment = {**os.environ, **secrets, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-e", "-c", f"trap '{clean}' EXIT\n{script}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["GitHub", "GitLab"])
+def test_the_nightly_builds_check_a_strict_endpoint_with_client_certificates(
+    secrets: dict[str, str], tmp_path: Path, number: int
+) -> None:
+    build = yaml.safe_load(blocks(NIGHTLY, "yaml")[number])
+    ran = run_build(build, tmp_path / "ci", secrets)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert {path.name for path in (tmp_path / "ci").iterdir()} == {"report.xml", "report.html", "report.json"}
+    report = workbench.Report.load(tmp_path / "ci" / "report.json")
+    assert report.ok
+    assert report["trace-id-demanded"].tested, "it was the strict endpoint"
+    everything = ran.stdout + ran.stderr + "".join(p.read_text("utf-8") for p in (tmp_path / "ci").iterdir())
+    assert PASSPHRASE not in everything
+    # Every name that the build reads is one that the page says to store.
+    used = set(re.findall(r"secrets\.(\w+)|\$(SPINE_\w+)", blocks(NIGHTLY, "yaml")[number]))
+    assert {a or b for a, b in used} <= {*secrets, "SPINE_TOKEN"}
+
+
+def test_a_nightly_build_fails_without_its_passphrase(secrets: dict[str, str], tmp_path: Path) -> None:
+    build = yaml.safe_load(blocks(NIGHTLY, "yaml")[0])
+    ran = run_build(build, tmp_path / "ci", secrets | {"SPINE_PASSPHRASE": "planted-wrong"})
+    assert ran.returncode == 2
+    assert "The passphrase does not open the key" in ran.stderr
+    assert list((tmp_path / "ci").iterdir()) == []
 
 
 # --- the reference ---

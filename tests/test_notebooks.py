@@ -121,7 +121,7 @@ FORBIDDEN = {
     "basic credentials": re.compile(r"Basic\s+[A-Za-z0-9+/]{8,}={0,2}|https?://[^/\s:@]+:[^/\s@]+@"),
     "a cloud key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_\w{30,}"),
     "a password in the code": re.compile(
-        r"(?i)(?:password|passwd|secret|api_?key|token)['\"]?\s*[=:]\s*['\"][^'\"\s*{<]{8,}"
+        r"(?i)(?:password|passwd|secret|api_?key|token)['\"]?\s*[=:]\s*['\"](?!(?:env|keyring):)[^'\"\s*{<]{8,}"
     ),
     "widget state": re.compile(r"application/vnd\.jupyter\.widget-state\+json"),
 }
@@ -143,6 +143,7 @@ HARMLESS = [
     "Authorization: ***",
     "https://fhir.nhs.uk/STU3/tmp/x",
     'token = os.environ["WORKBENCH_TOKEN"]',
+    'token = "env:TEST_TOKEN"',
     '{"application/vnd.jupyter.widget-view+json": {}}',
 ]
 

@@ -17,7 +17,10 @@ from workbench.fhir import json
 from workbench.fhir.resource import version_of
 
 if TYPE_CHECKING:
+    from workbench.client.profiles import Profile
+    from workbench.conformance.report import Report
     from workbench.exchange.message import Exchange
+    from workbench.races.results import Race
     from workbench.races.schedule import Play
 
 LEARNER: Final = "you"
@@ -129,12 +132,53 @@ def _mend_the_request(journal: Iterable[Exchange]) -> Steps:
     yield confirmed, 'the confirmation in the answer; send your update with prefer="OperationOutcome"'
 
 
+def _lose_no_work(race: Race) -> Steps:
+    yield len(race.clients) >= 4, "four clients or more"
+    yield race.plan.thinking >= 0.05, "a thinking time of 0.05 seconds or more"
+    yield race.plan.strategy.guarded, "updates with If-Match; the strategy blind sends none"
+    yield race.plan.strategy.remake is not None, "a strategy that sends again after a 409, such as reload or merge"
+    yield race.accepted == race.counts.ended, "more tries, because some updates were given up; set tries="
+    yield race.complete and race.lost == (), "a race that ran to its end"
+
+
+def _find_out_and_send_again(journal: Iterable[Exchange]) -> Steps:
+    exchanges = _of_learner(journal, "Flag")
+    at = next((i for i, each in enumerate(exchanges) if each.verdict is Verdict.UNKNOWN), None)
+    yield at is not None, "the update without an answer; run the cell above"
+
+    lost, after = exchanges[at or 0], exchanges[(at or 0) + 1 :]
+    yield _any(after, Verdict.READ), "a read that shows whether it was stored, with you.resolve(put)"
+    again = [each for each in _updates(after) if _sent(each) == _sent(lost)]
+    yield bool(again), "the same update once more"
+    guarded = again[-1].if_match == lost.if_match
+    yield guarded, "the If-Match of the first attempt; give if_match=put.if_match"
+
+
+def _name_the_server(report: Report) -> Steps:
+    r4 = [each for each in report.fits if each.profile == "r4"]
+    yield bool(r4), "the report about the endpoint called other"
+    yield report.profile == "r4", "the profile of the server that fits best; r4.fits[0].profile is its name"
+
+
+def _write_a_profile(profile: Profile) -> Steps:
+    connection = profile.connection
+    yield profile.base_url == "https://gateway.example/fhir/STU3", "the base URL https://gateway.example/fhir/STU3"
+    yield connection.allow_writes, "the permission to write, allow_writes = true"
+    yield str(connection.token) == "env:TEST_TOKEN", 'the token by reference, token = "env:TEST_TOKEN"'
+    limit = connection.rate_limit
+    yield getattr(limit, "rate", None) == 2, "the limit of two requests a second, rate_limit = 2"
+
+
 EXERCISES: Final[dict[str, Callable[[Any], Steps]]] = {
     "00": _set_the_flag_back,
     "01": _follow_the_guide,
     "02": _lose_bobs_update,
     "03": _merge_with_bob,
     "04": _mend_the_request,
+    "05": _lose_no_work,
+    "06": _find_out_and_send_again,
+    "07": _name_the_server,
+    "08": _write_a_profile,
 }
 
 

@@ -186,14 +186,17 @@ def test_http_spoken_to_a_server_that_wants_https(base_url: str) -> None:
     assert (result.failed_at, result.words.endswith("then its base URL begins with https://.")) == ("answer", True)
 
 
-def test_notebook_08_against_a_strict_endpoint(profiles: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "cells"), [("07-check-an-endpoint.ipynb", 12), ("08-your-own-endpoint.ipynb", 11)], ids=["07", "08"]
+)
+def test_a_notebook_against_a_strict_endpoint(profiles: Path, name: str, cells: int) -> None:
     """Every output as in the file, though the endpoint is another one: by nbval, as a user would."""
-    notebook = ROOT / "notebooks" / "08-your-own-endpoint.ipynb"
+    notebook = ROOT / "notebooks" / name
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-q", str(notebook)]
     ours = {"WORKBENCH_PROFILE": "strict", "WORKBENCH_PROFILES": str(profiles), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=os.environ | ours, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^9 passed", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(rf"^{cells} passed", done.stdout, re.MULTILINE), done.stdout
     # And it was that endpoint: without its passphrase nothing works.
     refused = subprocess.run(
         command,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -351,3 +354,86 @@ def test_a_journal_redacts_by_the_paths_it_is_given(tmp_path: Path) -> None:
         assert list(Journal.load(tmp_path / "j.jsonl")) == list(journal)
     with pytest.raises(BadInput, match="takes a list of paths"):
         Journal(redact="List.title")
+
+
+# --- cleaning up ---
+
+
+def use(session: Recording) -> None:
+    """Create one resource, and update another one."""
+    alice = session.client("alice")
+    alice.create({"resourceType": "List", "status": "current", "mode": "working"})
+    read = alice.read("List", LIST)
+    alice.update(read.resource | {"title": "Changed by a session"})
+
+
+def stop_in_the_middle(session: Recording) -> None:
+    use(session)
+    raise ZeroDivisionError
+
+
+def assert_as_before(running: Endpoint, before: dict[str, Any]) -> None:
+    onlooker = running.client("onlooker", journal=Journal())
+    now = onlooker.read("List", LIST).resource
+    assert {k: v for k, v in now.items() if k != "meta"} == {k: v for k, v in before.items() if k != "meta"}
+    assert onlooker.search("List").resource["total"] == 1
+
+
+def before_of(running: Endpoint) -> dict[str, Any]:
+    resource: dict[str, Any] = running.client("onlooker", journal=Journal()).read("List", LIST).resource
+    return resource
+
+
+@pytest.mark.parametrize("ending", ["end", "with", "error"])
+def test_a_session_puts_back_what_it_changed_however_it_ends(
+    tape: Path, endpoint: Callable[..., Endpoint], ending: str
+) -> None:
+    running = endpoint()
+    before = before_of(running)
+    session = wb_record(tape, running, mode="record", clean_up=True)
+    if ending == "end":
+        use(session)
+        assert not session.end()
+    elif ending == "with":
+        with session:
+            use(session)
+    else:
+        with pytest.raises(ZeroDivisionError), session:
+            stop_in_the_middle(session)
+    assert_as_before(running, before)
+    assert [each.interaction for each in session.journal] == ["create", "read", "update"], "no part of the session"
+
+
+def test_a_program_that_stops_before_its_end_cleans_up_too(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
+    running = endpoint()
+    before = before_of(running)
+    program = f"""if True:
+        import workbench as wb
+        alice = wb.record({str(tape)!r}, {running.base_url!r}, mode="record", clean_up=True).client("alice")
+        alice.create({{"resourceType": "List", "status": "current", "mode": "working"}})
+        read = alice.read("List", {LIST!r})
+        assert alice.update(read.resource | {{"title": "Changed"}}).ok
+        raise SystemExit("a test failed")
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "a test failed\n")
+    assert_as_before(running, before)
+
+
+def test_what_cannot_be_put_back_is_a_difference(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
+    running = endpoint()
+    session = wb_record(tape, running, mode="record", clean_up=True)
+    use(session)
+    running.set_faults("refuse:delete:seconds=1")
+    drift = session.end()
+    (difference,) = drift.differences
+    assert (difference.client, difference.then) == ("clean-up", "put back")
+    assert re.match(r"List/[0-9a-f-]{36} was created and could not be put back: .*503", difference.now)
+
+
+def test_without_clean_up_everything_stays(tape: Path, endpoint: Callable[..., Endpoint]) -> None:
+    running = endpoint()
+    session = wb_record(tape, running, mode="record")
+    use(session)
+    session.end()
+    assert running.client().search("List").resource["total"] == 2

@@ -7,7 +7,9 @@ nothing.
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -46,6 +48,7 @@ from workbench.recording.cassette import (
     request_line,
     to_exchange,
 )
+from workbench.recording.cleaning import CleanUp
 from workbench.recording.logical import BASE_URL, LogicalNames, TypeAndId
 
 MODES: Final = ("replay", "record", "live")
@@ -63,6 +66,7 @@ def record(
     *,
     mode: str | None = None,
     redact: bool | Iterable[str] | None = None,
+    clean_up: bool = False,
 ) -> Recording:
     """Return a session that is recorded as a cassette at ``path``, replayed from it, or compared with it.
 
@@ -70,6 +74,10 @@ def record(
     these. The function is called only to record or run live, so a replay needs no endpoint, profile or secret.
     ``mode`` is ``replay``, ``record`` or ``live``. The default is the environment variable ``WORKBENCH_CASSETTE``,
     then ``replay``. ``redact`` has the same meaning as for ``Journal``, and is kept in the cassette.
+
+    ``clean_up`` puts back what the session changed when it ends, or when Python ends before it: what it created is
+    deleted, and what it updated gets the content back that its first read found. A resource that could not be put
+    back is a difference in ``Recording.end()``. These requests are not recorded, and a replay makes none.
 
     Raises ``BadInput`` for an unknown mode, for a cassette that is missing or cannot be read, and if an endpoint is
     needed but not given.
@@ -86,7 +94,7 @@ def record(
     if chosen == "record":
         check_recordable(path)  # before anything is sent
         cassette.redacted = redacted_paths(redact, live=_is_live(found))
-    return Recording(path, chosen, cassette, found, Redaction(cassette.redacted))
+    return Recording(path, chosen, cassette, found, Redaction(cassette.redacted), clean_up=clean_up)
 
 
 def _is_live(endpoint: EndpointLike) -> bool:
@@ -106,7 +114,14 @@ class Recording:
     """
 
     def __init__(
-        self, path: str | Path, mode: str, cassette: Cassette, endpoint: EndpointLike | None, redaction: Redaction
+        self,
+        path: str | Path,
+        mode: str,
+        cassette: Cassette,
+        endpoint: EndpointLike | None,
+        redaction: Redaction,
+        *,
+        clean_up: bool = False,
     ) -> None:
         self.path = Path(path)
         self.mode = mode
@@ -122,6 +137,10 @@ class Recording:
         """The number of requests that each client has made."""
         self._recorded: dict[str, list[Entry]] = {}
         self._drift: list[Difference] = []
+        self._changed = CleanUp()
+        self._cleans_up = clean_up
+        if clean_up:
+            atexit.register(self._clean_up_late)
         for entry in cassette.exchanges:
             self._recorded.setdefault(entry["client"], []).append(entry)
         if mode == "replay":
@@ -142,19 +161,24 @@ class Recording:
         )
 
     def end(self) -> Drift:
-        """End the session: write the cassette in *record* mode, and return the differences from the recording.
+        """End the session and return the differences from the recording.
 
-        A recorded request that was not made this time is a difference too.
+        *Record* mode writes the cassette. With ``clean_up`` what the session changed is put back. A recorded
+        request that was not made this time is a difference too.
         """
+        self._clean_up()
         if self.mode == "record":
             self._cassette.exchanges = list(self._exchanges)
             self._cassette.write(self.path)
         return self.drift()
 
     def drift(self) -> Drift:
-        """Return the differences so far, and the recorded requests not made yet; nothing in *record* mode."""
+        """Return the differences so far, and the recorded requests not made yet.
+
+        In *record* mode there are no differences, except what could not be put back.
+        """
         if self.mode == "record":
-            return Drift(len(self._exchanges), ())
+            return Drift(len(self._exchanges), tuple(self._drift))
         left = [entry for name, recorded in self._recorded.items() for entry in recorded[self._requests[name] :]]
         absent = [Difference(0, e["client"], request_line(e), "request", "asked", "not asked") for e in left]
         return Drift(len(self._exchanges), (*self._drift, *absent))
@@ -167,9 +191,27 @@ class Recording:
     ) -> None:
         if kind is None:  # an interrupted session is not recorded
             self.end()
+        else:
+            self._clean_up_late()
 
     def __repr__(self) -> str:
         return f"<Recording {self.path.name}>"
+
+    # --- cleaning up ---
+
+    def _clean_up(self) -> list[str]:
+        """Put back what the session changed, and return a sentence for each resource that could not be put back."""
+        if not self._cleans_up or self._endpoint is None:
+            return []
+        left = self._changed.run(_endpoint_client(self._endpoint, "clean-up"))
+        self._drift += [Difference(0, "clean-up", "", "resource", "put back", sentence) for sentence in left]
+        atexit.unregister(self._clean_up_late)
+        return left
+
+    def _clean_up_late(self) -> None:
+        """Clean up after a session that did not reach its end; what could not be put back is printed."""
+        for sentence in self._clean_up():
+            sys.stderr.write(f"{sentence}\n")
 
     # --- for the adapter ---
 
@@ -196,6 +238,7 @@ class Recording:
         path = own.url.removeprefix(inner.base_url)
         exchange = inner.send(own.method, path, headers=dict(own.headers.items()), body=own.body)
         with self._lock:
+            self._changed.note(exchange)
             entry: Entry = {"client": client, "request": as_request(self._redacted(request), BASE_URL)}
             entry |= self._answer(exchange, target)
             recorded = self._next(client)
