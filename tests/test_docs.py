@@ -47,6 +47,12 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT).as_posix() for page in (*PAGES, *(ROOT / "notebooks").rglob("*.ipynb"))]
+    assert [page for page in pages if not re.search(rf"^ +(- |/){re.escape(page)}$", site, re.MULTILINE)] == []
+
+
 def test_the_endpoint_page_tells_of_every_policy_and_fault() -> None:
     page = (ROOT / "docs" / "endpoint.md").read_text(encoding="utf-8")
     for name in (*POLICIES, *KINDS):

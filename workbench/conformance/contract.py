@@ -122,7 +122,7 @@ PROMISES: Final = (
         "SR-1",
         "S F N",
         "A search by _id, _lastUpdated, _count, and patient, subject, status, category and code where the type has "
-        "them, answers a searchset Bundle; unknown parameters answer 400.",
+        "them, answers a searchset Bundle. Unknown parameters answer 400.",
     ),
     _must("CAP-1", "S F", "GET metadata and OPTIONS answer a STU3 CapabilityStatement that tells the truth."),
     _must("VER-1", "V S N", "An ETag is weak; a version id is a FHIR id, opaque, never used twice for a resource."),
