@@ -116,6 +116,7 @@ class FileStore:
         # An absolute path, because SQLite treats some relative ones (":memory:") specially.
         self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
         self._closing = weakref.finalize(self, self._connection.close)  # also without a call of close()
+        self._insert = self._connection.cursor().execute  # one cursor for all appends
         try:
             self._open()
         except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -177,12 +178,15 @@ class FileStore:
         """Write one more exchange, and the new placeholders in it; it is in the file when this returns."""
         kept = kept_bytes(exchange) if exchange.is_whole else None
         line = as_line(exchange, OutcomeText(transition.spine_code, transition.diagnostics))
+        row = (*transition.as_stored(), kept, line)
         try:
-            with self._connection:  # commits, or rolls back; a single statement needs no transaction
-                if placeholders:
+            if placeholders:
+                with self._connection:  # commits, or rolls back
                     self._connection.execute("BEGIN")
                     self._connection.executemany("INSERT INTO placeholder VALUES (?, ?)", placeholders)
-                self._connection.execute(_INSERT, (*transition.as_stored(), kept, line))
+                    self._connection.execute(_INSERT, row)
+            else:
+                self._insert(_INSERT, row)  # a single statement is a transaction of its own
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
