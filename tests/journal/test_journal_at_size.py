@@ -187,6 +187,22 @@ def test_the_workbench_works_with_a_file_and_without_bodies(tmp_path: Path, spin
         assert client.last_seq == len(journal)
 
 
+def test_a_picture_reads_only_what_it_shows(tmp_path: Path) -> None:
+    filled(
+        with_a_path(tmp_path), [made("read", 200, etag=A, logical_id=str(number % 2)) for number in range(40)]
+    ).close()
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("UPDATE exchange SET line = 'no exchange' WHERE seq = 1")
+    database.close()
+    journal = Journal(tmp_path / "journal.db")
+    with pytest.raises(BadInput, match="Exchange 1 of"):
+        journal.diagram(start=1)
+    assert str(journal.diagram()).startswith("exchanges 11–40 of 40")
+    assert str(journal.timeline(last=39)).startswith("exchanges 2–40 of 40")
+    assert str(journal.timeline(resource="List/1")).startswith("20 exchanges about List/1")
+    journal.close()
+
+
 # --- a killed process ---
 
 WRITER = """

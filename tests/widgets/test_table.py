@@ -51,8 +51,18 @@ def test_only_what_is_new_is_sent(recorded: Recorded) -> None:
 
 
 def test_many_rows_go_in_chunks(recorded: Recorded) -> None:
+    recorded.browser_says(kind="want", generation=0, start=0)
+    recorded.messages.clear()
     recorded.table.append(rows(2500))
     assert recorded.spans() == [(0, 0, 1000), (0, 1000, 1000), (0, 2000, 500)]
+
+
+def test_many_rows_are_sent_once_when_the_first_page_asks(recorded: Recorded) -> None:
+    recorded.table.append(rows(2500))
+    recorded.table.append(rows(10))
+    assert recorded.spans() == [(0, 2500, 10)], "few rows are sent at once, so that a listening page shows them"
+    recorded.browser_says(kind="want", generation=0, start=0)
+    assert recorded.spans() == [(0, 0, 1000), (0, 1000, 1000), (0, 2000, 510)]
 
 
 def test_a_page_gets_what_it_lacks(recorded: Recorded) -> None:

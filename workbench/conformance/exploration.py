@@ -8,7 +8,7 @@ from typing import Final
 from workbench.conformance.rules import RULES
 from workbench.exchange.message import Exchange
 from workbench.fhir.printable import printable
-from workbench.journal.diagram import Diagram, draw_sequence
+from workbench.journal.diagram import Diagram, Part, draw_sequence
 
 _SHOWN_IN_PYTHON: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "Prefer")
 
@@ -48,7 +48,9 @@ class ShortestSequence:
 
     def diagram(self) -> Diagram:
         """Return the sequence diagram."""
-        return draw_sequence(self.exchanges, start=1, last=len(self.exchanges), resource=None)
+        shown = list(enumerate(self.exchanges, 1))
+        clients = dict.fromkeys(exchange.client for exchange in self.exchanges)
+        return draw_sequence(Part(shown, clients, total=len(shown), about=len(shown)))
 
     def as_python(self) -> str:
         """Return a program that sends the same requests. Ids and versions come from the responses as it runs.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
@@ -41,14 +42,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Return the field's value, or ``None``. Fields of the same name are joined by a comma (RFC 9110, 5.3)."""
-        wanted, flat = name.lower(), self._flat
-        size = len(wanted)  # comparing lengths first is fast: most names differ in length
-        values = [
-            flat[index + 1]
-            for index in range(0, len(flat), 2)
-            if len(flat[index]) == size and flat[index].lower() == wanted
-        ]
-        return ", ".join(values) if values else None
+        flat = self._flat
+        places = _value_places(flat[::2]).get(name.lower())
+        if places is None:
+            return None
+        return flat[places[0]] if len(places) == 1 else ", ".join([flat[place] for place in places])
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -70,6 +68,18 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({dict(self.items())!r})"
+
+
+@lru_cache(maxsize=256)
+def _value_places(names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Return where in the flat tuple of ``Headers`` the values of each name are, by the name in lower case.
+
+    Cached, because most messages have the same names in the same order.
+    """
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        places.setdefault(name.lower(), []).append(2 * index + 1)
+    return places
 
 
 NO_HEADERS: Final = Headers()
@@ -187,7 +197,8 @@ class Exchange:
         """The OperationOutcome in the response, in JSON or XML; ``None`` if there is none."""
         if self.response is None or not self.response.body:
             return None
-        return outcome.read(self.resource) or outcome.read_xml(self.response.body)
+        body = self.response.body
+        return _read_outcome(body) if len(body) <= _CACHED_BODY else _read_outcome.__wrapped__(body)
 
     @property
     def is_whole(self) -> bool:
@@ -247,6 +258,20 @@ class Exchange:
         if self.resource_type and self.logical_id:
             return f"{self.resource_type}/{self.logical_id}"
         return self.resource_type or self.logical_id or "(the endpoint)"
+
+
+_CACHED_BODY: Final = 16 * 1024
+"""The largest body in bytes whose OperationOutcome is cached, so that the cache stays small."""
+
+
+@lru_cache(maxsize=256)
+def _read_outcome(body: bytes) -> OperationOutcome | None:
+    """Read the OperationOutcome in a body. Cached, because the verdict, the journal and a client read the same one."""
+    try:
+        found = outcome.read(json.parse(body))
+    except MalformedJSON:
+        found = None
+    return found or outcome.read_xml(body)
 
 
 def kept_bytes(exchange: Exchange) -> int:

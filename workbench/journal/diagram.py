@@ -88,14 +88,44 @@ class Diagram(Picture):
         return {**drawn, **super()._repr_mimebundle_()}
 
 
-def draw_sequence(exchanges: Sequence[Exchange], *, start: int | None, last: int, resource: str | None) -> Diagram:
-    """Draw at most ``last`` exchanges as a sequence diagram: the newest, or those from number ``start`` on.
+@dataclass(frozen=True)
+class Part:
+    """The exchanges of a journal that a picture shows.
 
-    Raises ``BadInput`` if ``start`` or ``last`` is less than 1.
+    ``total`` is the number of exchanges in the journal, and ``about`` the number of those about ``resource``.
+    ``clients`` are the journal's clients, in the order of their first exchange.
     """
-    shown, note = select(exchanges, start, last, resource)
-    is_part = not shown or len(shown) < len(exchanges)
-    sequence = _sequence(shown, client_labels(exchanges, shown), note if is_part else "")
+
+    shown: Sequence[Numbered]
+    clients: Iterable[str]
+    total: int
+    about: int
+    resource: str | None = None
+
+    @property
+    def note(self) -> str:
+        """Which part of the journal this is, in words."""
+        shown, total = self.shown, self.about
+        about = "" if self.resource is None else f" about {one_line(self.resource, 60)}"
+        if len(shown) == total:
+            return f"{total or 'no'} exchange{'' if total == 1 else 's'}{about}"
+        if shown and self.resource is None:
+            ends = dict.fromkeys(f"{number:,}" for number, _ in (shown[0], shown[-1]))
+            return f"exchange{'s' if len(ends) > 1 else ''} {'–'.join(ends)} of {total:,}"
+        return f"{len(shown):,} of {total:,} exchanges{about}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of each client shown, in the order of ``clients``."""
+        present = {exchange.client for _, exchange in self.shown}
+        return distinct_labels(name for name in self.clients if name in present)
+
+
+def draw_sequence(part: Part) -> Diagram:
+    """Draw exchanges as a sequence diagram."""
+    note = part.note
+    is_part = not part.shown or len(part.shown) < part.total
+    sequence = _sequence(part.shown, part.labels, note if is_part else "")
     text = "\n".join([note, *_sequence_lines(sequence)])
     return Diagram(_sequence_svg(sequence, text), text, _mermaid(sequence, note))
 
@@ -103,27 +133,15 @@ def draw_sequence(exchanges: Sequence[Exchange], *, start: int | None, last: int
 # --- which exchanges, and how they are written ---
 
 
-def select(
-    exchanges: Sequence[Exchange], start: int | None, last: int, resource: str | None
-) -> tuple[list[Numbered], str]:
-    """Return the exchanges to show, and a note that says which part of the journal they are."""
+def select(numbers: Sequence[int], start: int | None, last: int) -> Sequence[int]:
+    """Return at most ``last`` of these numbers of exchanges: the newest, or those from ``start`` on.
+
+    Raises ``BadInput`` if ``start`` or ``last`` is less than 1.
+    """
     if last < 1 or (start is not None and start < 1):
         raise BadInput("start= and last= count exchanges from 1, so neither can be less.")
-
-    numbers: Sequence[int] = range(1, len(exchanges) + 1)
-    if resource is not None:
-        numbers = [number for number in numbers if exchanges[number - 1].target == resource]
     first = max(0, len(numbers) - last) if start is None else bisect_left(numbers, start)
-    shown = [(number, exchanges[number - 1]) for number in numbers[first : first + last]]
-
-    total, about = len(numbers), "" if resource is None else f" about {one_line(resource, 60)}"
-    note = f"{len(shown):,} of {total:,} exchanges{about}"
-    if len(shown) == total:
-        note = f"{total or 'no'} exchange{'' if total == 1 else 's'}{about}"
-    elif shown and resource is None:
-        ends = dict.fromkeys(f"{number:,}" for number, _ in (shown[0], shown[-1]))
-        note = f"exchange{'s' if len(ends) > 1 else ''} {'–'.join(ends)} of {total:,}"
-    return shown, note
+    return numbers[first : first + last]
 
 
 def one_line(text: str, most: int = 20) -> str:
@@ -137,12 +155,6 @@ def distinct_labels(names: Iterable[str], most: int = 20) -> dict[str, str]:
     written = {name: one_line(name, most) or "(no name)" for name in names}
     seen = Counter(written.values())
     return {n: f"{label} ({i})" if seen[label] > 1 else label for i, (n, label) in enumerate(written.items(), 1)}
-
-
-def client_labels(exchanges: Sequence[Exchange], shown: Sequence[Numbered]) -> dict[str, str]:
-    """Return the label of each client shown, in the order of the client's first exchange in the journal."""
-    present = {exchange.client for _, exchange in shown}
-    return distinct_labels(name for name in dict.fromkeys(e.client for e in exchanges) if name in present)
 
 
 def short_ids(ids: Iterable[str], least: int) -> dict[str, str]:

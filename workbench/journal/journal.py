@@ -28,7 +28,7 @@ from workbench.journal.store import FileStore, MemoryStore, is_database
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.journal.diagram import Diagram
+    from workbench.journal.diagram import Diagram, Part
     from workbench.journal.timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Journal:
         self._redaction = redact if isinstance(redact, Redaction) else Redaction(redacted_paths(redact, live=True))
         self._only_live = redact is None
         self._current: dict[str, str | None] = {}
+        self._clients: dict[str, None] = {}  # their names, in the order of their first exchange
         self._body_budget = keep_bodies
         self._without_bodies = 0
         self._store: MemoryStore | FileStore = (
@@ -96,6 +97,7 @@ class Journal:
             store.close()
             raise
         self._current = store.current
+        self._clients = store.clients
         self._body_budget -= store.body_bytes
         self._without_bodies = store.without_bodies
         return store
@@ -134,6 +136,7 @@ class Journal:
         before, after = self._etags(exchange)
         self._store.append(kept, to_transition(seq, exchange, before, after, outcome), self._redaction.unkept)
         self._redaction.unkept.clear()
+        self._clients[exchange.client] = None
         return seq
 
     def _within_budget(self, exchange: Exchange) -> Exchange:
@@ -292,7 +295,18 @@ class Journal:
         """
         from workbench.journal.diagram import draw_sequence
 
-        return draw_sequence(tuple(self), start=start, last=last, resource=resource)
+        with self._lock:
+            part = self._part(start, last, resource)
+        return draw_sequence(part)
+
+    def _part(self, start: int | None, last: int, resource: str | None) -> Part:
+        """Read the exchanges that a picture shows, and no others."""
+        from workbench.journal.diagram import Part, select
+
+        total = len(self._store)
+        numbers = range(1, total + 1) if resource is None else self._store.about(resource)
+        shown = [(number, self._store.exchanges(number - 1, number)[0]) for number in select(numbers, start, last)]
+        return Part(shown, tuple(self._clients), total, len(numbers), resource)
 
     def timeline(self, *, resource: str | None = None, last: int = 200) -> Timeline:
         """Return a picture of the last ``last`` exchanges by client, with the versions of their resources above.
@@ -302,8 +316,10 @@ class Journal:
         """
         from workbench.journal.timeline import draw_timeline
 
-        changes = [(row.etag_before, row.etag_after) for row in self.rows()]
-        return draw_timeline(tuple(self)[: len(changes)], changes, last=last, resource=resource)
+        with self._lock:
+            part = self._part(None, last, resource)
+            rows = [self._store.transitions(number - 1, number)[0] for number, _ in part.shown]
+        return draw_timeline(part, [(row.etag_before, row.etag_after) for row in rows])
 
     def to_har(self) -> dict[str, Any]:
         """Return every exchange as an HTTP Archive (HAR 1.2), which browsers and proxies read."""

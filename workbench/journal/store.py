@@ -53,9 +53,13 @@ class MemoryStore:
         pairs = zip(self._exchanges[start:stop], self._transitions[start:stop], strict=True)
         return [as_line(exchange, OutcomeText(row.spine_code, row.diagnostics)) for exchange, row in pairs]
 
-    def transitions(self, start: int) -> list[Transition]:
-        """Return the transitions from ``start`` on."""
-        return self._transitions[start:]
+    def transitions(self, start: int, stop: int | None = None) -> list[Transition]:
+        """Return the transitions from ``start`` on, or up to, not including, ``stop``."""
+        return self._transitions[start:stop]
+
+    def about(self, resource: str) -> list[int]:
+        """Return the numbers, from 1, of the exchanges about a resource."""
+        return [row.seq for row in self._transitions if row.resource == resource]
 
     def frame(self) -> pd.DataFrame:
         """Return all transitions as a table."""
@@ -101,6 +105,8 @@ class FileStore:
         self.path = path
         self.current: dict[str, str | None] = {}
         """The ETag of each resource after its last exchange."""
+        self.clients: dict[str, None] = {}
+        """The names of the clients, in the order of their first exchange."""
         self.body_bytes = self.without_bodies = 0
         """The size of the bodies in bytes, and the number of exchanges that have digests instead."""
         self._count = 0
@@ -116,6 +122,7 @@ class FileStore:
         # An absolute path, because SQLite treats some relative ones (":memory:") specially.
         self._connection = sqlite3.connect(path.absolute(), timeout=0, isolation_level=None, check_same_thread=False)
         self._closing = weakref.finalize(self, self._connection.close)  # also without a call of close()
+        self._insert = self._connection.cursor().execute  # one cursor for all appends
         try:
             self._open()
         except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -169,6 +176,7 @@ class FileStore:
             self.body_bytes += sum(size or 0 for size in columns["kept"])
             self.without_bodies += columns["kept"].count(None)
             self.current.update(zip(columns["resource"], columns["etag_after"], strict=True))
+            self.clients |= dict.fromkeys(columns["client"])
 
     def __len__(self) -> int:
         return self._count
@@ -177,12 +185,15 @@ class FileStore:
         """Write one more exchange, and the new placeholders in it; it is in the file when this returns."""
         kept = kept_bytes(exchange) if exchange.is_whole else None
         line = as_line(exchange, OutcomeText(transition.spine_code, transition.diagnostics))
+        row = (*transition.as_stored(), kept, line)
         try:
-            with self._connection:  # commits, or rolls back; a single statement needs no transaction
-                if placeholders:
+            if placeholders:
+                with self._connection:  # commits, or rolls back
                     self._connection.execute("BEGIN")
                     self._connection.executemany("INSERT INTO placeholder VALUES (?, ?)", placeholders)
-                self._connection.execute(_INSERT, (*transition.as_stored(), kept, line))
+                    self._connection.execute(_INSERT, row)
+            else:
+                self._insert(_INSERT, row)  # a single statement is a transaction of its own
         except sqlite3.Error as error:
             raise WorkbenchError(f"The exchange took place, but {self.path} could not record it: {error}.") from None
         self._count += 1
@@ -205,18 +216,25 @@ class FileStore:
         with self._reading():
             return [line for (line,) in self._connection.execute(query, (start, stop))]
 
-    def transitions(self, start: int) -> list[Transition]:
-        """Return the transitions from ``start`` on."""
-        return [Transition.from_stored(row) for batch in self._rows(start) for row in batch]
+    def transitions(self, start: int, stop: int | None = None) -> list[Transition]:
+        """Return the transitions from ``start`` on, or up to ``stop``."""
+        return [Transition.from_stored(row) for batch in self._rows(start, stop) for row in batch]
+
+    def about(self, resource: str) -> list[int]:
+        """Return the numbers, from 1, of the exchanges about a resource."""
+        query = "SELECT seq FROM exchange WHERE resource = ? ORDER BY seq"
+        with self._reading():
+            return [seq for (seq,) in self._connection.execute(query, (resource,))]
 
     def frame(self) -> pd.DataFrame:
         """Return all transitions as a table."""
         return to_frame(self._rows(0))
 
-    def _rows(self, start: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows from ``start`` on, in batches."""
+    def _rows(self, start: int, stop: int | None = None) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows from ``start`` on, or up to ``stop``, in batches."""
+        query = f"SELECT {_ROW} FROM exchange WHERE seq > ? AND seq <= ? ORDER BY seq"  # noqa: S608
         with self._reading():
-            cursor = self._connection.execute(f"SELECT {_ROW} FROM exchange WHERE seq > ? ORDER BY seq", (start,))  # noqa: S608
+            cursor = self._connection.execute(query, (start, self._count if stop is None else stop))
             while rows := cursor.fetchmany(_BATCH):
                 yield rows
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from workbench.errors import needs
-from workbench.exchange.message import Exchange
 from workbench.exchange.verdict import Verdict
 from workbench.journal.diagram import (
     CHART_STYLE,
@@ -19,11 +18,10 @@ from workbench.journal.diagram import (
     LOOKS,
     PAPER,
     Numbered,
+    Part,
     Picture,
-    client_labels,
     figure_svg,
     one_line,
-    select,
     short_ids,
     version_id,
 )
@@ -37,20 +35,17 @@ class Timeline(Picture):
     """The versions of resources over time, as SVG and as text."""
 
 
-def draw_timeline(
-    exchanges: Sequence[Exchange], changes: Sequence[tuple[str | None, str | None]], *, last: int, resource: str | None
-) -> Timeline:
-    """Draw the last exchanges by client, and above them the versions of the resources that changed most.
+def draw_timeline(part: Part, changes: Sequence[tuple[str | None, str | None]]) -> Timeline:
+    """Draw exchanges by client, and above them the versions of the resources that changed most.
 
-    ``changes`` has the resource's ETag before and after each of ``exchanges``. Raises ``BadInput`` if ``last`` is less
-    than 1.
+    ``changes`` has the resource's ETag before and after each exchange shown.
     """
-    shown, note = select(exchanges, None, last, resource)
+    shown, note = part.shown, part.note
     tracks, known = _tracks(shown, changes)
     if known > len(tracks):
         note += f"; the versions of {len(tracks)} of {known} resources"
 
-    clients = client_labels(exchanges, shown)
+    clients = part.labels
     text = "\n".join([note, *_timeline_lines(shown, clients, tracks)])
     return Timeline(_timeline_svg(shown, clients, tracks, note, text), text)
 
@@ -70,7 +65,7 @@ _WITHOUT_VERSION: Final = frozenset({"unknown", "deleted"})
 
 def _tracks(shown: Sequence[Numbered], changes: Sequence[tuple[str | None, str | None]]) -> tuple[list[_Track], int]:
     """Return a track for each of the resources that changed most, and how many resources have a known version."""
-    changed = [(seq, exchange, *changes[seq - 1]) for seq, exchange in shown]
+    changed = [(seq, exchange, *change) for (seq, exchange), change in zip(shown, changes, strict=True)]
     known = list(dict.fromkeys(exchange.target for _, exchange, before, after in changed if before or after))
     count = Counter(exchange.target for _, exchange, before, after in changed if before != after)
 

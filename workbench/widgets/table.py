@@ -45,6 +45,8 @@ def _as_sent(cell: object) -> Cell:
     match cell:
         case None:
             return None
+        case str() if cell.isascii():
+            return cell
         case str():
             return cell.encode("utf-8", "replace").decode("utf-8")
         case bool():
@@ -65,7 +67,8 @@ class LiveTable(anywidget.AnyWidget):
 
     The rows are not a synced trait, because each new row would send all rows again. Each row is sent once, with its
     number and the current `generation`, which `replace` increments. A page that missed rows asks for them (see
-    `row_store.js`).
+    `row_store.js`). Until the first page asks, only short messages are sent: no page may be listening yet, and
+    many rows would be sent twice.
 
     Rows may be appended from any thread.
     """
@@ -86,6 +89,7 @@ class LiveTable(anywidget.AnyWidget):
         """Create an empty table; keywords set the traits of the same name."""
         self._rows: list[dict[str, Cell]] = []
         self._generation = 0
+        self._is_read = False  # whether a page has asked for rows
         self._select_callbacks: list[Callable[[int], object]] = []
         self._lock = RLock()  # rows must be sent in the order of their numbers
         self.set_trait("columns", [dict(column) for column in columns])
@@ -110,20 +114,22 @@ class LiveTable(anywidget.AnyWidget):
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows at the end."""
         new = [dict(row) for row in rows]
-        wire = [self._wire(row) for row in new]  # raises for a bad cell before anything changes
+        wire = self._wire(new)  # raises for a bad cell before anything changes
         with self._lock:
             start = len(self._rows)
             self._rows += new
-            self._send_rows(start, wire)
+            if self._is_read or len(wire) <= _CHUNK:
+                self._send_rows(start, wire)
 
     def replace(self, rows: Sequence[Row]) -> None:
         """Remove all rows and show these instead."""
         new = [dict(row) for row in rows]
-        wire = [self._wire(row) for row in new]
+        wire = self._wire(new)
         with self._lock:
             self._generation += 1
             self._rows = new
-            self._send_rows(0, wire)
+            if self._is_read or len(wire) <= _CHUNK:
+                self._send_rows(0, wire)
 
     def on_select(self, callback: Callable[[int], object]) -> None:
         """Call `callback(index)` when a row is clicked, or Enter is pressed on it.
@@ -132,9 +138,9 @@ class LiveTable(anywidget.AnyWidget):
         """
         self._select_callbacks.append(callback)
 
-    def _wire(self, row: Row) -> dict[str, Cell]:
+    def _wire(self, rows: Sequence[Row]) -> list[dict[str, Cell]]:
         keys = [column["key"] for column in self.columns] + ["_tone"]
-        return {key: _as_sent(row[key]) for key in keys if row.get(key) is not None}
+        return [{key: _as_sent(row[key]) for key in keys if row.get(key) is not None} for row in rows]
 
     def _send_rows(self, start: int, wire: Sequence[Row]) -> None:
         """Send rows in chunks; send one empty message for no rows, so that the page learns the generation."""
@@ -160,7 +166,7 @@ class LiveTable(anywidget.AnyWidget):
     def _send_missing(self, generation: int, start: int) -> None:
         """Send a page the rows it lacks; a page with an older generation lacks all of them."""
         with self._lock:
-            if generation != self._generation:
-                start = 0
-            missing = self._rows[max(start, 0) :]
-            self._send_rows(max(start, 0), [self._wire(row) for row in missing])
+            self._is_read = True
+            first = max(start, 0) if generation == self._generation else 0
+            for offset in range(first, max(len(self._rows), first + 1), _CHUNK):
+                self._send_rows(offset, self._wire(self._rows[offset : offset + _CHUNK]))
