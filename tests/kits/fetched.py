@@ -17,9 +17,9 @@ import pytest
 
 _OUT_OF_REACH = re.compile(
     r"Could not transfer|Unknown host|UnknownHostException|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN"
-    r"|Could not resolve host|spurious network error|failed to download|Couldn't connect",
+    r"|Could not resolve host|spurious network error|failed to download|Couldn't connect|NewConnectionError",
 )
-"""What Maven, npm and cargo say when there is no way to their registry."""
+"""What Maven, npm, cargo and pip say when there is no way to their registry."""
 
 
 class Unavailable(Exception):

@@ -350,12 +350,14 @@ class Client:
             path = method.url.removeprefix(f"{self.base_url}/")
             headers = {name: method.headers[name] for name, _ in method.headers.items()}
             body, method = method.body, method.method
+        path, headers = conceal(path), self.connection.concealed(headers or {})  # no secret in a traceback's variables
         return self._exchange(self._outgoing_any(method, path, headers, body, interaction, chunked=chunked))
 
     def preview(
         self, method: str, path: str, *, headers: Mapping[str, str | None] | None = None, body: bytes | str = b""
     ) -> Request:
         """Return the request that ``send`` would send, credentials replaced; send nothing. Raises as ``send``."""
+        path, headers = conceal(path), self.connection.concealed(headers or {})
         outgoing = self._outgoing_any(method, path, headers, body)
         fields = self.connection.preview_fields(outgoing.interaction, outgoing.resource_type)
         return self._prepare(outgoing, fields)[1]
@@ -429,14 +431,13 @@ class Client:
         self,
         method: str,
         path: str,
-        headers: Mapping[str, str | None] | None,
+        headers: Mapping[str, str | None],
         body: bytes | str,
         interaction: str = "",
         *,
         chunked: bool = False,
     ) -> _Outgoing:
         """Return the request of ``send``."""
-        path, headers = conceal(path), self.connection.concealed(headers or {})
         method = method.upper()  # requests does the same
         check_method(method)
         _check_below(path)
