@@ -1,9 +1,9 @@
 """What the endpoint is measured beside: ``python -m benchmarks.endpoint_peers NAME`` serves one, and says where.
 
 ``uvicorn``: uvicorn as it comes, an answer that never changes. ``constant``: the same from this endpoint's server.
-``swap``: the same server, and a compare-and-swap of a Python dict. ``dict``: the endpoint itself, with a Python dict for
-its database. ``werkzeug``: Werkzeug on waitress with the compare-and-swap in SQLite, as one would write it by hand. All
-but ``dict`` leave out what an endpoint is for: reading the body as FHIR, validating it, refusing it in words.
+``swap``: the same server, and a compare-and-swap of a Python dict. ``dict``: the endpoint itself, with a Python dict
+for its database. ``werkzeug``: Werkzeug on waitress with the compare-and-swap in SQLite, as one would write it by hand.
+All but ``dict`` leave out what an endpoint is for: reading the body as FHIR, validating it, refusing it in words.
 """
 
 from __future__ import annotations
