@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("endpoint", "imports", "updates", "journal", "widget", "merges", "pictures", "races", "history")
+NAMES = ("endpoint", "servers", "imports", "updates", "journal", "widget", "merges", "pictures", "races", "history")
 
 for name in sys.argv[1:] or NAMES:
     import_module(f"benchmarks.{name}").main()

@@ -1,9 +1,9 @@
 """What the endpoint is measured beside: ``python -m benchmarks.endpoint_peers NAME`` serves one, and says where.
 
-``constant``: the same server, an answer that never changes. ``swap``: the same server, and a compare-and-swap of a
-Python dict. ``dict``: the endpoint itself, with a Python dict for its database. ``werkzeug``: Werkzeug on waitress
-with the compare-and-swap in SQLite, as one would write it by hand. All but ``dict`` leave out what an endpoint is
-for: reading the body as FHIR, validating it, refusing it in words.
+``uvicorn``: uvicorn as it comes, an answer that never changes. ``constant``: the same from this endpoint's server.
+``swap``: the same server, and a compare-and-swap of a Python dict. ``dict``: the endpoint itself, with a Python dict
+for its database. ``werkzeug``: Werkzeug on waitress with the compare-and-swap in SQLite, as one would write it by hand.
+All but ``dict`` leave out what an endpoint is for: reading the body as FHIR, validating it, refusing it in words.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ def _endpoint_on_a_dict() -> AsgiApplication:
     )
 
 
-def _uvicorn(application: Any) -> None:
+def _uvicorn(application: Any, http: Any = SpineProtocol) -> None:
     import uvicorn
 
     serving = Serving()
     options: dict[str, Any] = {"loop": "asyncio", "ws": "none", "lifespan": "off", "log_config": None}
-    config = uvicorn.Config(application, http=SpineProtocol, access_log=False, timeout_keep_alive=60, **options)
+    config = uvicorn.Config(application, http=http, access_log=False, timeout_keep_alive=60, **options)
     with listen(serving) as listening:
         print(f"{FIRST_LINE}{serving.url_at(listening.getsockname()[1])}", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
@@ -146,4 +146,7 @@ if __name__ == "__main__":
             _waitress(f"{folder}/peer.db")
     else:
         made = {"constant": lambda: constant, "swap": lambda: swap, "dict": _endpoint_on_a_dict}
-        _uvicorn(made[sys.argv[1]]())
+        if sys.argv[1] == "uvicorn":
+            _uvicorn(constant, "httptools")
+        else:
+            _uvicorn(made[sys.argv[1]]())

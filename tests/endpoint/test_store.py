@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -352,3 +353,22 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], None
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="cannot be used"):
         Store(str(tmp_path / "missing" / "spine.db"))
+
+
+def test_one_lost_connection_makes_the_pool_connect_anew(new_database: Callable[[], str]) -> None:
+    """A restart of PostgreSQL ends all connections: one statement fails, and not one for each connection."""
+    address = new_database()
+    with closing(Store(address)) as store:
+        store.insert("List", "x", first())
+        with store._cursor(), store._cursor(), store._cursor():
+            pass  # three connections are now in the pool
+        engine = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as other:
+            others = "pid <> pg_backend_pid() AND datname = current_database()"
+            other.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        engine.dispose()
+        with pytest.raises(psycopg.OperationalError):
+            store.swap("List", "x", "1", first(b"new", "2"))
+        assert store.swap("List", "x", "1", first(b"new", "2"))
+        with store._cursor(), store._cursor() as second:
+            second.execute("SELECT 1")
