@@ -20,7 +20,8 @@ from workbench.conformance.responses import (
     summary,
 )
 from workbench.errors import BadInput, CannotCheck
-from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent, kept_bytes
+from workbench.exchange.message import Exchange, can_be_sent, kept_bytes
+from workbench.exchange.verdict import SAFE_METHODS
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
