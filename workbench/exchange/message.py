@@ -1,7 +1,7 @@
 """A request, its response, and both as an exchange: plain frozen records (RFC 9110, sections 5 and 6).
 
-The client and the endpoint use the same records. The functions ``check_…`` define what a message may contain;
-the client checks what it sends by them, and the journal and a recording check what they load.
+The client and the endpoint use the same records. The functions ``check_…`` define what a message may contain. The
+client checks what it sends by them. The journal and a recording check what they load.
 """
 
 from __future__ import annotations
