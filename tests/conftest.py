@@ -41,6 +41,13 @@ def spine() -> Iterator[Endpoint]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def spine_now() -> Iterator[Endpoint]:
+    """A shared endpoint with the machine's clock. A check compares ``Date`` with its own clock."""
+    with Endpoint.start() as running:
+        yield running
+
+
 @pytest.fixture
 def spine_in_process() -> Iterator[Endpoint]:
     """A new endpoint without a socket, with the same ids and times in every run."""

@@ -189,6 +189,7 @@ def test_a_phone_is_not_the_presenter_nor_the_presenter_a_phone(room: Room) -> N
         ({"Host": ""}, 421),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Content_Type": "text/plain"}, 415),
         ({"Host": "localhost", "Origin": "http://localhost"}, 200),
     ],
@@ -256,6 +257,15 @@ def test_an_ipv6_network_shares_its_wrong_codes(classroom: Classroom) -> None:
             classroom.join("Eve", "WRONG", f"fd00::{number + 1:x}")
     with pytest.raises(Refused, match="429"):
         classroom.join("Eve", "WRONG", "fd00::99")
+
+
+def test_ipv4_addresses_on_an_ipv6_socket_do_not_share_their_wrong_codes(classroom: Classroom) -> None:
+    for _ in range(10):
+        with pytest.raises(Refused, match="403"):
+            classroom.join("Eve", "WRONG", "::ffff:192.168.1.66")
+    with pytest.raises(Refused, match="429"):
+        classroom.join("Eve", CODE, "192.168.1.66")
+    classroom.join("Ann", CODE, "::ffff:192.168.1.7")
 
 
 def test_a_full_classroom(classroom: Classroom) -> None:

@@ -22,9 +22,9 @@ def no_lock():
         yield running
 
 
-def test_the_embedded_endpoint(spine: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_embedded_endpoint(spine_now: Endpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     files = [f"--{kind}={tmp_path / f'r.{kind}'}" for kind in ("json", "html")] + [f"--junit={tmp_path / 'r.xml'}"]
-    assert main(["check", spine.base_url, *files]) == 0
+    assert main(["check", spine_now.base_url, *files]) == 0
     out, err = capsys.readouterr()
     assert "All 132 probes that could be tried agree with the contract." in out
     assert "\x1b" not in out
@@ -77,11 +77,11 @@ def test_what_cannot_be_run_is_one_sentence_and_two(
 
 
 def test_a_header_s_value_is_taken_from_the_environment(
-    spine: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    spine_now: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", "Bearer swordfish")
     report = tmp_path / "r.json"
-    assert main(["check", spine.base_url, "--header", "Authorization: $MY_TOKEN", "--json", str(report)]) == 0
+    assert main(["check", spine_now.base_url, "--header", "Authorization: $MY_TOKEN", "--json", str(report)]) == 0
     assert "swordfish" not in report.read_text(encoding="utf-8")
     assert '"Authorization"' in report.read_text(encoding="utf-8")
 
@@ -157,13 +157,13 @@ def test_ctrl_c_ends_it_where_nothing_is_ever_answered(tmp_path: Path) -> None:
     assert not any(finding.tested for finding in ended.report.findings)
 
 
-def test_ctrl_c_names_what_was_left_undone_where_no_write_is_answered(spine: Endpoint, tmp_path: Path) -> None:
+def test_ctrl_c_names_what_was_left_undone_where_no_write_is_answered(spine_now: Endpoint, tmp_path: Path) -> None:
     def lists() -> set[str]:
-        found = spine.client("looking", journal=None).search("List", _count=1000).resource["entry"]
+        found = spine_now.client("looking", journal=None).search("List", _count=1000).resource["entry"]
         return {f"List/{each['resource']['id']}" for each in found}
 
     before = lists()
-    with silent(spine) as endpoint:
+    with silent(spine_now) as endpoint:
         ended = interrupted(endpoint.base_url, tmp_path, lambda: endpoint.wait_for(AT_ONCE))
     notes = ended.report.notes
     left = {note.split()[0] for note in notes if "was made by this check and could not be deleted" in note}

@@ -22,9 +22,9 @@ def run(command: str, *arguments: str) -> int:
 
 
 @pytest.fixture
-def profiles(spine: Endpoint, tmp_path: Path) -> str:
+def profiles(spine_now: Endpoint, tmp_path: Path) -> str:
     path = tmp_path / "profiles.toml"
-    path.write_text(f'[here]\nbase_url = "{spine.base_url}"\n', encoding="utf-8")
+    path.write_text(f'[here]\nbase_url = "{spine_now.base_url}"\n', encoding="utf-8")
     return str(path)
 
 
@@ -40,22 +40,22 @@ def test_a_profile_by_the_option_connection(profiles: str, command: str) -> None
 
 @not_check
 def test_a_header_takes_its_value_from_the_environment(
-    spine: Endpoint, monkeypatch: pytest.MonkeyPatch, command: str
+    spine_now: Endpoint, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     header = ["--header", "Authorization: $A_TOKEN"]
     monkeypatch.setenv("A_TOKEN", "Bearer swordfish")
-    assert run(command, spine.base_url, *header) == 0
+    assert run(command, spine_now.base_url, *header) == 0
     monkeypatch.delenv("A_TOKEN")
-    assert run(command, spine.base_url, *header) == 2
+    assert run(command, spine_now.base_url, *header) == 2
 
 
 def test_a_race_sends_the_header_and_records_no_token(
-    spine: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    spine_now: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("A_TOKEN", "Bearer swordfish")
     kept = tmp_path / "race.jsonl"
     header = ["--header", "Authorization: $A_TOKEN"]
-    assert run("race", spine.base_url, *header, "--journal", str(kept)) == 0
+    assert run("race", spine_now.base_url, *header, "--journal", str(kept)) == 0
     assert "swordfish" not in kept.read_text(encoding="utf-8")
     exchanges = list(Journal.load(kept))
     assert exchanges

@@ -66,6 +66,15 @@ def test_00_asks_for_a_read_then_an_update_then_the_status() -> None:
     assert missing() == ""
 
 
+def test_an_update_without_an_answer_is_named_as_such() -> None:
+    spine = start()
+    you = spine.client("you")
+    read = you.read(*FLAG)
+    spine.set_faults("drop-answer:update:times=1")
+    you.update(read.resource)
+    assert "your last one got no answer, because" in lesson.check("00", spine.journal).missing
+
+
 def test_01_asks_for_the_capability_statement_before_the_update() -> None:
     spine = start()
     you = spine.client("you")

@@ -22,7 +22,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from workbench.clock import wall_clock
 from workbench.endpoint import policy
@@ -289,8 +288,8 @@ class Classroom:
 
     def _tries_of(self, address: str) -> Allowance:
         """Return how many wrong codes an address may still send; all of an IPv6 network (/64) share them."""
-        found = ipaddress.ip_address(address.partition("%")[0])
-        key = str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address
+        found = _ip_address(address)
+        key = str(ipaddress.ip_network((found, 64), strict=False) if found.version == 6 else found)
         if key not in self._tries and len(self._tries) >= _MOST_ADDRESSES:
             del self._tries[next(iter(self._tries))]
         return self._tries.setdefault(key, Allowance(10, 0.1, self._clock))
@@ -401,7 +400,7 @@ class ClassroomApp:
         if not is_own_host(host, scope["server"][0] if scope.get("server") else "", self._names):
             raise Refused(421, "This is not the address of the classroom. Open the one on the presenter's screen.")
         origin = headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             raise Refused(403, "The request comes from a page of another site.")
 
     def _call(self, scope: Message, headers: Headers, address: str, body: bytes) -> dict[str, Any]:
@@ -463,8 +462,13 @@ def _read_object(body: bytes) -> dict[str, Any]:
 
 def is_private(address: str) -> bool:
     """Return whether an IP address cannot be on the public Internet: loopback, private or link-local."""
+    return not _ip_address(address).is_global
+
+
+def _ip_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address without its zone. A socket that accepts both versions writes IPv4 as ``::ffff:192.0.2.1``."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    return not (getattr(found, "ipv4_mapped", None) or found).is_global
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 # --- serving ---

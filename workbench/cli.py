@@ -145,7 +145,7 @@ def _client(options: argparse.Namespace, name: str) -> Client:
 
     if profile or "://" not in where:
         settings = ("header", "ca", "cert", "key", "allow_writes")
-        if flags := [f"--{name.replace('_', '-')}" for name in settings if getattr(options, name)]:
+        if flags := [f"--{each.replace('_', '-')}" for each in settings if getattr(options, each)]:
             raise BadInput(
                 f"The profile {where!r} holds all connection settings. "
                 f"Leave out {', '.join(flags)}, or give a base URL."

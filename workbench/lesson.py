@@ -223,4 +223,4 @@ def _still_rejected(update: Exchange) -> str:
             return f"a usable If-Match; your last update got {update.status}, so send the ETag that you read"
         case _:
             said = update.outcome.diagnostics.rstrip(".") if update.outcome else update.failure
-            return f"an accepted update; your last one got {update.status}, because {said}"
+            return f"an accepted update; your last one got {update.status or 'no answer'}, because {said}"

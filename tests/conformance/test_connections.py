@@ -11,7 +11,8 @@ from workbench import Client, Result, check
 from workbench.conformance.probes import PROBES
 from workbench.endpoint.application import Application, build_application
 from workbench.endpoint.settings import Settings
-from workbench.exchange.message import SAFE_METHODS, Headers, Request, Response
+from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.verdict import SAFE_METHODS
 
 
 class Handler(BaseHTTPRequestHandler):

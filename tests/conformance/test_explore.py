@@ -23,7 +23,7 @@ from workbench.conformance.servers import EXPLORED
 from workbench.endpoint.application import build_application
 from workbench.endpoint.in_process import BASE_URL, InProcessAdapter
 from workbench.endpoint.settings import Settings
-from workbench.errors import CannotCheck
+from workbench.errors import CannotCheck, NotInstalled
 from workbench.exchange.message import Request, Response
 
 FLAG = "Flag/3f6a1c9e-7b24-4c0d-9d15-2e8b60f7a4c1"
@@ -170,7 +170,7 @@ def test_unusable_arguments_are_refused(fresh: Endpoint, arguments: dict[str, An
 
 def test_without_hypothesis_a_sentence_says_what_to_install(fresh: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hypothesis", None)
-    with pytest.raises(BadInput, match=r"spine-workbench\[check\]"):
+    with pytest.raises(NotInstalled, match=r"spine-workbench\[check\]"):
         explore(fresh.client())
 
 

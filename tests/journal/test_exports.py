@@ -26,9 +26,9 @@ from IPython.core.formatters import DisplayFormatter
 
 from workbench import BadInput, Client, Connection, Endpoint, Exchange, Journal, Verdict
 from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.verdict import TONES
 from workbench.journal.diagram import LOOKS, MERMAID_LIMIT, Diagram, text_width
 from workbench.journal.timeline import Timeline
-from workbench.widgets.html import TONES
 
 LIST = "744eec7d-8951-4722-ad74-dc34e86d4e1a"
 TARGET = f"List/{LIST}"

@@ -108,11 +108,11 @@ def test_of_two_writers_at_once_one_is_rejected(tmp_path: Path) -> None:
 # --- files that flags name ---
 
 
-def test_a_flag_that_names_a_file_asks_for_that_file(tmp_path: Path, spine: Endpoint) -> None:
+def test_a_flag_that_names_a_file_asks_for_that_file(tmp_path: Path, spine_now: Endpoint) -> None:
     flags = [f"--{kind}={tmp_path / f'r.{kind}'}" for kind in ("html", "json", "junit")]
-    race = ["race", spine.base_url, "--clients", "1", "--updates", "1", "--journal", str(tmp_path / "j.jsonl")]
+    race = ["race", spine_now.base_url, "--clients", "1", "--updates", "1", "--journal", str(tmp_path / "j.jsonl")]
     for _ in range(2):
-        assert main(["check", spine.base_url, *flags]) == 0
+        assert main(["check", spine_now.base_url, *flags]) == 0
         assert main([*race, "--charts", str(tmp_path / "charts")]) == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) == 7

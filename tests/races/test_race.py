@@ -42,6 +42,11 @@ from workbench.races.schedule import new_list
 from workbench.races.strategy import BLIND, GIVE_UP, MERGE, RELOAD, STRATEGIES, Plan, Strategy
 
 
+@pytest.mark.parametrize("entries", [None, 5, "x", {"item": {}}, [None, {"item": 5}]], ids=repr)
+def test_entries_that_are_not_objects_hold_no_marks(entries: object) -> None:
+    assert marks_in({"resourceType": "List", "entry": entries}, "tag") == []
+
+
 @pytest.mark.parametrize("strategy", ["give-up", "reload", "merge"])
 @pytest.mark.parametrize("resources", [1, 3])
 def test_with_the_lock_no_accepted_update_is_lost(spine: Endpoint, strategy: str, resources: int) -> None:

@@ -91,8 +91,11 @@ def test_unknown_values_are_passed_on_unchanged() -> None:
     assert names.response("GET", ABOUT, Response(200, body=odd)).body == odd
     for untouched in (b"{ not json", b'{ "resourceType" : "List" }', b""):
         assert names.request(Request("PUT", f"{BASE_URL}/List/1", body=untouched), ABOUT)[0].body == untouched
-    broken = Headers({"Last-Modified": "yesterday"})
-    assert names.response("GET", ABOUT, Response(200, broken)).headers["Last-Modified"] == "yesterday"
+    too_late = b'{"resourceType":"List","id":"1","meta":{"lastUpdated":"9999-12-31T23:59:59-01:00"}}'
+    assert names.response("GET", ABOUT, Response(200, body=too_late)).body == too_late
+    for text in ("yesterday", "Fri, 31 Dec 9999 23:59:59 -0100", f"Mon, 01 Jan {10**20} 00:00:00 GMT"):
+        fields = Headers({"Last-Modified": text})
+        assert names.response("GET", ABOUT, Response(200, fields)).headers["Last-Modified"] == text
 
 
 def test_an_outcome_quotes_the_logical_names_of_its_resource() -> None:

@@ -83,8 +83,8 @@ class Attempt:
 class ConnectingAdapter(HTTPAdapter):
     """A transport adapter for one host that records whether a byte of the request can have left.
 
-    The error alone does not show this: a TLS library reports a failed handshake and plain text in
-    the middle of an answer in the same words.
+    The error alone does not show this. A TLS library reports a failed handshake in the same words as plain text in
+    the middle of an answer.
 
     ``context`` alone decides who is trusted and which certificate is shown. ``proxy`` is a URL;
     ``proxy_fields`` are header fields for the proxy only. ``deadline`` is the longest duration of

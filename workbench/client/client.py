@@ -241,7 +241,7 @@ class Client:
         """Send ``POST base/Type`` (contract CR-1).
 
         The endpoint assigns the id, so the resource must not have one (CR-2). ``if_match`` is for an endpoint that
-        guards a create by the version of another resource, as the NHS PDS API does for Coverage and its Patient.
+        guards a create by the version of another resource. The NHS PDS API does so for Coverage and its Patient.
         """
         content = _as_dict(resource)
         resource_type = content.get("resourceType")

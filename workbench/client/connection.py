@@ -31,7 +31,8 @@ from workbench.client.identity import FreshId, SpineIdentity
 from workbench.client.secret import Reference, Secret, SecretText, conceal, conceal_arguments
 from workbench.errors import BadInput, WriteNotAllowed
 from workbench.exchange.hosts import is_loopback
-from workbench.exchange.message import SAFE_METHODS, Headers, check_field
+from workbench.exchange.message import Headers, check_field
+from workbench.exchange.verdict import SAFE_METHODS
 from workbench.journal.secrets import REDACTED, is_secret, secrets_in
 
 USER_AGENT: Final = "spine-workbench"

@@ -10,13 +10,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput
-from workbench.exchange.message import NO_HEADERS, Exchange
+from workbench.exchange.message import NO_HEADERS, Exchange, http_date
 from workbench.exchange.verdict import Verdict, left_open
 from workbench.fhir.printable import printable
 
@@ -152,14 +150,6 @@ def retry_after(exchange: Exchange) -> float | None:
     value = (headers.get("Retry-After") or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
-    until = _http_date(value)
-    now = _http_date(headers.get("Date")) or exchange.sent_at
+    until = http_date(value)
+    now = http_date(headers.get("Date")) or exchange.sent_at
     return None if until is None else max(0.0, (until - now).total_seconds())
-
-
-def _http_date(value: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

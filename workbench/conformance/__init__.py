@@ -1,10 +1,16 @@
 """The executable contract: probes that try whether an endpoint keeps each promise, and reports of what they found.
 
-contract: the promises as data. finding: what one probe found out. servers: known servers as data, and a comparison
-with their answers. responses: what probes read from a response. under_check: the endpoint under check and its
-resources. probe: a probe and what it works with. probes: the probes, by chapter. run: ``check``. report: all findings
-of a check, and their forms.
+The check:
 
-explore: random sequences. rules: what a model demands, as a table. model: what an endpoint stores, and what it may
-answer. comparison: one answer against what is expected. exploration: what exploring found.
+* ``contract``: the promises as data.
+* ``probe`` and ``probes``: what a probe works with, and the probes by chapter.
+* ``under_check`` and ``responses``: the endpoint with its resources, and what probes read from a response.
+* ``run``: ``check``. ``finding`` and ``report``: what one probe found out, and all findings in their forms.
+* ``servers``: known servers as data, and a comparison with their answers.
+
+Random sequences:
+
+* ``explore``: choose the steps, send them, and shorten a sequence that disagrees.
+* ``rules`` and ``model``: what is demanded, as a table, and what an endpoint stores and may answer.
+* ``comparison`` and ``exploration``: one answer against what is expected, and what exploring found.
 """

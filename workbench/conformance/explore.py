@@ -11,7 +11,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from workbench.client.client import Client
 from workbench.conformance.comparison import Disagreement
@@ -21,14 +21,11 @@ from workbench.conformance.responses import created_path, header
 from workbench.conformance.rules import RULES, Policy
 from workbench.conformance.servers import known_server
 from workbench.conformance.under_check import EndpointUnderCheck, send
-from workbench.errors import BadInput, CannotCheck
+from workbench.errors import BadInput, CannotCheck, needs
 from workbench.exchange.message import Exchange, can_be_sent
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
-
-if TYPE_CHECKING:
-    pass
 
 STEPS: Final = 1_000
 SEQUENCE: Final = 40
@@ -189,8 +186,8 @@ def explore(
     out rules or whole promises (``"UPD-8"``). After a disagreement its rule is left out too, and exploring goes
     on until ``most`` are found, or ``steps`` or ``seconds`` are used up.
 
-    Raises ``CannotCheck`` if nothing answers or nothing may be written, ``BadInput`` for an unusable argument or
-    if Hypothesis is not installed.
+    Raises ``CannotCheck`` if nothing answers or nothing may be written, ``BadInput`` for an unusable argument, and
+    ``NotInstalled`` without Hypothesis.
     """
     server = known_server(profile) if profile is not None else None
     if steps < 1 or most < 1:
@@ -228,21 +225,29 @@ def explore(
 
 
 def check_installed() -> None:
-    """Raise ``BadInput`` if Hypothesis is not installed."""
-    try:
+    """Raise ``NotInstalled`` without Hypothesis."""
+    with needs("check"):
         import hypothesis  # noqa: F401
-    except ImportError:
-        raise BadInput("Exploring needs Hypothesis; install it with: pip install 'spine-workbench[check]'.") from None
 
 
 class _Enough(BaseException):
     """The steps, the time or the shortening of a sequence are used up. Hypothesis lets it through."""
 
 
+class _Write(NamedTuple):
+    """A write as it is sent. ``fault`` names the rule that its body breaks; empty for a valid body."""
+
+    method: str
+    path: str
+    headers: dict[str, str | None]
+    body: bytes = b""
+    fault: str = ""
+
+
 class Sequence:
     """One sequence of steps at the endpoint and at a model, on resources that only it uses.
 
-    ``watched``: after every write all its resources are read. The exchanges of the steps are apart from these.
+    ``watched``: all its resources are read after every write. ``own`` does not count these reads.
     """
 
     def __init__(self, endpoint: EndpointUnderCheck, policy: Policy, *, watched: bool = True) -> None:
@@ -252,7 +257,7 @@ class Sequence:
         self._clients = [endpoint.client.sibling(name, journal=self._journal) for name in NAMES]
         self._model = Model(policy)
         self._paths: dict[int, str] = {}
-        self._last: dict[int, tuple[str, str, dict[str, str | None], bytes, str]] = {}
+        self._last: dict[int, _Write] = {}
         self._created: set[str] = set()
         self._changes = itertools.count(1)
         self.steps: list[Step] = []
@@ -278,15 +283,13 @@ class Sequence:
     def take(self, step: Step) -> None:
         """Send one step and compare; raises ``Disagreement``."""
         self.steps.append(step)
-        if step.action == "create" and self._endpoint.shares_one:
-            return
         if step.action == "again":
             if step.client in self._last:
-                self._send(step.client, *self._last[step.client])
+                self._send(step.client, self._last[step.client])
             return
         if step.action == "create":
-            content, _ = self._endpoint.new_content()
-            self._write(step, "POST", self._endpoint.resource_type, {}, content)
+            if not self._endpoint.shares_one:
+                self._create(step)
             return
         path = self._path(step)
         if step.action in ("read", "search", "history"):
@@ -297,7 +300,7 @@ class Sequence:
                 fields["If-None-Match"] = "*"
             self._write(step, "PUT", path, fields, self._content(path))
         elif not self._endpoint.shares_one:
-            self._send(step.client, "DELETE", path, {"If-Match": self._tag(step, path)}, b"", "")
+            self._send(step.client, _Write("DELETE", path, {"If-Match": self._tag(step, path)}))
 
     def look(self, client: int = 0) -> None:
         """Read every resource of this sequence, and compare."""
@@ -306,25 +309,30 @@ class Sequence:
 
     # --- requests ---
 
-    def _send(
-        self, client: int, method: str, path: str, headers: dict[str, str | None], body: bytes, fault: str
-    ) -> Exchange:
+    def _send(self, client: int, write: _Write) -> Exchange:
         self._endpoint.check_not_stopped()
-        with self._endpoint.in_flight(method, path):
-            exchange = send(self._clients[client], method, path, headers=headers, body=body)
+        with self._endpoint.in_flight(write.method, write.path):
+            exchange = send(self._clients[client], write.method, write.path, headers=write.headers, body=write.body)
         self.own.append(len(self._journal))
         created = created_path(exchange) if exchange.status == 201 else None
         if created:
             self._created.add(created)
             self._endpoint.remember_own(created)
-        elif method == "POST" and exchange.response is None and exchange.sent:
-            self._endpoint.notes.append(f"POST {path} was not answered; what it may have created was not deleted.")
-        if method != "GET":
-            self._last[client] = (method, path, headers, body, fault)
-        self._model.check(exchange, fault)
-        if method != "GET" and self._watched:
+        elif write.method == "POST" and exchange.response is None and exchange.sent:
+            self._endpoint.notes.append(
+                f"POST {write.path} was not answered; what it may have created was not deleted."
+            )
+        self._last[client] = write
+        self._model.check(exchange, write.fault)
+        if self._watched:
             self.look(1 - client)
         return exchange
+
+    def _create(self, step: Step) -> None:
+        content, _ = self._endpoint.new_content()
+        created = created_path(self._write(step, "POST", self._endpoint.resource_type, {}, content))
+        if created and created in self._model.known:
+            self._paths[step.resource] = created
 
     def _write(
         self, step: Step, method: str, path: str, headers: dict[str, str | None], content: dict[str, Any]
@@ -336,11 +344,7 @@ class Sequence:
         text = json.dumps(self._body(step, content))
         if step.body == "codes-400-structure":
             text = text[: len(text) // 2]
-        exchange = self._send(step.client, method, path, headers, text.encode(), fault)
-        if method == "POST" and (created := created_path(exchange)) in self._model.known:
-            assert created is not None
-            self._paths[step.resource] = created
-        return exchange
+        return self._send(step.client, _Write(method, path, headers, text.encode(), fault))
 
     def _read(self, step: Step, path: str) -> None:
         client = self._clients[step.client]
@@ -368,14 +372,10 @@ class Sequence:
             self._created.add(path)
             self._endpoint.remember_own(path)
         elif step.resource not in self._paths:
-            self._write(step._replace(body="", prefer=""), "POST", *self._new())
+            self._create(step._replace(body="", prefer=""))
         if step.resource not in self._paths:
             raise CannotCheck("No resource could be created.")
         return self._paths[step.resource]
-
-    def _new(self) -> tuple[str, dict[str, str | None], dict[str, Any]]:
-        content, _ = self._endpoint.new_content()
-        return self._endpoint.resource_type, {}, content
 
     def _shared(self) -> str:
         path = self._endpoint.shared
@@ -416,11 +416,11 @@ class Sequence:
 
     def _body(self, step: Step, content: dict[str, Any]) -> dict[str, Any]:
         """Return the body of a step, made from the resource's content."""
-        name = "title" if content["resourceType"] == "List" else "language"
+        is_list = content["resourceType"] == "List"
         number = next(self._changes)
-        change = {name: f"step {number}" if name == "title" else f"en-x-s{number}"}
+        change = {"title": f"step {number}"} if is_list else {"language": f"en-x-s{number}"}
         body = step.body
-        if body == "same" or body == "":
+        if body in ("", "same"):
             return content
         if body == "rich":
             return content | change | RICH
@@ -431,7 +431,7 @@ class Sequence:
         if body in ("id-differs", "create-with-an-id"):
             return content | {"id": "another-id"}
         if body == "type-differs":
-            return content | {"resourceType": "Flag" if name == "title" else "List"}
+            return content | {"resourceType": "Flag" if is_list else "List"}
         return content | change | FAULTS.get(body, {})
 
 

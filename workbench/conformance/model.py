@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from workbench.conformance.comparison import Comparison, Disagreement
-from workbench.conformance.responses import created_path, header, http_date, json_object, json_objects, summary
+from workbench.conformance.responses import created_path, header, json_object, json_objects, summary
 from workbench.conformance.rules import Policy
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, http_date
 from workbench.fhir import json
 from workbench.fhir.resource import version_of, without_version
 
@@ -125,7 +125,7 @@ class Model:
         if (if_match := fields.get("If-Match")) not in (None, current):
             self._check_status(exchange, ["if-match-on-read"], "read")
             return
-        since, tags = http_date(fields.get("If-Modified-Since") or ""), fields.get("If-None-Match")
+        since, tags = http_date(fields.get("If-Modified-Since")), fields.get("If-None-Match")
         last = http_date(known.last_modified)
         expected = "read" if since or "If-Modified-Since" not in fields else "unusable-date"
         if tags is not None:

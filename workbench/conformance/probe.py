@@ -13,7 +13,8 @@ from workbench.client.client import Client
 from workbench.conformance.contract import BY_ID, Promise
 from workbench.conformance.responses import State, current_etag, etag_value, state_of, summary, version_id
 from workbench.conformance.under_check import EndpointUnderCheck, Untestable, send
-from workbench.exchange.message import SAFE_METHODS, Exchange
+from workbench.exchange.message import Exchange
+from workbench.exchange.verdict import SAFE_METHODS
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal

@@ -5,8 +5,7 @@ Every function accepts any response, also one that is no FHIR. What is missing g
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from workbench.exchange.message import Exchange, can_be_sent
@@ -98,14 +97,6 @@ def meta_text(exchange: Exchange, name: str) -> str:
 def version_id(exchange: Exchange) -> str:
     """Return ``meta.versionId`` of the resource received; empty if it is missing."""
     return meta_text(exchange, "versionId")
-
-
-def http_date(text: str) -> datetime | None:
-    """Return the date of a header field; ``None`` if it is missing or no HTTP date."""
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def second_of(instant: str) -> datetime | None:

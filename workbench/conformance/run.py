@@ -1,7 +1,8 @@
 """``check``: try every probe at an endpoint and report what each found out.
 
-Only daemon threads send requests; the caller's thread waits for them. So Ctrl-C ends a check at once, whatever the
-endpoint does: requests in flight get ``_GRACE_SECONDS`` to end, cleaning up gets as long, and notes name what is left.
+Only daemon threads send requests; the caller's thread waits for them. So Ctrl-C ends a check at once, even if the
+endpoint does not answer. Requests in flight get ``_GRACE_SECONDS`` to end, and cleaning up gets as long. Notes name
+what is left.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ def check(
 
     Probes have clients and journals of their own; ``client`` and its journal do not change. Each probe works on a
     resource that it creates and deletes again. If that is not possible or not wanted, name a resource
-    (``resource="Flag/3f6a…"``) and allow with ``consent=True`` that it is changed; its content is put back at the
-    end. Nothing is written to a host that is not this machine unless the connection allows writes.
+    (``resource="Flag/3f6a…"``), and allow changes to it with ``consent=True``. Its content is put back at the end.
+    Nothing is written to a host that is not this machine unless the connection allows writes.
 
     ``profile`` names a known server (``"hapi"``): the report then expects that server's answers.
-    ``side_by_side`` is the number of probes at a time. ``progress(done, total, finding)`` is called after each probe,
+    ``side_by_side`` is the number of probes at once. ``progress(done, total, finding)`` is called after each probe,
     in the caller's thread. Ctrl-C ends the check early, with a report of what was found until then. Its notes name
     writes that were still in flight and resources that were not deleted.
 

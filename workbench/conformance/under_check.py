@@ -20,7 +20,8 @@ from workbench.conformance.responses import (
     summary,
 )
 from workbench.errors import BadInput, CannotCheck
-from workbench.exchange.message import SAFE_METHODS, Exchange, can_be_sent, kept_bytes
+from workbench.exchange.message import Exchange, can_be_sent, kept_bytes
+from workbench.exchange.verdict import SAFE_METHODS
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 from workbench.journal.journal import Journal
@@ -71,8 +72,8 @@ class Stopped(Exception):
 class EndpointUnderCheck:
     """One endpoint during one check. The threads of all probes use it at the same time.
 
-    Probes work on a resource each, which they create and delete. If that is not possible, they share one resource
-    and take turns: the one named by the user, or the one that the check created and cannot delete.
+    Each probe creates a resource, works on it and deletes it. If that is not possible, all probes share one resource
+    and take turns. It is the one named by the user, or the one that the check created and cannot delete.
     """
 
     def __init__(self, client: Client, *, resource: str | None = None, consent: bool = False) -> None:
@@ -299,7 +300,7 @@ class EndpointUnderCheck:
             self._made.add(path)
 
     def delete_own(self, client: Client, paths: set[str]) -> None:
-        """Delete those of these resources that the check created, but for the shared one."""
+        """Delete those of these resources that the check created, except the shared one."""
         for path in sorted(paths):
             if path in self._own and path != self.shared:
                 self._delete(client, path)

@@ -1,7 +1,7 @@
 """A request, its response, and both as an exchange: plain frozen records (RFC 9110, sections 5 and 6).
 
-The client and the endpoint use the same records. The functions ``check_…`` define what a message may contain;
-the client checks what it sends by them, and the journal and a recording check what they load.
+The client and the endpoint use the same records. The functions ``check_…`` define what a message may contain. The
+client checks what it sends by them. The journal and a recording check what they load.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange import text as wire
 from workbench.exchange.verdict import DONE, E_TAG, Verdict, explain, judge
-from workbench.exchange.verdict import SAFE_METHODS as SAFE_METHODS
 from workbench.fhir import json, outcome
 from workbench.fhir.etag import ETag
 from workbench.fhir.outcome import OperationOutcome
@@ -313,6 +313,19 @@ def check_field(name: object, value: object) -> None:
 def can_be_sent(value: object) -> bool:
     """Return whether a request header can have this value. A server may send an ETag that a client cannot send back."""
     return isinstance(value, str) and _FIELD_VALUE.fullmatch(value) is not None
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Return the date of a header field in UTC (RFC 9110, 5.6.7); ``None`` if it is missing or no such date.
+
+    >>> http_date("Fri, 25 May 2018 16:09:50 GMT").isoformat(), http_date("yesterday")
+    ('2018-05-25T16:09:50+00:00', None)
+    """
+    try:
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def check_answered(status: object, fields: Iterable[tuple[object, object]]) -> None:

@@ -100,17 +100,16 @@ def as_html(exchange: Exchange) -> Markup:
 
     A notebook is saved with its outputs. So the messages of a remote endpoint are left out: they can hold a record.
     """
-    request, status = exchange.request, exchange.status
+    request, status, tone = exchange.request, exchange.status, TONES[exchange.verdict]
     answer = "no answer" if status is None else f"{status} {reason(status)}"
     line = Markup("<b>{}</b> {} {} → <b>{}</b> {} {}").format(
         markup.text(exchange.client),
         markup.text(request.method),
         markup.code(exchange.target),
         markup.text(answer),
-        markup.chip(exchange.verdict.value, TONES[exchange.verdict]),
+        markup.chip(exchange.verdict.value, tone),
         markup.code(exchange.etag or ""),
     )
-    tone = TONES[exchange.verdict]
     if is_live(request.url):
         return markup.block(tone, line, explain(exchange, diagnostics=False))
     split = urlsplit(request.url)

@@ -1,8 +1,7 @@
 """Compare two versions of a resource, element by element.
 
-A path is written as in FHIRPath: ``entry[2].item.reference``. The items of two lists are paired by their
-key (``id``, ``url``, ``system`` with ``code`` or ``value``, ``reference``), then by equal content, then by
-equal neighbours.
+A path is written as in FHIRPath: ``entry[2].item.reference``. The items of two lists are paired by their key, then
+by equal content, then by equal neighbours. ``_KEYS`` lists the members that are a key.
 """
 
 from __future__ import annotations

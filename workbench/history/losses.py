@@ -1,7 +1,7 @@
 """Find what was lost: the elements of an accepted update that a later one overwrote unseen.
 
-A loss needs the bodies of four versions: what the update was made from, what it sent, what the later client had seen,
-and what that client stored. Where the history does not hold them, the elements are unknown.
+A loss needs four bodies: what the update was made from, what it sent, what the later client had seen, and what that
+client stored. Where the history does not hold them, the elements are unknown.
 """
 
 from __future__ import annotations

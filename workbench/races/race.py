@@ -491,9 +491,8 @@ def _run_tasks(
                     submit(number, task.last + 1)
             look()
     finally:
-        for exchange in heapq.merge(
-            *exchanges, key=_ended_at
-        ):  # keeps the order within a group, whatever its clock says
+        # The order within a group stays, even if the clock of its machine was set back.
+        for exchange in heapq.merge(*exchanges, key=_ended_at):
             journal.append(exchange)
     if errors:
         raise errors[0]

@@ -48,7 +48,10 @@ def marks_in(resource: Any, tag: str) -> list[str]:
     def member(value: Any, name: str) -> Any:
         return value.get(name, ()) if isinstance(value, dict) else ()  # a resource may hold anything
 
-    identifiers = [member(member(entry, "item"), "identifier") for entry in member(resource, "entry")]
+    entries = member(resource, "entry")
+    identifiers = [
+        member(member(entry, "item"), "identifier") for entry in (entries if isinstance(entries, list) else [])
+    ]
     return [str(member(each, "value")) for each in identifiers if member(each, "system") == MARKS + tag]
 
 

@@ -43,7 +43,7 @@ class Strategy:
 
     ``guarded`` says whether it sends ``If-Match`` at all. ``remake`` makes the next draft; without it the client gives
     up. ``edits_again`` says whether that takes the time of a new edit. ``tries`` limits how often one update is sent.
-    The wait before the second try is up to ``first_wait`` × 2 seconds; each next one up to twice as long, and never
+    The wait before the second try is up to ``first_wait`` × 2 seconds. Each next one is up to twice as long, but never
     longer than ``longest_wait`` seconds.
     """
 

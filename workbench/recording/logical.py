@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import Any, Final
 
 from workbench.errors import MalformedJSON
-from workbench.exchange.message import Headers, Request, Response
+from workbench.exchange.message import Headers, Request, Response, http_date
 from workbench.fhir import json
 from workbench.fhir.resource import instant
 from workbench.journal.redaction import Phrases
@@ -91,7 +92,8 @@ class LogicalNames:
             case "date":
                 return format_datetime(self._start + timedelta(seconds=self._responses), usegmt=True)
             case "last-modified":
-                return self._http_date(value, target, version)
+                moment = http_date(value)
+                return value if moment is None else format_datetime(self._date(target, version, moment), usegmt=True)
             case "location" | "content-location":
                 return self._text(value)
         return value
@@ -129,11 +131,9 @@ class LogicalNames:
         if isinstance(version, str):
             walked["versionId"] = self._version(target, version)
         if isinstance(updated, str):
-            try:
+            with suppress(ValueError, OverflowError):  # what is no date, or too late to be written in UTC, stays
                 moment = datetime.fromisoformat(updated)
-            except ValueError:
-                return walked
-            walked["lastUpdated"] = instant(self._date(target, str(version), moment))
+                walked["lastUpdated"] = instant(self._date(target, str(version), moment))
         return walked
 
     def _version(self, target: TypeAndId, version: str) -> str:
@@ -166,13 +166,6 @@ class LogicalNames:
         named = self._dates.setdefault((target, version, second), self._start + timedelta(seconds=len(self._dates)))
         self._own_dates.setdefault((target, format_datetime(named, usegmt=True)), second)
         return named
-
-    def _http_date(self, value: str, target: TypeAndId, version: str) -> str:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return value
-        return format_datetime(self._date(target, version, moment), usegmt=True)
 
     def _text(self, text: str) -> str:
         """Return a text with the base URL, and the ids and versions of references, in logical names."""

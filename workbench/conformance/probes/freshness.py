@@ -13,13 +13,12 @@ from workbench.conformance.probe import Chapter, Deviation, ProbeRun
 from workbench.conformance.responses import (
     etag_value,
     header,
-    http_date,
     json_object,
     same_except_meta,
     summary,
     version_id,
 )
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, http_date
 from workbench.fhir.resource import without_version
 
 chapter: Final = Chapter()

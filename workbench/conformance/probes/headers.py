@@ -14,7 +14,6 @@ from workbench.conformance.responses import (
     body,
     etag_value,
     header,
-    http_date,
     json_object,
     meta_text,
     same_except_meta,
@@ -23,7 +22,7 @@ from workbench.conformance.responses import (
     version_id,
 )
 from workbench.conformance.under_check import Untestable
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, http_date
 from workbench.fhir import json
 
 chapter: Final = Chapter()

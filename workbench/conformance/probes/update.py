@@ -12,7 +12,6 @@ from workbench.conformance.probe import UNUSED_ETAG, Chapter, Deviation, HeldRes
 from workbench.conformance.responses import (
     etag_value,
     header,
-    http_date,
     json_object,
     json_objects,
     meta_text,
@@ -21,7 +20,7 @@ from workbench.conformance.responses import (
     version_id,
 )
 from workbench.conformance.under_check import TEMPLATES, Untestable
-from workbench.exchange.message import Exchange
+from workbench.exchange.message import Exchange, http_date
 from workbench.fhir import json
 from workbench.fhir.resource import without_version
 
