@@ -233,4 +233,4 @@ def test_a_reason_that_was_not_recorded() -> None:
 
 def test_an_update_by_you_is_your_update() -> None:
     about = replace(exchange("update", 200, if_match=VERSION, etag=NEXT), client="you")
-    assert about.explain().startswith("Your update of List/1 was accepted.")
+    assert about.explain().startswith("Your update of List/1 with If-Match")

@@ -48,7 +48,7 @@ class ShortestSequence:
 
     def diagram(self) -> Diagram:
         """Return the sequence diagram."""
-        return draw_sequence(self.exchanges, start=1, last=len(self.exchanges), resource=None)
+        return draw_sequence(self.exchanges, start=1, last=len(self.exchanges), resource=None, names={})
 
     def as_python(self) -> str:
         """Return a program that sends the same requests. Ids and versions come from the responses as it runs.
