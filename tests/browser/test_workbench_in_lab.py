@@ -63,7 +63,7 @@ def test_after_run_all_it_is_in_view_loaded_and_nothing_is_red(opened: Page) -> 
     "place",
     [
         'button:text-is("Load")',
-        ".swb-heading",
+        ".swb-heading:visible",
         ".swb-message",
         ".widget-radio-box input",
         "[role=tab]",
