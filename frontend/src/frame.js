@@ -12,7 +12,7 @@ const FOCUS_ATTEMPTS = 60;
 /** Milliseconds for which a workbench that was opened stays in view while the rest of the notebook runs. */
 const SETTLE_MS = 15_000;
 
-const FOCUSABLE = "button:not(:disabled), input:not(:disabled), select:not(:disabled), .cm-content, [tabindex]";
+const FOCUSABLE = "button:not(:disabled), input:not(:disabled), select:not(:disabled), .cm-content, [tabindex]:not([tabindex='-1'])";
 
 const make = (tag, className, text = "") => {
   const element = document.createElement(tag);

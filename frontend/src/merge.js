@@ -70,7 +70,7 @@ class Row {
 function render({ model, el }) {
   const prefix = `swb-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   const send = (message) => model.send(message);
-  const heading = make("h3", { class: "swb-heading", tabindex: "-1" }, "Your changes and theirs");
+  const heading = make("h3", { class: "swb-heading" }, "Your changes and theirs");
   const summary = make("div", { role: "status" });
   const progress = make("b");
   const buttons = {
@@ -110,7 +110,6 @@ function render({ model, el }) {
       addRows(conflicts, message.rows);
       if (message.more) conflicts.append(make("div", { class: "swb-muted" }, message.more));
       message.folds.forEach(addFold);
-      if (message.focus) heading.focus();
     },
     fold: (message) => {
       const inside = [...folds.querySelectorAll("[data-fold]")].find((each) => each.dataset.fold === message.name);

@@ -38,7 +38,6 @@ const SHAPES = {
     input.type = "text";
     return textBox(el, content, model, input);
   },
-  textarea: (el, content, model) => textBox(el, content, model, document.createElement("textarea")),
   dropdown: (el, content, model) => {
     const box = labelled(el, model, document.createElement("select"));
     box.addEventListener("change", () => model.send({ kind: "index", index: box.selectedIndex }));

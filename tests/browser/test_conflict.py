@@ -213,7 +213,7 @@ bob.update(draft).raise_for_verdict(wb.Verdict.UPDATED)
 
     def test_conflicts_first_and_the_rest_folded(self, page: Page) -> None:
         merge = self.meet_a_large_conflict(page)
-        expect(merge.get_by_role("heading")).to_be_focused()
+        expect(merge.get_by_role("radio").first).to_be_focused()
         expect(merge.locator(".swb-decision:visible")).to_have_count(2)
         fold = merge.get_by_text("60 only theirs, taken")
         expect(fold).to_be_visible()
@@ -287,6 +287,7 @@ class TestConflictBench:
         page.keyboard.press("p")
         expect(page.locator(".swb-present")).to_be_visible()
         page.wait_for_function("() => document.fullscreenElement !== null")
+        expect(page.locator(".swb-present .swb-caption")).to_have_text("Nothing has happened yet.")
         page.keyboard.press("ArrowRight")
         expect(page.locator(".swb-present .swb-caption")).to_have_text("Alice reads. 200 OK: Alice has v1.")
         page.keyboard.press("p")

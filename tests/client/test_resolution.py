@@ -188,7 +188,7 @@ CASES: dict[str, tuple[Landing, Exchange, Exchange, list[Exchange], str]] = {
         MINE,
         get("alice", 50, "2", "mine"),
         [NO, put("alice", 20, "1", "mine", "2")],
-        "another update of alice's",
+        "another update of alice",
     ),
     "bob saw it before he replaced it": (
         LANDED,

@@ -845,13 +845,43 @@ def test_a_request_is_copied_and_sent_again(moved_on: Workbench, monkeypatch: py
 
 
 def test_further_headers_are_sent(loaded: Workbench) -> None:
-    loaded.headers.value = "X-Test: 1\nPrefer: return=representation"
+    loaded.headers.fill({"X-Test": "1", "Prefer": "return=representation"})
     put = loaded.send()
     assert put is not None
     assert (put.request.headers["X-Test"], put.request.headers["Prefer"]) == ("1", "return=representation")
-    loaded.headers.value = "no colon"
+    loaded.headers.children[0].remove_button.click()
+    put = loaded.send()
+    assert put is not None
+    assert "X-Test" not in put.request.headers
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([("", "1")], "The header with the value '1' has no name"),
+        ([("X-Test", "1"), ("x-test", "2")], "The header x-test is there twice"),
+        ([("X Test", "1")], "X Test"),
+    ],
+)
+def test_headers_that_cannot_be_sent(loaded: Workbench, rows: list[tuple[str, str]], why: str) -> None:
+    for name, value in rows:
+        loaded.headers.add(name, value)
     assert loaded.send_button.disabled
-    assert "'no colon' is not a header field" in text_of(loaded._request)
+    assert why in text_of(loaded._request)
+    while len(loaded.headers.children) > 1:
+        loaded.headers.children[0].remove_button.click()
+    assert not loaded.send_button.disabled
+
+
+def test_a_long_request_is_shown_whole_on_demand(loaded: Workbench) -> None:
+    assert loaded.whole_button.layout.display == "none"
+    loaded.editor.value = json.dumps(json.loads(loaded.editor.value) | {"note": [{"text": "x" * 30_000}]})
+    assert loaded.whole_button.layout.display is None
+    loaded.whole_button.click()
+    assert "x" * 30_000 in loaded._whole_request.value
+    assert loaded._whole_place.children == (loaded._whole_request,)
+    loaded.guard.value = Guard.NONE
+    assert loaded._whole_place.children == (), "it would show the request before this change"
 
 
 def test_create_and_delete(loaded: Workbench) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from workbench.client.unanswered import Resolution
 from workbench.errors import BadInput
 from workbench.exchange.message import NO_HEADERS, Exchange, http_date
-from workbench.exchange.verdict import Verdict, left_open
+from workbench.exchange.verdict import Verdict, left_open, whose
 from workbench.fhir.printable import printable
 
 _UNANSWERED_STATUSES: Final = frozenset({408, 502, 504})
@@ -100,7 +100,7 @@ class Retried:
         if self.resolution and self.resolution.landed:
             # The last exchange would only say that the version is stale.
             ended = f"was answered {last.status}" if last.response else "was not sent"
-            sentences.append(f"So {last.client}'s update of {last.target} is done; the last attempt {ended}.")
+            sentences.append(f"So {whose(last.client)} update of {last.target} is done; the last attempt {ended}.")
         else:
             sentences.append(last.explain())
         if count > 1:

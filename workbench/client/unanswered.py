@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from workbench.errors import BadInput, MalformedJSON
 from workbench.exchange.message import Exchange
-from workbench.exchange.verdict import Verdict, changes_nothing, left_open
+from workbench.exchange.verdict import Verdict, changes_nothing, left_open, whose
 from workbench.fhir import json, markup
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.printable import printable
@@ -129,13 +129,13 @@ def resolve(write: Exchange, read: Exchange, journal: Iterable[Exchange]) -> Res
     evidence = _Evidence(write, (exchange for exchange in journal if exchange != read))
     taker = evidence.taker
     if taker and evidence.keeps_lock:
-        whose = f"{taker.client}'s {taker.interaction}"
+        other = f"{whose(taker.client)} {taker.interaction}"
         if taker.client == write.client:
-            whose = f"another {taker.interaction} of {taker.client}'s"
+            other = f"another {taker.interaction} of {taker.client}"
         outcome, because = (
             Landing.DID_NOT_LAND,
             (
-                f"{whose} named version {evidence.named} too and was accepted, and this endpoint keeps to its lock: "
+                f"{other} named version {evidence.named} too and was accepted, and this endpoint keeps to its lock: "
                 "of all that name one version it accepts one."
             ),
         )
@@ -156,7 +156,7 @@ def _judge_absent(evidence: _Evidence) -> Judgement:
         gone = f"there is no {write.target} now: it was deleted, and the endpoint keeps no history."
         return _judge_earlier_reads(evidence) or (Landing.CANNOT_BE_KNOWN, gone)
     if evidence.deletes:
-        gone = f"it is gone, but it was {evidence.deletes[0].client}'s delete that was accepted"
+        gone = f"it is gone, but it was {whose(evidence.deletes[0].client)} delete that was accepted"
         if evidence.keeps_lock and evidence.named is not None:
             return Landing.DID_NOT_LAND, f"{gone}, and this endpoint keeps to its lock."
         return Landing.CANNOT_BE_KNOWN, f"{gone}; whether this one was too is not known."

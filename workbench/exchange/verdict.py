@@ -478,6 +478,11 @@ _PARAGRAPHS: Final = {
 _INTERACTION_WORDS: Final = {"search-type": "search", "capabilities": "read of the capabilities"}
 
 
+def whose(client: str) -> str:
+    """Return the possessive of a client's name; the client of the app is called "you"."""
+    return "your" if client == "you" else f"{client}'s"
+
+
 def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     """Return one paragraph: the request, what happened, and what to do next.
 
@@ -489,7 +494,7 @@ def explain(exchange: Exchange, *, diagnostics: bool = True) -> str:
     paragraph = next(each for each in _PARAGRAPHS[exchange.verdict] if each.applies(exchange))
     text = paragraph.text.format(
         client=exchange.client,
-        whose="your" if exchange.client == "you" else f"{exchange.client}'s",
+        whose=whose(exchange.client),
         interaction=_INTERACTION_WORDS.get(exchange.interaction, exchange.interaction),
         target=exchange.target,
         type=exchange.resource_type or "the endpoint",

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from workbench.errors import BadInput
 from workbench.exchange.message import Exchange
+from workbench.exchange.verdict import whose
 from workbench.fhir import json
 from workbench.fhir.diff import ABSENT
 from workbench.fhir.merge import Decision, Kind, merge
@@ -50,8 +51,10 @@ class Loss:
 
     def __str__(self) -> str:
         if not self.elements:
-            return f"{self.client}'s update ({self.written:,}); the bodies that would name its elements are not kept"
-        return f"{self.client}'s {', '.join(decision.path for decision in self.elements)}"
+            return (
+                f"{whose(self.client)} update ({self.written:,}); the bodies that would name its elements are not kept"
+            )
+        return f"{whose(self.client)} {', '.join(decision.path for decision in self.elements)}"
 
 
 class Contents:

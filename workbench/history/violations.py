@@ -102,7 +102,9 @@ class Violations:
         first, second = sorted((one, other), key=lambda write: write.seq)
         gone, back = (one, other) if one.deed is Deed.DELETE else (other, one)
         if gone.deed is Deed.DELETE and back.deed is not Deed.DELETE and back.start > gone.end:
-            words = f"{self.who(gone.seq)} deleted {self.name}. After that {self.who(back.seq)}'s update was accepted."
+            words = (
+                f"{self.who(gone.seq)} deleted {self.name}. After that the update of {self.who(back.seq)} was accepted."
+            )
             self._add(Flaw.REVIVED, (gone.seq, back.seq), words)
             return
         words = (
@@ -158,7 +160,7 @@ class Violations:
         for seq in self.track.unchanged if text is not None else ():
             if contents.same(contents.sent(seq), text):
                 words = (
-                    f"the endpoint refused {who(seq)}'s write. Yet {who(root.read_in)} read version {root.id} of "
+                    f"the endpoint refused the write of {who(seq)}. Yet {who(root.read_in)} read version {root.id} of "
                     f"{self.name}, which holds what that write sent."
                 )
                 self._add(Flaw.REFUSED_YET_DONE, (seq, root.read_in), words)
@@ -169,8 +171,9 @@ class Violations:
             sent = contents.sent(write.seq) if taker and write.deed is not Deed.DELETE else None
             if taker is not None and write.deed is not Deed.DELETE and contents.same(sent, text) is not False:
                 words = (
-                    f"only {who(write.seq)}'s unanswered write can have made version {root.id} of {self.name}, which "
-                    f"{who(shown)} shows. It named version {write.base}, but {who(taker.seq)} replaced that version."
+                    f"only the unanswered write of {who(write.seq)} can have made version {root.id} of {self.name}, "
+                    f"which {who(shown)} shows. It named version {write.base}, but {who(taker.seq)} replaced "
+                    "that version."
                 )
                 self._add(Flaw.LANDED_AND_NOT, (shown, write.seq, taker.seq), words)
                 return
@@ -201,8 +204,8 @@ class Violations:
         by = " and ".join(map(self.who, sorted(shown)))
         link = next(self.loose.after(old, piece.begun.time, frozenset()), None) if piece.is_orphan else None
         if link is not None:
-            words = f"{self.who(link.seq)}'s unanswered write took effect in {self.name}. After that, version {old}, "
-            words += f"which it had replaced, was current again, as {by} show."
+            words = f"the unanswered write of {self.who(link.seq)} took effect in {self.name}. After that, "
+            words += f"version {old}, which it had replaced, was current again, as {by} show."
             self._add(Flaw.LANDED_AND_NOT, (*shown, link.seq), words)
             return True
         flaw = Flaw.REVIVED if piece.is_deleted and len(piece.versions) == 1 else Flaw.STALE_READ
@@ -272,8 +275,8 @@ _WORDS: Final = {
     "it by then.",
     Flaw.UNWRITTEN: "{denied} did not find {name}, which {by} shows, and no exchange created it or deleted it.",
     Flaw.REVIVED: "{deleted} deleted {name}. {late} began after that and still found it.",
-    Flaw.LANDED_AND_NOT: "{unanswered}'s unanswered write took effect in {name}, as {by} shows. {late} began after "
-    "that and still found version {old}, which it had replaced.",
+    Flaw.LANDED_AND_NOT: "the unanswered write of {unanswered} took effect in {name}, as {by} shows. {late} began "
+    "after that and still found version {old}, which it had replaced.",
     Flaw.STALE_READ: "{late} found version {old} of {name}, although {by} had ended before that with a later "
     "version, {new}.",
     Flaw.FUTURE: "{by} had ended with version {new} of {name} before {late}, which {which}, had begun.",

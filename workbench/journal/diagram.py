@@ -12,10 +12,11 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -88,6 +89,9 @@ class Diagram(Picture):
         return {**drawn, **super()._repr_mimebundle_()}
 
 
+NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Part:
     """The exchanges of a journal that a picture shows.
@@ -121,11 +125,11 @@ class Part:
         return distinct_labels(name for name in self.clients if name in present)
 
 
-def draw_sequence(part: Part) -> Diagram:
-    """Draw exchanges as a sequence diagram."""
+def draw_sequence(part: Part, names: Mapping[str, str] = NO_NAMES) -> Diagram:
+    """Draw exchanges as a sequence diagram. ``names`` has short names of ETags, which are written before them."""
     note = part.note
     is_part = not part.shown or len(part.shown) < part.total
-    sequence = _sequence(part.shown, part.labels, note if is_part else "")
+    sequence = _sequence(part.shown, part.labels, names, note if is_part else "")
     text = "\n".join([note, *_sequence_lines(sequence)])
     return Diagram(_sequence_svg(sequence, text), text, _mermaid(sequence, note))
 
@@ -194,7 +198,7 @@ class _Sequence(NamedTuple):
     note: str
 
 
-def _sequence(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> _Sequence:
+def _sequence(shown: Sequence[Numbered], clients: dict[str, str], names: Mapping[str, str], note: str) -> _Sequence:
     urls = [_split_url(exchange) for _, exchange in shown]
     bases = list(dict.fromkeys(base for base, _ in urls))
     same_host = len({host for host, _ in bases}) < len(bases)
@@ -203,16 +207,18 @@ def _sequence(shown: Sequence[Numbered], clients: dict[str, str], note: str) -> 
     ids = short_ids((segment for _, path in urls for segment in path[1:]), 8)
     sent = (exchange.request.headers.get(name) for _, exchange in shown for name in ("If-Match", "If-None-Match"))
     received = (exchange.response.headers.get("ETag") for _, exchange in shown if exchange.response)
-    versions = short_ids(map(version_id, (*sent, *received)), 8)
+    tags = {tag for tag in (*sent, *received) if tag is not None}
+    versions = short_ids(map(version_id, tags), 8)
+    labels = {tag: f"{names.get(tag, '')} {_tag_label(tag, versions)}".strip() for tag in tags}
 
     lifelines = list(clients)
     messages = []
     for (seq, exchange), (base, path) in zip(shown, urls, strict=True):
-        request = _request_label(exchange, [*path[:1], *(ids[segment] for segment in path[1:])], versions)
+        request = _request_label(exchange, [*path[:1], *(ids[segment] for segment in path[1:])], labels)
         client, endpoint = lifelines.index(exchange.client), len(clients) + bases.index(base)
-        messages.append(_Message(seq, client, endpoint, request, _response_label(exchange, versions), exchange))
-    names = [*clients.values(), *(endpoints.values() if len(bases) > 1 else ["Spine"])]
-    return _Sequence(names, len(clients), messages, note)
+        messages.append(_Message(seq, client, endpoint, request, _response_label(exchange, labels), exchange))
+    lifeline_names = [*clients.values(), *(endpoints.values() if len(bases) > 1 else ["Spine"])]
+    return _Sequence(lifeline_names, len(clients), messages, note)
 
 
 def _split_url(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
@@ -224,23 +230,23 @@ def _split_url(exchange: Exchange) -> tuple[tuple[str, str], list[str]]:
     return (split.netloc, "/".join(segments[:cut]).rstrip("/")), segments[cut:]
 
 
-def _request_label(exchange: Exchange, path: Sequence[str], versions: dict[str, str]) -> str:
+def _request_label(exchange: Exchange, path: Sequence[str], labels: dict[str, str]) -> str:
     """Return ``PUT List/744eec7d… If-Match W/"25777f7d…"``; a missing ``If-Match`` is named."""
     query = "?…" if urlsplit(exchange.request.url).query else ""
     words = [one_line(exchange.request.method), one_line("/".join(path) or "/", 50) + query]
     if exchange.if_match is None and exchange.interaction in GUARDED:
         words.append("no If-Match")
     tags = ((name, exchange.request.headers.get(name)) for name in ("If-Match", "If-None-Match"))
-    words += [f"{name} {_tag_label(tag, versions)}" for name, tag in tags if tag is not None]
+    words += [f"{name} {labels[tag]}" for name, tag in tags if tag is not None]
     return " ".join(words)
 
 
-def _response_label(exchange: Exchange, versions: dict[str, str]) -> str:
+def _response_label(exchange: Exchange, labels: dict[str, str]) -> str:
     """Return ``200 updated ETag W/"99f08f1a…"``, ``409 stale`` or ``no answer: unknown``."""
     if exchange.response is None:
         return f"{'no answer' if exchange.sent else 'not sent'}: {exchange.verdict.value}"
     tag = exchange.response.headers.get("ETag")
-    return f"{exchange.status} {exchange.verdict.value}" + ("" if tag is None else f" ETag {_tag_label(tag, versions)}")
+    return f"{exchange.status} {exchange.verdict.value}" + ("" if tag is None else f" ETag {labels[tag]}")
 
 
 def _tag_label(tag: str, versions: dict[str, str]) -> str:

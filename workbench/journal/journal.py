@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.errors import BadInput, needs
@@ -286,18 +287,26 @@ class Journal:
                 raise BadInput(f"Line {number} of {path} is not an exchange that save() wrote.") from None
         return journal
 
-    def diagram(self, *, start: int | None = None, last: int = 30, resource: str | None = None) -> Diagram:
+    def diagram(
+        self,
+        *,
+        start: int | None = None,
+        last: int = 30,
+        resource: str | None = None,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> Diagram:
         """Return a sequence diagram of the last ``last`` exchanges, in the order in which they ended.
 
         With ``start`` it begins at the exchange of that number and shows at most ``last``. With ``resource``
         (``Type/id``) it shows only the exchanges about that resource. Its first line says what it leaves out.
+        ``names`` has short names of ETags, such as ``{'W/"1a2b"': "v1"}``, which are written before them.
         Raises ``BadInput`` if ``start`` or ``last`` is less than 1.
         """
         from workbench.journal.diagram import draw_sequence
 
         with self._lock:
             part = self._part(start, last, resource)
-        return draw_sequence(part)
+        return draw_sequence(part, names)
 
     def _part(self, start: int | None, last: int, resource: str | None) -> Part:
         """Read the exchanges that a picture shows, and no others."""

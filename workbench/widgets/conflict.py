@@ -275,4 +275,4 @@ def _two_columns(*children: widgets.Widget) -> widgets.GridBox:
 
 
 def _sequence(play: Play) -> str:
-    return html.picture(play.endpoint.journal.diagram(resource="/".join(play.target)))
+    return html.picture(play.endpoint.journal.diagram(resource="/".join(play.target), names=play.versions))

@@ -182,6 +182,11 @@ def message(text: str, label: str = "HTTP message") -> str:
     return f'<div class="swb-message" tabindex="0" {named}>{_text(_shortened(text, _LONGEST_BODY))}</div>'
 
 
+def is_cut(text: str) -> bool:
+    """Whether ``message`` shows only the beginning of the text."""
+    return len(text) > _LONGEST_BODY
+
+
 def answer(exchange: Exchange, before: str | None, after: str | None, changed_by: str = "") -> str:
     """Return the answer: status, verdict, ETag before and after, OperationOutcome, and what to do next.
 

@@ -70,14 +70,14 @@ class MergeView(anywidget.AnyWidget):
         """Show a merge, conflicts first."""
         self.merge, self._edits, self._shown = merge, {}, set()
         self.layout.display = ""
-        self._send_rows(focus=True)
+        self._send_rows()
         self._send_state()
 
     def hide(self) -> None:
         """Remove all decisions and hide the view."""
         self.merge, self._edits, self._shown = None, {}, set()
         self.layout.display = "none"
-        self.send({"kind": "show", "rows": [], "more": "", "folds": [], "focus": False})
+        self.send({"kind": "show", "rows": [], "more": "", "folds": []})
 
     def choose(self, path: str, choice: Side | Any) -> None:
         """Make a choice as a click does: ``"mine"``, ``"theirs"``, or another value for the element.
@@ -130,7 +130,7 @@ class MergeView(anywidget.AnyWidget):
         """Handle a message from the page. One that arrives after the view was hidden is ignored."""
         match message:
             case {"kind": "want"}:
-                self._send_rows(focus=False)
+                self._send_rows()
                 self._send_state()
             case {"kind": "unfold", "name": str(name)}:
                 self._send_fold(name)
@@ -172,11 +172,11 @@ class MergeView(anywidget.AnyWidget):
 
     # Messages to the page
 
-    def _send_rows(self, *, focus: bool) -> None:
+    def _send_rows(self) -> None:
         conflicts = [n for n, each in enumerate(self._decisions) if each.kind is Kind.CONFLICT]
         counts = {kind: sum(each.kind is kind for each in self._decisions) for kind in _FOLDS}
         folds = [{"name": kind.value, "title": f"{n:,} {_FOLDS[kind]}"} for kind, n in counts.items() if n]
-        self.send({"kind": "show", **self._rows(conflicts), "folds": folds, "focus": focus})
+        self.send({"kind": "show", **self._rows(conflicts), "folds": folds})
 
     def _send_fold(self, name: str) -> None:
         indexes = [n for n, each in enumerate(self._decisions) if each.kind.value == name]

@@ -89,14 +89,6 @@ class PrivateText(_Private):
             self.value = chosen
 
 
-class PrivateTextarea(PrivateText):
-    """Several lines of text."""
-
-    def __init__(self, value: str = "", **traits: Any) -> None:
-        super().__init__(value, **traits)
-        self.shape = "textarea"
-
-
 class PrivateDropdown(_Private):
     """A choice whose options are not saved. ``options`` are pairs of label and value."""
 

@@ -38,9 +38,10 @@ from workbench.widgets.draft import PREFERENCES, Draft, Guard, Method, Outgoing
 from workbench.widgets.editor import Diagnostic, JsonEditor, utf16_offset
 from workbench.widgets.export import Export
 from workbench.widgets.frame import Frame
+from workbench.widgets.headers import Headers
 from workbench.widgets.merge import MergeView
 from workbench.widgets.messages import Messages
-from workbench.widgets.private import PrivateText, PrivateTextarea, Widgets
+from workbench.widgets.private import PrivateText, Widgets
 from workbench.widgets.table import Column, LiveTable, Row
 from workbench.widgets.writes import WriteSwitch
 
@@ -95,7 +96,7 @@ class Workbench(widgets.VBox):
         """
         self.client = client
         self.draft = Draft(client)
-        self._merged_text = ""
+        self._merged_text = self._request_text = ""
         self._edited = False
         self._sent: Exchange | None = None  # the last update, until another resource is loaded
         self._task: asyncio.Task[None] | None = None
@@ -206,8 +207,12 @@ class Workbench(widgets.VBox):
         self.method = widgets.Dropdown(
             options=list(_METHODS.items()), description="Method", layout={"width": "240px"}, style=narrow
         )
-        self.headers = PrivateTextarea(  # always private: somebody may type a credential
-            description="Headers", placeholder="X-Name: value (one a line)", layout={"width": "240px"}
+        self.headers = Headers()
+        self.request_button = widgets.ToggleButton(
+            description="Show the request", tooltip="The request exactly as it is sent", layout={"width": "auto"}
+        )
+        self.whole_button = _button(
+            "Show all of the request", "", "The request with its whole body, to search (Ctrl-F)"
         )
         self.send_button = _button("Send PUT", "primary", "Send the request (Ctrl-Enter in the editor)")
         self.cancel_button = _button("Cancel", "warning", "Do not wait for the answer")
@@ -229,6 +234,10 @@ class Workbench(widgets.VBox):
         empty = "No exchange yet: load a resource."
         self.table = LiveTable(_COLUMNS, label="Transitions", empty=empty, height="17rem", tools=True)
         self._sequence = new_html()
+        self._whole_request = JsonEditor(
+            label="Whole request", height="20rem", language="http", read_only=True, private=self._widgets.private
+        )
+        self._whole_place = widgets.VBox()  # empty until it is asked for, so that a page opens with fewer editors
         self.messages = Messages(self.frame, self._send_again, private=self._widgets.private)
         self.exporter = Export()
 
@@ -240,7 +249,7 @@ class Workbench(widgets.VBox):
         choices = widgets.HBox(
             [
                 self.guard,
-                widgets.VBox([self.method, self.prefer, self.headers, self.older, self.history_button, self.typed]),
+                widgets.VBox([self.method, self.prefer, self.older, self.history_button, self.typed]),
             ]
         )
         actions = widgets.HBox([self.compare_button, self.use_current_button, self.find_out_button])
@@ -255,6 +264,8 @@ class Workbench(widgets.VBox):
         self._question.add_class("swb-area-question")
         self.editor.add_class("swb-area-editor")
         self._request.add_class("swb-area-request")
+        self.request_button.add_class("swb-request-fold")
+        request = widgets.VBox([self.request_button, self._request, self.whole_button, self._whole_place])
         self.merge_view.add_class("swb-area-merge")
 
         changes_heading = widgets.HTML(html.heading("Changed since loading"))
@@ -264,7 +275,7 @@ class Workbench(widgets.VBox):
         edit.add_class("swb-edit")
         answer = widgets.VBox([self._answer, self._advice, actions])
         answer.add_class("swb-area-answer")
-        send = _card("Request", choices, answer, self._request)
+        send = _card("Request", choices, self.headers, answer, request)
         columns = widgets.GridBox([edit, send])
         columns.add_class("swb-columns")
         self.tabs = widgets.Tab(
@@ -294,10 +305,11 @@ class Workbench(widgets.VBox):
         self.merge_view.on_change(self._show_merged)
         self.editor.on_submit(lambda _: None if self.send_button.disabled else self._begin(self._send_request()))
         self.found.observe(self._picked, "value")
-        for control in (
-            self.editor, self.guard, self.older, self.typed, self.method, self.prefer, self.headers
-        ):  # fmt: skip
+        for control in (self.editor, self.guard, self.older, self.typed, self.method, self.prefer):
             control.observe(lambda _: self._refresh(), "value")
+        self.headers.on_change(self._refresh)
+        self.request_button.observe(lambda change: self._fold_request(folded=not change["new"]), "value")
+        self.whole_button.on_click(lambda _: self._show_whole_request())
         self.table.on_select(self._choose_row)
         self.tabs.observe(lambda _: self._show_tab(), "selected_index")
         self.exporter.journal = lambda: self.client.journal
@@ -540,7 +552,7 @@ class Workbench(widgets.VBox):
         if method is not Method.CREATE:
             if_match = self.draft.if_match(self.guard.value, older=self.older.value, typed=self.typed.value)
         resource = self.draft.resource(text, method)
-        return self.draft.request(method, resource, if_match, self.prefer.value, _headers(self.headers.value))
+        return self.draft.request(method, resource, if_match, self.prefer.value, self.headers.fields())
 
     # What is shown
 
@@ -580,11 +592,14 @@ class Workbench(widgets.VBox):
                 line = html.muted("The request cannot be sent yet.")
         else:
             sendable = True
-            self._request.value = html.message(request_text(request), "Request as it is sent")
+            self._request_text = request_text(request)
+            self._request.value = html.message(self._request_text, "Request as it is sent")
             lockable = self.method.value is not Method.CREATE
             if_match = request.headers.get("If-Match")
             line = html.what_is_sent(request.method, outgoing.path, if_match, lockable=lockable)
         self._edited = edited
+        self._whole_place.children = ()  # it would show an earlier request
+        _show_if(self.whole_button, sendable and html.is_cut(self._request_text))
         self.editor.diagnostics = diagnostics  # assigned even if equal: the assignment marks the text they belong to
         self._steps.value = html.steps(
             loaded=self.draft.name is not None, edited=edited, sent=self._sent is not None and self._sent.ok
@@ -594,6 +609,17 @@ class Workbench(widgets.VBox):
         if self._task is None:  # or it says what is under way
             self._line.value = line
         self._show_version()
+
+    def _fold_request(self, *, folded: bool) -> None:
+        """Fold the request or show it. Only a narrow page folds it; see the style sheet."""
+        (self._request.remove_class if folded else self._request.add_class)("swb-unfolded")
+        self.request_button.description = "Show the request" if folded else "Hide the request"
+
+    def _show_whole_request(self) -> None:
+        """Show the request with its whole body, until the next change."""
+        self._whole_request.value = self._request_text
+        self._whole_place.children = (self._whole_request,)
+        _show_if(self.whole_button, False)
 
     def _refresh_merge(self) -> str:
         """Update the merge view. Return how many conflicts are decided while that keeps the merge from being sent."""
@@ -701,17 +727,6 @@ class _Request(Generic[_T]):
 
 _SENT_AGAIN: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "Prefer", "Content-Type")
 """The fields of a request that is sent again. The connection adds the others, with new ids and times."""
-
-
-def _headers(text: str) -> dict[str, str]:
-    """Return the header fields of the lines; raise ``BadInput`` for a line without a colon."""
-    fields = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise BadInput(f"{line!r} is not a header field. Write the name, a colon and the value.")
-        fields[name.strip()] = value.strip()
-    return fields
 
 
 def _show_if(widget: widgets.Widget, shown: bool) -> None:
