@@ -328,8 +328,9 @@ def take_turn(client: Client, number: int, plan: Plan, stop: Event) -> Turn:
 
 
 def _readable(read: Exchange) -> Resource | None:
+    """Return the resource of a read; ``None`` if there is none to which an entry can be added."""
     found = read.resource if read.verdict is Verdict.READ else None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("entry", []), list) else None
 
 
 def marked(resource: Resource, tag: str, client: str, number: int) -> Resource:

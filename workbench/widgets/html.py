@@ -15,8 +15,7 @@ from workbench.conformance.contract import SOURCES
 from workbench.conformance.finding import RESULT_TONES, Finding
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import reason, request_text, response_text
-from workbench.exchange.verdict import TONES as TONES
-from workbench.exchange.verdict import explain
+from workbench.exchange.verdict import TONES, explain
 from workbench.fhir.diff import ABSENT, Change
 from workbench.fhir.json import dumps
 from workbench.journal.diagram import Picture

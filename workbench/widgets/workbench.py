@@ -28,7 +28,7 @@ from workbench.endpoint.request import TYPES
 from workbench.errors import BadInput, MalformedJSON, WorkbenchError
 from workbench.exchange.message import Exchange
 from workbench.exchange.text import request_text
-from workbench.exchange.verdict import Verdict
+from workbench.exchange.verdict import TONES, Verdict
 from workbench.fhir import json
 from workbench.fhir.merge import Kind, Merge
 from workbench.journal.journal import Transition
@@ -63,7 +63,7 @@ _COLUMNS: Final[list[Column]] = [
 _SEQUENCE_TAB: Final = 1
 _MESSAGES_TAB: Final = 2
 _METHODS: Final = {"PUT: update": Method.UPDATE, "POST: create": Method.CREATE, "DELETE": Method.DELETE}
-_TONES: Final = {verdict.value: tone for verdict, tone in html.TONES.items()}
+_TONES: Final = {verdict.value: tone for verdict, tone in TONES.items()}
 _STALE: Final = "This resource changed after you loaded it. Your text is kept. Reload, compare, and send again."
 _NOT_CURRENT: Final = "The version that you loaded is the current one. Send that version as If-Match."
 _UNANSWERED: Final = "Your update got no answer, so it may or may not have been carried out. Your text is kept."
