@@ -149,7 +149,8 @@ function listen(model, el) {
   const onKey = (event) => {
     const root = el.closest(".swb");
     const kind = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    const inside = root?.contains(event.target) || event.target === document.body;
+    const around = event.target.closest?.(".swb"); // in a bench, the focus may be outside of the presentation
+    const inside = root?.contains(event.target) || around?.contains(root) || event.target === document.body;
     if (!kind || !inside || el.offsetParent === null || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.target.closest(OWN_KEYS) || (event.key === " " && event.target.closest("button, summary"))) return;
     event.preventDefault();

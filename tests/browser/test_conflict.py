@@ -238,7 +238,7 @@ bob.update(draft).raise_for_verdict(wb.Verdict.UPDATED)
         line(page, '"mode"').click()
         page.keyboard.press("End")
         page.keyboard.type(" ")
-        expect(workbench(page).get_by_text("You have edited the merged text")).to_be_visible()
+        expect(notice(page, "You have edited the merged text")).to_be_visible()
         expect(workbench(page).get_by_role("button", name="Send merged")).to_be_disabled()
         expect(merge.get_by_role("radio").first).to_be_disabled()
 

@@ -38,9 +38,9 @@ def page(browser: Browser, lab: Lab) -> Iterator[Page]:
 def test_no_key_of_the_notebook_reaches_through(page: Page, number: int) -> None:
     widget = page.locator(".jp-CodeCell").nth(number + 1).locator(".swb").first
     widget.scroll_into_view_if_needed()
-    expect(widget.locator("button").first).to_be_visible()
     cells = page.locator(".jp-Notebook-cell").count()
     places = widget.locator("button:enabled:visible, select:visible, .swb-heading:visible, .ag-row:visible")
+    expect(places.first).to_be_visible()
     for place in (places.first, places.last):
         place.click()
         page.wait_for_function("(widget) => widget.contains(document.activeElement)", arg=widget.element_handle())

@@ -33,7 +33,7 @@ with warnings.catch_warnings(record=True) as warned:
     steps["stale"] = bob.send().verdict.value
 
     # A three-way merge, one decision, and the result is sent.
-    bob.compare_button.click()
+    bob.compare()
     bob.merge_view.choose("title", "mine")
     steps["merge"] = [bob.send().verdict.value, bob.load().resource["title"]]
     steps["proof"] = [wb.history(spine.journal).check().verdict, len(spine.journal)]

@@ -72,7 +72,7 @@ def session(pyodide: Path) -> dict[str, Any]:
         ("send", "updated"),
         ("stale", "stale"),
         ("merge", ["updated", "His"]),
-        ("proof", ["consistent", 7]),
+        ("proof", ["consistent", 9]),
         ("race", [4, 0, "consistent"]),
     ],
 )

@@ -149,7 +149,6 @@ def test_a_page_that_opens_later_is_sent_everything(page: Page) -> None:
     page.says(kind="want")
     assert [message["kind"] for message in page.sent] == ["show", "state"]
     assert page.last("state")["choices"]["0"] == {"choice": "mine"}
-    assert not page.last("show")["focus"]
 
 
 def test_a_message_that_does_not_fit_changes_nothing(page: Page) -> None:

@@ -1,17 +1,9 @@
 """Exploring finds faulty endpoints too, each with a sequence of requests that is as short as it can be."""
 
-import of_addressing
-import of_headers
-import of_reading
-import of_refusals
-import of_the_lock
-import of_versions
 import pytest
-from faulty import MUTANTS
+from every_mutant import MUTANTS
 
 from workbench import explore
-
-MODULES = (of_addressing, of_headers, of_reading, of_refusals, of_the_lock, of_versions)
 
 SHORTEST = {
     "missing accepted": ("missing", 2),
