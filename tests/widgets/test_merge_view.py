@@ -191,3 +191,9 @@ def test_the_workbench_marks_undecided_places_and_refuses_to_send_them(spine: En
     put = bench.send()
     assert put is not None
     assert put.status == 200
+
+
+def test_an_undecided_place_of_an_earlier_merge_is_not_sent_either() -> None:
+    """A draft that the browser kept is put back without its merge, and may have been edited since."""
+    with pytest.raises(BadInput, match="1 place is undecided: title"):
+        MergeView().check('{"title": "⟪undecided: title⟫, reviewed"}')

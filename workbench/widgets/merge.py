@@ -100,7 +100,7 @@ class MergeView(anywidget.AnyWidget):
         self._decided(self.merge.choose(dict.fromkeys(conflicts, side)))
 
     def check(self, text: str) -> None:
-        """Raise ``BadInput`` if the text still has a place that is undecided."""
+        """Raise ``BadInput`` if the text still has a place that is undecided, also one of an earlier merge."""
         paths = [path for path, _, _ in self.undecided(text)]
         if paths:
             places = "1 place is" if len(paths) == 1 else f"{len(paths)} places are"
@@ -108,10 +108,8 @@ class MergeView(anywidget.AnyWidget):
 
     def undecided(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Yield each undecided place in the text: its path, its start and its end."""
-        known = {json.dumps(each.placeholder): each.path for each in self._decisions}
-        for found in re.finditer(r'"⟪undecided: (?:[^"\\]|\\.)*⟫"', text) if known else ():
-            if found[0] in known:
-                yield known[found[0]], found.start(), found.end()
+        for found in re.finditer(r'"?⟪undecided: ([^⟫]*)⟫"?', text):
+            yield found[1], found.start(), found.end()
 
     def freeze(self, *, frozen: bool) -> None:
         """Disable the choices while the merged text has manual edits; enable them otherwise."""
