@@ -191,9 +191,9 @@ def vread(run: ProbeRun) -> None:
     run.expect_status(run.get(f"{held.path}/_history/{held.version_id or 1}"), 501)
 
 
-@chapter.probe("RD-4", "501")
+@chapter.probe("RD-4", "501", alone=True)
 def history_of_a_type(run: ProbeRun) -> None:
-    """The history of one type, and of all resources."""
+    """The history of one type, and of all resources; alone, as HAPI answers 500 while other probes write."""
     for path in (f"{run.endpoint.resource_type}/_history", "_history"):
         run.expect_status(run.get(path), 501)
 
